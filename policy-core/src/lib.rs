@@ -1,0 +1,12 @@
+//! The policy language, its checks and the decision engine.
+#![doc = ""]
+
+pub mod diagnostic;
+pub mod kind;
+pub mod name;
+pub mod source;
+pub mod syntax;
+pub mod value;
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use name::{ActionName, EntityUid, Scope, Slug, Tier};

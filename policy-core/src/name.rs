@@ -1,0 +1,369 @@
+//! Names that were checked when they were made: scopes, tiers, actions and entity uids.
+//!
+//! In: text. Out: types whose existence proves that the text is usable. Absent: any meaning of a name.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A named, ordered layer of policy. Upper tiers only narrow.
+///
+/// ```
+/// use policy_core::Tier;
+/// assert!(Tier::System < Tier::Application);
+/// assert_eq!(Tier::Organization.to_string(), "organization");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are three tiers, by definition")]
+pub enum Tier {
+    /// The platform's operators.
+    System,
+    /// A development team.
+    Organization,
+    /// An application's end users and machines.
+    Application,
+}
+
+impl Tier {
+    /// All tiers, from the top down.
+    pub const ALL: [Self; 3] = [Self::System, Self::Organization, Self::Application];
+
+    /// The tier's name in lower case, as `participant.tier` shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Organization => "organization",
+            Self::Application => "application",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {what}: {reason}")]
+pub struct NameError {
+    text: String,
+    what: &'static str,
+    reason: &'static str,
+}
+
+impl NameError {
+    pub(crate) fn new(text: &str, what: &'static str, reason: &'static str) -> Self {
+        Self { text: text.chars().take(80).collect(), what, reason }
+    }
+}
+
+/// A permanent, lower-case identifier of an organization or an application: `[a-z0-9]`, then `[a-z0-9._-]`, 63 at most.
+///
+/// ```
+/// use policy_core::Slug;
+/// assert!(Slug::new("acme").is_ok());
+/// assert_eq!(
+///     Slug::new("Acme Inc").unwrap_err().to_string(),
+///     "`Acme Inc` is not a slug: lower-case letters, digits, `.`, `_` and `-` only, a letter or digit first, 63 at most",
+/// );
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slug(Arc<str>);
+
+impl Slug {
+    /// Checks and makes a slug.
+    ///
+    /// # Errors
+    /// When the text is empty, too long or has another character.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let rest = |b: u8| first(b) || matches!(b, b'-' | b'_' | b'.');
+        match text.as_bytes() {
+            [head, tail @ ..] if first(*head) && tail.len() < 63 && tail.iter().all(|b| rest(*b)) => {
+                Ok(Self(text.into()))
+            }
+            _ => Err(NameError::new(
+                text,
+                "slug",
+                "lower-case letters, digits, `.`, `_` and `-` only, a letter or digit first, 63 at most",
+            )),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// A tier with its id. An application belongs to one organization.
+///
+/// ```
+/// use policy_core::Scope;
+/// let orders = Scope::application("acme", "orders").unwrap();
+/// assert_eq!(orders.to_string(), "app:acme/orders");
+/// assert!(Scope::organization("acme").unwrap().covers(&orders));
+/// assert!(!Scope::organization("globex").unwrap().covers(&orders));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are three tiers, by definition")]
+pub enum Scope {
+    /// The platform.
+    System,
+    /// One organization.
+    Organization(Slug),
+    /// One application of one organization.
+    Application {
+        /// The organization it belongs to.
+        organization: Slug,
+        /// The application, unique in the deployment.
+        application: Slug,
+    },
+}
+
+impl Scope {
+    /// Makes an organization's scope.
+    ///
+    /// # Errors
+    /// When the id is not a [`Slug`].
+    pub fn organization(id: &str) -> Result<Self, NameError> {
+        Ok(Self::Organization(Slug::new(id)?))
+    }
+
+    /// Makes an application's scope.
+    ///
+    /// # Errors
+    /// When one of the ids is not a [`Slug`].
+    pub fn application(organization: &str, application: &str) -> Result<Self, NameError> {
+        Ok(Self::Application { organization: Slug::new(organization)?, application: Slug::new(application)? })
+    }
+
+    /// The tier of this scope.
+    pub const fn tier(&self) -> Tier {
+        match self {
+            Self::System => Tier::System,
+            Self::Organization(_) => Tier::Organization,
+            Self::Application { .. } => Tier::Application,
+        }
+    }
+
+    /// The organization that this scope is or belongs to.
+    pub const fn organization_id(&self) -> Option<&Slug> {
+        match self {
+            Self::System => None,
+            Self::Organization(organization) | Self::Application { organization, .. } => Some(organization),
+        }
+    }
+
+    /// The application that this scope is.
+    pub const fn application_id(&self) -> Option<&Slug> {
+        match self {
+            Self::System | Self::Organization(_) => None,
+            Self::Application { application, .. } => Some(application),
+        }
+    }
+
+    /// Whether `other` is this scope or lies under it.
+    pub fn covers(&self, other: &Self) -> bool {
+        match self {
+            Self::System => true,
+            Self::Organization(id) => other.organization_id() == Some(id),
+            Self::Application { .. } => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("sys"),
+            Self::Organization(organization) => write!(f, "org:{organization}"),
+            Self::Application { organization, application } => write!(f, "app:{organization}/{application}"),
+        }
+    }
+}
+
+/// Joins a scope and an id into the id of a Cedar entity; `/`, `%` and controls of the id are percent-encoded, so that two
+/// different pairs never give one text.
+///
+/// ```
+/// use policy_core::{Scope, name::scoped_id};
+/// assert_eq!(scoped_id(&Scope::System, "a/b"), "sys/a%2Fb");
+/// ```
+pub fn scoped_id(scope: &Scope, id: &str) -> String {
+    let mut out = scope.to_string();
+    out.push('/');
+    push_encoded(&mut out, id);
+    out
+}
+
+/// Appends `text` with `/`, `%` and control characters percent-encoded.
+pub fn push_encoded(out: &mut String, text: &str) {
+    use fmt::Write as _;
+    for c in text.chars() {
+        if c == '/' || c == '%' || c.is_control() {
+            let mut buffer = [0; 4];
+            for byte in c.encode_utf8(&mut buffer).bytes() {
+                // Writing to a `String` cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+/// An action: the published namespace (dotted) and its id within it.
+///
+/// ```
+/// use policy_core::ActionName;
+/// let action = ActionName::new("com.example", "OrderService.placeOrder");
+/// assert_eq!(action.to_string(), "com.example.OrderService.placeOrder");
+/// assert_eq!(action.cedar_type(), "com::example::Action");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionName {
+    namespace: Arc<str>,
+    id: Arc<str>,
+}
+
+impl ActionName {
+    /// Makes a name; both parts are dotted (a Rust module path's `::` is read as a dot).
+    pub fn new(namespace: &str, id: &str) -> Self {
+        Self { namespace: namespace.replace("::", ".").into(), id: id.into() }
+    }
+
+    /// The namespace, dotted; empty for none.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The id within the namespace, such as `OrderService.placeOrder`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The service or entity part of the id, when it has one: `OrderService`.
+    pub fn group(&self) -> Option<&str> {
+        self.id.rsplit_once('.').map(|(group, _)| group)
+    }
+
+    /// The Cedar type of the action's uid.
+    pub fn cedar_type(&self) -> String {
+        cedar_type(&self.namespace, "Action")
+    }
+}
+
+impl fmt::Display for ActionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}.", self.namespace)?;
+        }
+        f.write_str(&self.id)
+    }
+}
+
+/// The Cedar spelling of a type in a dotted namespace.
+pub fn cedar_type(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{}::{name}", namespace.replace('.', "::")) }
+}
+
+/// The uid of a Cedar entity: its type in Cedar's spelling and its id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntityUid {
+    kind: Arc<str>,
+    id: Arc<str>,
+}
+
+impl EntityUid {
+    /// Makes a uid; the type is written `a::b::Type`.
+    pub fn new(kind: &str, id: &str) -> Self {
+        Self { kind: kind.into(), id: id.into() }
+    }
+
+    /// The type, as Cedar writes it.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The uid of the entity that stands for a scope.
+    pub fn of_scope(scope: &Scope) -> Self {
+        match scope {
+            Scope::System => Self::new("Platform::System", "system"),
+            Scope::Organization(organization) => Self::new("Platform::Organization", organization.as_str()),
+            Scope::Application { application, .. } => Self::new("Platform::Application", application.as_str()),
+        }
+    }
+
+    /// The uid of a role in a scope.
+    pub fn of_role(scope: &Scope, role: &str) -> Self {
+        Self::new("Platform::Role", &scoped_id(scope, role))
+    }
+}
+
+impl fmt::Display for EntityUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::\"{}\"", self.kind, self.id.escape_debug())
+    }
+}
+
+impl fmt::Debug for EntityUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Finds the known name nearest to `wanted`, if one is near enough to offer.
+///
+/// ```
+/// use policy_core::name::nearest;
+/// assert_eq!(nearest("amuont", ["amount", "status"]), Some("amount"));
+/// assert_eq!(nearest("xyz", ["amount"]), None);
+/// ```
+pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (wanted.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (distance(wanted, name), name))
+        .filter(|(far, name)| *far <= limit || name.eq_ignore_ascii_case(wanted))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Damerau's distance with adjacent transpositions (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], k: usize| row.get(k).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (at(&above, j) + usize::from(x != y)).min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or_default()
+}

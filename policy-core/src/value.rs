@@ -1,0 +1,582 @@
+//! Data as rules see it: owned [`Value`]s, and [`ValueRef`]s that borrow from the user's own types.
+//!
+//! In: Rust values. Out: scalars, sets and records, where *absent* (nothing is there) and *unusable* (something is there
+//! that its kind cannot hold) are different things. Absent from this module: kinds and names of types.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A number with four decimal places, as Cedar's `decimal`: from -922337203685477.5808 to 922337203685477.5807.
+///
+/// ```
+/// use policy_core::value::Decimal;
+/// let d: Decimal = "3.14".parse().unwrap();
+/// assert_eq!(d.to_string(), "3.14");
+/// assert_eq!(d.scaled(), 31_400);
+/// assert!("3.14159".parse::<Decimal>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Decimal(i64);
+
+impl Decimal {
+    /// Makes a decimal of ten-thousandths.
+    pub const fn from_scaled(scaled: i64) -> Self {
+        Self(scaled)
+    }
+
+    /// Makes a decimal of a whole number, if it fits.
+    pub const fn from_integer(n: i64) -> Option<Self> {
+        match n.checked_mul(10_000) {
+            Some(scaled) => Some(Self(scaled)),
+            None => None,
+        }
+    }
+
+    /// The number of ten-thousandths.
+    pub const fn scaled(self) -> i64 {
+        self.0
+    }
+}
+
+/// Why a text is not a [`Decimal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a decimal has digits, a point, one to four digits, and lies within ±922337203685477.5807")]
+pub struct DecimalError;
+
+impl FromStr for Decimal {
+    type Err = DecimalError;
+
+    fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (whole, part) = digits.split_once('.').ok_or(DecimalError)?;
+        let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if !all_digits(whole) || !all_digits(part) || part.len() > 4 || whole.len() > 20 {
+            return Err(DecimalError);
+        }
+        let scaled: i128 = format!("{whole}{part:0<4}").parse().map_err(|_| DecimalError)?;
+        i64::try_from(if negative { -scaled } else { scaled }).map(Self).map_err(|_| DecimalError)
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, n) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let part = format!("{:04}", n % 10_000);
+        let part = part.trim_end_matches('0');
+        write!(f, "{sign}{}.{}", n / 10_000, if part.is_empty() { "0" } else { part })
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z; finer parts are floored.
+///
+/// ```
+/// use policy_core::value::Millis;
+/// let t: Millis = "2027-01-01T00:00:00Z".parse().unwrap();
+/// assert_eq!(t.to_string(), "2027-01-01T00:00:00.000Z");
+/// assert_eq!("2027-01-01T02:00:00+02:00".parse(), Ok(t));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub i64);
+
+/// Why a text is not an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an instant is written `2027-01-01`, `2027-01-01T00:00:00Z` or `2027-01-01T00:00:00.000+02:00`")]
+pub struct InstantError;
+
+/// Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-compatible low-level date algorithms").
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+}
+
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + if month <= 2 { 1 } else { 0 }, month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+/// Reads an RFC 3339 instant (or a date alone) at compile time as well as at run time; `None` if it is not one.
+pub const fn parse_instant(text: &str) -> Option<Millis> {
+    const fn number(b: &[u8], from: usize, len: usize) -> Option<i64> {
+        let (mut n, mut i) = (0i64, 0);
+        while i < len {
+            match b.split_at_checked(from + i) {
+                Some((_, [d @ b'0'..=b'9', ..])) => n = n * 10 + (*d - b'0') as i64,
+                _ => return None,
+            }
+            i += 1;
+        }
+        Some(n)
+    }
+    const fn is(b: &[u8], at: usize, c: u8) -> bool {
+        matches!(b.split_at_checked(at), Some((_, [x, ..])) if *x == c)
+    }
+    const fn days_in(year: i64, month: i64) -> i64 {
+        match month {
+            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        }
+    }
+    let b = text.as_bytes();
+    let (Some(year), Some(month), Some(day)) = (number(b, 0, 4), number(b, 5, 2), number(b, 8, 2)) else { return None };
+    if !is(b, 4, b'-') || !is(b, 7, b'-') || month < 1 || month > 12 || day < 1 || day > days_in(year, month) {
+        return None;
+    }
+    let mut millis = days_from_civil(year, month, day) * 86_400_000;
+    if b.len() == 10 {
+        return Some(Millis(millis));
+    }
+    let (Some(h), Some(m), Some(s)) = (number(b, 11, 2), number(b, 14, 2), number(b, 17, 2)) else { return None };
+    if !is(b, 10, b'T') || !is(b, 13, b':') || !is(b, 16, b':') || h > 23 || m > 59 || s > 59 {
+        return None;
+    }
+    millis += (h * 3_600 + m * 60 + s) * 1_000;
+    let mut at = 19;
+    if is(b, at, b'.') {
+        at += 1;
+        let (mut scale, start) = (100, at);
+        while let Some(d) = number(b, at, 1) {
+            millis += d * scale;
+            scale /= 10;
+            at += 1;
+        }
+        if at == start || at - start > 3 {
+            return None;
+        }
+    }
+    if is(b, at, b'Z') && b.len() == at + 1 {
+        return Some(Millis(millis));
+    }
+    let ahead = is(b, at, b'+');
+    if !ahead && !is(b, at, b'-') {
+        return None;
+    }
+    let colon = is(b, at + 3, b':');
+    let (Some(oh), Some(om)) = (number(b, at + 1, 2), number(b, at + if colon { 4 } else { 3 }, 2)) else {
+        return None;
+    };
+    if b.len() != at + if colon { 6 } else { 5 } || oh > 23 || om > 59 {
+        return None;
+    }
+    let offset = (oh * 60 + om) * 60_000;
+    Some(Millis(if ahead { millis - offset } else { millis + offset }))
+}
+
+impl FromStr for Millis {
+    type Err = InstantError;
+
+    fn from_str(text: &str) -> Result<Self, InstantError> {
+        parse_instant(text).ok_or(InstantError)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, rest) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        let (year, month, day) = civil_from_days(days);
+        let (h, m, s, ms) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60, rest % 1_000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z")
+    }
+}
+
+/// An address with a prefix length; a single address has the full length. IPv4-mapped IPv6 is IPv4.
+///
+/// ```
+/// use policy_core::value::IpRange;
+/// let range: IpRange = "10.0.0.0/8".parse().unwrap();
+/// assert!(range.contains("10.1.2.3".parse().unwrap()));
+/// assert!(range.contains("::ffff:10.1.2.3".parse().unwrap()));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpRange {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Why a text is not an address or a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`")]
+pub struct IpRangeError;
+
+impl IpRange {
+    /// Makes the range that holds one address.
+    pub const fn single(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// The address as written.
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The prefix length.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether the range is one address.
+    pub const fn is_single(&self) -> bool {
+        self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// The first and the last address of the range.
+    pub fn bounds(&self) -> (IpAddr, IpAddr) {
+        match self.address {
+            IpAddr::V4(a) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                let first = u32::from(a) & mask;
+                (IpAddr::V4(first.into()), IpAddr::V4((first | !mask).into()))
+            }
+            IpAddr::V6(a) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                let first = u128::from(a) & mask;
+                (IpAddr::V6(first.into()), IpAddr::V6((first | !mask).into()))
+            }
+        }
+    }
+
+    /// Whether `address` lies in the range; the two families never meet.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let (first, last) = self.bounds();
+        address.is_ipv4() == first.is_ipv4() && first <= address && address <= last
+    }
+}
+
+impl FromStr for IpRange {
+    type Err = IpRangeError;
+
+    fn from_str(text: &str) -> Result<Self, IpRangeError> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address.parse().map_err(|_| IpRangeError)?;
+        let Some(prefix) = prefix else { return Ok(Self::single(address)) };
+        if prefix.is_empty() || prefix.len() > 3 || !prefix.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(IpRangeError);
+        }
+        let prefix: u8 = prefix.parse().map_err(|_| IpRangeError)?;
+        match address {
+            IpAddr::V4(_) if prefix <= 32 => Ok(Self { address, prefix }),
+            IpAddr::V6(a) => match a.to_ipv4_mapped() {
+                Some(v4) if (96..=128).contains(&prefix) => Ok(Self { address: IpAddr::V4(v4), prefix: prefix - 96 }),
+                Some(_) => Err(IpRangeError),
+                None if prefix <= 128 => Ok(Self { address, prefix }),
+                None => Err(IpRangeError),
+            },
+            IpAddr::V4(_) => Err(IpRangeError),
+        }
+    }
+}
+
+impl fmt::Display for IpRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_single() { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.prefix) }
+    }
+}
+
+/// Reads a UUID in any of its usual spellings (32 digits, hyphenated, in braces, as a URN, in either case).
+pub fn parse_uuid(text: &str) -> Option<u128> {
+    let text = text.strip_prefix("urn:uuid:").unwrap_or(text);
+    let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
+    let hyphenated =
+        text.len() == 36 && text.bytes().enumerate().all(|(i, b)| (b == b'-') == matches!(i, 8 | 13 | 18 | 23));
+    let digits: String = if hyphenated { text.replace('-', "") } else { text.to_owned() };
+    (digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        .then(|| u128::from_str_radix(&digits, 16).ok())
+        .flatten()
+}
+
+/// The canonical spelling of a UUID: lower case, hyphenated (RFC 9562, section 4).
+pub fn uuid_text(uuid: u128) -> String {
+    let h = format!("{uuid:032x}");
+    let part = |from: usize, to: usize| h.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+/// A value that owns its data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about every kind of value")]
+pub enum Value {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Long(i64),
+    /// A number with four places.
+    Decimal(Decimal),
+    /// Text, also a variant of an enum.
+    Text(Arc<str>),
+    /// A UUID.
+    Uuid(u128),
+    /// An instant.
+    Datetime(Millis),
+    /// An address, or a range where a rule wrote one.
+    Ip(IpRange),
+    /// A set; order and repetition mean nothing.
+    Set(Vec<Self>),
+    /// Named attributes; an absent one is not there.
+    Record(BTreeMap<Arc<str>, Self>),
+}
+
+impl Value {
+    /// Makes a text value.
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// Borrows the value as rules read it.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Bool(b) => ValueRef::Bool(*b),
+            Self::Long(n) => ValueRef::Long(*n),
+            Self::Decimal(d) => ValueRef::Decimal(*d),
+            Self::Text(t) => ValueRef::Text(t),
+            Self::Uuid(u) => ValueRef::Uuid(*u),
+            Self::Datetime(t) => ValueRef::Datetime(*t),
+            Self::Ip(ip) => ValueRef::Ip(*ip),
+            Self::Set(items) => ValueRef::Set(items),
+            Self::Record(fields) => ValueRef::Record(fields),
+        }
+    }
+}
+
+/// A value that borrows from the type that has it.
+#[derive(Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
+pub enum ValueRef<'a> {
+    /// Nothing is there.
+    Absent,
+    /// Something is there that its kind cannot hold; the text says why, never the value.
+    Unusable(&'static str),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Long(i64),
+    /// A number with four places.
+    Decimal(Decimal),
+    /// Text, also a variant of an enum.
+    Text(&'a str),
+    /// A text of one character.
+    Char(char),
+    /// A UUID.
+    Uuid(u128),
+    /// An instant.
+    Datetime(Millis),
+    /// An address or range.
+    Ip(IpRange),
+    /// A set.
+    Set(&'a (dyn SetRef + Sync)),
+    /// Named attributes.
+    Record(&'a (dyn Record + Sync)),
+}
+
+/// A set whose elements can be visited without copying it.
+pub trait SetRef {
+    /// Calls `visit` with each element until it returns `false`. Absent elements are passed over.
+    fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool);
+}
+
+impl SetRef for Vec<Value> {
+    fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) {
+        for item in self {
+            if !visit(item.as_ref()) {
+                return;
+            }
+        }
+    }
+}
+
+/// The name of an attribute and, where the type is known, its place among the fields of that type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// Place among the fields of the type; [`Slot::BY_NAME`] when only the name is known.
+    pub index: u16,
+    /// The attribute's name as policies spell it.
+    pub name: Arc<str>,
+}
+
+impl Slot {
+    /// The index of a slot that is looked up by name.
+    pub const BY_NAME: u16 = u16::MAX;
+
+    /// Makes a slot that is looked up by name.
+    pub fn named(name: &str) -> Self {
+        Self { index: Self::BY_NAME, name: name.into() }
+    }
+}
+
+/// Something with named attributes that are read one at a time and only when a rule asks.
+pub trait Record {
+    /// The attribute in `slot`. Generated implementations go by the index, open ones by the name.
+    fn field(&self, slot: &Slot) -> ValueRef<'_>;
+
+    /// Calls `visit` with every attribute that is there. For exports and for Cedar, not on the way of a decision.
+    fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>));
+}
+
+impl Record for BTreeMap<Arc<str>, Value> {
+    fn field(&self, slot: &Slot) -> ValueRef<'_> {
+        self.get(&*slot.name).map_or(ValueRef::Absent, Value::as_ref)
+    }
+
+    fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        for (name, value) in self {
+            visit(name, value.as_ref());
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Copies the value; `None` when there is none or it is unusable.
+    pub fn to_value(&self) -> Option<Value> {
+        Some(match self {
+            Self::Absent | Self::Unusable(_) => return None,
+            Self::Bool(b) => Value::Bool(*b),
+            Self::Long(n) => Value::Long(*n),
+            Self::Decimal(d) => Value::Decimal(*d),
+            Self::Text(t) => Value::text(t),
+            Self::Char(c) => Value::Text(c.to_string().into()),
+            Self::Uuid(u) => Value::Uuid(*u),
+            Self::Datetime(t) => Value::Datetime(*t),
+            Self::Ip(ip) => Value::Ip(*ip),
+            Self::Set(set) => {
+                let mut items = Vec::new();
+                set.each(&mut |item| {
+                    items.extend(item.to_value());
+                    true
+                });
+                Value::Set(items)
+            }
+            Self::Record(record) => {
+                let mut fields = BTreeMap::new();
+                record.each_field(&mut |name, value| {
+                    if let Some(value) = value.to_value() {
+                        fields.insert(Arc::from(name), value);
+                    }
+                });
+                Value::Record(fields)
+            }
+        })
+    }
+
+    /// Whether two scalars are equal within one kind. A UUID equals its canonical text, a character the text of it alone:
+    /// both are Strings to Cedar. Sets are compared as sets.
+    pub fn same_as(&self, other: &ValueRef<'_>) -> bool {
+        match (self, other) {
+            (Self::Text(a), ValueRef::Text(b)) => a == b,
+            (Self::Long(a), ValueRef::Long(b)) => a == b,
+            (Self::Bool(a), ValueRef::Bool(b)) => a == b,
+            (Self::Decimal(a), ValueRef::Decimal(b)) => a == b,
+            (Self::Uuid(a), ValueRef::Uuid(b)) => a == b,
+            (Self::Datetime(a), ValueRef::Datetime(b)) => a == b,
+            (Self::Ip(a), ValueRef::Ip(b)) => a == b,
+            (Self::Char(a), ValueRef::Char(b)) => a == b,
+            (Self::Char(c), ValueRef::Text(t)) => char_is(*c, t),
+            (Self::Text(t), ValueRef::Char(c)) => char_is(*c, t),
+            (Self::Uuid(u), ValueRef::Text(t)) => uuid_text(*u) == **t,
+            (Self::Text(t), ValueRef::Uuid(u)) => uuid_text(*u) == **t,
+            (Self::Set(_) | Self::Record(_), ValueRef::Set(_) | ValueRef::Record(_)) => {
+                match (self.to_value(), other.to_value()) {
+                    (Some(a), Some(b)) => same_values(&a, &b),
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+fn char_is(c: char, text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next() == Some(c) && chars.next().is_none()
+}
+
+fn same_values(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Set(a), Value::Set(b)) => {
+            let within = |x: &[Value], y: &[Value]| x.iter().all(|i| y.iter().any(|j| same_values(i, j)));
+            within(a, b) && within(b, a)
+        }
+        (Value::Record(a), Value::Record(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, x)| b.get(name).is_some_and(|y| same_values(x, y)))
+        }
+        (Value::Set(_) | Value::Record(_), _) | (_, Value::Set(_) | Value::Record(_)) => false,
+        (a, b) => a.as_ref().same_as(&b.as_ref()),
+    }
+}
+
+impl fmt::Debug for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As a rule would write it: `'x'`, `3`, `['a', 'b']`; `absent` when there is nothing. At most 200 characters.
+impl fmt::Display for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        render(self, &mut out, 0);
+        if out.chars().count() > 200 {
+            out = out.chars().take(199).collect();
+            out.push('…');
+        }
+        f.write_str(&out)
+    }
+}
+
+fn render(value: &ValueRef<'_>, out: &mut String, depth: usize) {
+    use fmt::Write as _;
+    if depth > 8 || out.len() > 1_000 {
+        out.push('…');
+        return;
+    }
+    // Writing to a `String` cannot fail.
+    let _ = match value {
+        ValueRef::Absent => write!(out, "absent"),
+        ValueRef::Unusable(why) => write!(out, "unusable ({why})"),
+        ValueRef::Bool(b) => write!(out, "{b}"),
+        ValueRef::Long(n) => write!(out, "{n}"),
+        ValueRef::Decimal(d) => write!(out, "{d}"),
+        ValueRef::Text(t) => write!(out, "'{}'", t.chars().take(200).collect::<String>().escape_debug()),
+        ValueRef::Char(c) => write!(out, "'{}'", c.escape_debug()),
+        ValueRef::Uuid(u) => write!(out, "'{}'", uuid_text(*u)),
+        ValueRef::Datetime(t) => write!(out, "'{t}'"),
+        ValueRef::Ip(ip) => write!(out, "'{ip}'"),
+        ValueRef::Set(set) => {
+            out.push('[');
+            let mut first = true;
+            set.each(&mut |item| {
+                if !first {
+                    out.push_str(", ");
+                }
+                first = false;
+                render(&item, out, depth + 1);
+                out.len() < 1_000
+            });
+            write!(out, "]")
+        }
+        ValueRef::Record(record) => {
+            out.push('{');
+            let mut first = true;
+            record.each_field(&mut |name, value| {
+                if out.len() < 1_000 {
+                    let _ = write!(out, "{}{name}: ", if first { "" } else { ", " });
+                    first = false;
+                    render(&value, out, depth + 1);
+                }
+            });
+            write!(out, "}}")
+        }
+    };
+}

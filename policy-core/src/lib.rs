@@ -1,9 +1,12 @@
 //! The policy language, its checks and the decision engine.
 #![doc = ""]
 
+pub mod contract;
+pub mod decl;
 pub mod diagnostic;
 pub mod kind;
 pub mod name;
+pub mod shape;
 pub mod source;
 pub mod syntax;
 pub mod value;

@@ -1,0 +1,236 @@
+//! What generated code implements and calls: how rules read Rust values.
+//!
+//! In: types of users, by derive. Out: [`AttributeValue`], [`Attributes`]. Absent: decisions.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::kind::{Described, Kind};
+use crate::shape;
+use crate::value::{IpRange, Record, SetRef, ValueRef};
+
+/// A Rust type that rules can read.
+///
+/// Implemented for `bool`, integers of up to 64 bits, `String`, `&str`, `char`, `IpAddr`, for the types of the crates
+/// `rust_decimal`, `jiff` and `uuid` (by feature), for `Option`, sets, references and boxes of those, and by
+/// `#[derive(Attributes)]` for structs and unit-only enums.
+#[diagnostic::on_unimplemented(
+    message = "policies cannot read a `{Self}`",
+    label = "this type has no kind in the policy language",
+    note = "kinds are bool, integers of up to 64 bits, String, char, IpAddr, rust_decimal::Decimal, jiff::Timestamp, uuid::Uuid, and Option, Vec, HashSet, BTreeSet and arrays of those",
+    note = "for a struct or an enum of your own write #[derive(Attributes)] above it; instead of f32 and f64 use rust_decimal::Decimal"
+)]
+pub trait AttributeValue {
+    /// What the compiler checks rules against.
+    type Shape: 'static;
+    /// The only value of it.
+    const SHAPE: Self::Shape;
+
+    /// The kind, and whether a value may be absent or unusable.
+    fn describe() -> Described;
+
+    /// Borrows the value as rules read it.
+    fn read(&self) -> ValueRef<'_>;
+}
+
+/// A struct whose fields are attributes; made by `#[derive(Attributes)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no attributes",
+    label = "write #[derive(Attributes)] above this type"
+)]
+pub trait Attributes: AttributeValue + Record {}
+
+/// An entity that a call can be about: it has an id, and its attributes are the resource's.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an entity",
+    label = "`resource = ..` names a parameter whose type has #[derive(Entity)]"
+)]
+pub trait Entity: Attributes {
+    /// The published namespace of the type, dotted; empty for the crate's own name.
+    const NAMESPACE: &'static str;
+    /// The type's name.
+    const NAME: &'static str;
+
+    /// The id of this record within its application.
+    fn entity_id(&self) -> Cow<'_, str>;
+}
+
+macro_rules! long {
+    ($($t:ty)*) => {$(
+        impl AttributeValue for $t {
+            type Shape = shape::Long;
+            const SHAPE: shape::Long = shape::Long;
+            fn describe() -> Described {
+                Described::required(Kind::Long)
+            }
+            fn read(&self) -> ValueRef<'_> {
+                ValueRef::Long(i64::from(*self))
+            }
+        }
+    )*};
+}
+long! { i8 i16 i32 i64 u8 u16 u32 }
+
+macro_rules! checked_long {
+    ($($t:ty)*) => {$(
+        impl AttributeValue for $t {
+            type Shape = shape::Long;
+            const SHAPE: shape::Long = shape::Long;
+            fn describe() -> Described {
+                Described { kind: Kind::Long, optional: false, fallible: true }
+            }
+            fn read(&self) -> ValueRef<'_> {
+                i64::try_from(*self).map_or(ValueRef::Unusable("a whole number above 9223372036854775807"), ValueRef::Long)
+            }
+        }
+    )*};
+}
+checked_long! { u64 usize isize }
+
+macro_rules! scalar {
+    ($($t:ty, $kind:ident, $self:ident => $read:expr;)*) => {$(
+        impl AttributeValue for $t {
+            type Shape = shape::$kind;
+            const SHAPE: shape::$kind = shape::$kind;
+            fn describe() -> Described {
+                Described::required(Kind::$kind)
+            }
+            fn read(&$self) -> ValueRef<'_> {
+                $read
+            }
+        }
+    )*};
+}
+scalar! {
+    bool, Bool, self => ValueRef::Bool(*self);
+    str, Text, self => ValueRef::Text(self);
+    String, Text, self => ValueRef::Text(self);
+    char, Text, self => ValueRef::Char(*self);
+    IpAddr, Ip, self => ValueRef::Ip(IpRange::single(*self));
+    Ipv4Addr, Ip, self => ValueRef::Ip(IpRange::single(IpAddr::V4(*self)));
+    Ipv6Addr, Ip, self => ValueRef::Ip(IpRange::single(IpAddr::V6(*self)));
+}
+
+#[cfg(feature = "uuid")]
+scalar! { uuid::Uuid, Uuid, self => ValueRef::Uuid(self.as_u128()); }
+
+#[cfg(feature = "jiff")]
+scalar! {
+    jiff::Timestamp, Datetime, self => {
+        let (seconds, nanos) = (self.as_second(), i64::from(self.subsec_nanosecond()));
+        // A timestamp before 1970 has a negative part; flooring goes down, not towards zero.
+        ValueRef::Datetime(crate::value::Millis(seconds.saturating_mul(1_000).saturating_add(nanos.div_euclid(1_000_000))))
+    };
+}
+
+#[cfg(feature = "rust_decimal")]
+impl AttributeValue for rust_decimal::Decimal {
+    type Shape = shape::Decimal;
+    const SHAPE: shape::Decimal = shape::Decimal;
+
+    fn describe() -> Described {
+        Described { kind: Kind::Decimal, optional: false, fallible: true }
+    }
+
+    fn read(&self) -> ValueRef<'_> {
+        let normal = self.normalize();
+        let scaled = (normal.scale() <= 4)
+            .then(|| normal.mantissa().checked_mul(10i128.pow(4 - normal.scale())))
+            .flatten()
+            .and_then(|scaled| i64::try_from(scaled).ok());
+        scaled.map_or(ValueRef::Unusable("a decimal with more than four places or out of range"), |scaled| {
+            ValueRef::Decimal(crate::value::Decimal::from_scaled(scaled))
+        })
+    }
+}
+
+impl<T: AttributeValue> AttributeValue for Option<T> {
+    type Shape = T::Shape;
+    const SHAPE: T::Shape = T::SHAPE;
+
+    fn describe() -> Described {
+        Described { optional: true, ..T::describe() }
+    }
+
+    fn read(&self) -> ValueRef<'_> {
+        self.as_ref().map_or(ValueRef::Absent, T::read)
+    }
+}
+
+macro_rules! through {
+    ($($t:ty),*) => {$(
+        impl<T: AttributeValue + ?Sized> AttributeValue for $t {
+            type Shape = T::Shape;
+            const SHAPE: T::Shape = T::SHAPE;
+            fn describe() -> Described {
+                T::describe()
+            }
+            fn read(&self) -> ValueRef<'_> {
+                T::read(self)
+            }
+        }
+    )*};
+}
+through! { &T, &mut T, Box<T>, Arc<T>, Rc<T> }
+
+impl<T: AttributeValue + ToOwned + ?Sized> AttributeValue for Cow<'_, T> {
+    type Shape = T::Shape;
+    const SHAPE: T::Shape = T::SHAPE;
+
+    fn describe() -> Described {
+        T::describe()
+    }
+
+    fn read(&self) -> ValueRef<'_> {
+        T::read(self)
+    }
+}
+
+macro_rules! set {
+    ([$($generics:tt)*] $t:ty) => {
+        impl<T: AttributeValue + Sync, $($generics)*> AttributeValue for $t {
+            type Shape = shape::Set<T::Shape>;
+            const SHAPE: shape::Set<T::Shape> = shape::Set(T::SHAPE);
+            fn describe() -> Described {
+                let item = T::describe();
+                Described { kind: Kind::Set(Arc::new(item.kind)), optional: false, fallible: item.fallible }
+            }
+            fn read(&self) -> ValueRef<'_> {
+                ValueRef::Set(self)
+            }
+        }
+        impl<T: AttributeValue + Sync, $($generics)*> SetRef for $t {
+            fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) {
+                for item in self {
+                    let item = item.read();
+                    if !matches!(item, ValueRef::Absent) && !visit(item) {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+}
+set! { [] Vec<T> }
+set! { [] BTreeSet<T> }
+set! { [S: std::hash::BuildHasher + Sync] HashSet<T, S> }
+set! { [const N: usize] [T; N] }
+
+impl<T: AttributeValue + Sync> SetRef for &[T] {
+    fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) {
+        for item in *self {
+            let item = item.read();
+            if !matches!(item, ValueRef::Absent) && !visit(item) {
+                return;
+            }
+        }
+    }
+}
+
+/// Reads a borrowed slice as a set. A slice is no [`AttributeValue`] itself, since only a sized value can be borrowed as one.
+pub fn read_slice<'a, T: AttributeValue + Sync>(slice: &'a &'a [T]) -> ValueRef<'a> {
+    ValueRef::Set(slice)
+}

@@ -1,0 +1,136 @@
+//! The const data that annotations leave behind in a program, found again when it starts.
+//!
+//! In: what macros emit. Out: plain declarations, nothing checked yet. Absent: Cedar, and any work: the registry does it.
+
+use crate::kind::Described;
+use crate::name::Tier;
+use crate::source::Place;
+
+/// One guarded function, method or entity operation, as one expansion of `#[abac_policy]` or `#[publish]` saw it.
+///
+/// Several declarations may have the same [`ActionDecl::function`]: their rules are joined by AND.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct ActionDecl {
+    /// The package that was compiled.
+    pub package: &'static str,
+    /// The published namespace (`com.example`) or the module path (`shop::orders`).
+    pub namespace: &'static str,
+    /// The id in the namespace: `OrderService.placeOrder`, `Photo.findAll`, `approve`.
+    pub id: &'static str,
+    /// The Rust path of what is guarded; two functions with one action are refused.
+    pub function: &'static str,
+    /// Where it is.
+    pub place: Place,
+    /// Former ids in the same namespace, or whole dotted names; rules written for them go on matching.
+    pub was: &'static [&'static str],
+    /// Whose service it is; the resource belongs to a scope of this tier.
+    pub tier: Tier,
+    /// The tiers whose participants may call.
+    pub callers: &'static [Tier],
+    /// Whether it runs only with an audit record that was written before.
+    pub must_audit: bool,
+    /// The application's own participant type: its Rust name and its attributes.
+    pub participant: Option<(&'static str, fn() -> Described)>,
+    /// What the request is about.
+    pub resource: ResourceDecl,
+    /// The parameters that can be read, in the order in which the guard hands them over.
+    pub params: &'static [ParamDecl],
+    /// The rules, joined by AND. Empty only with `authenticated`.
+    pub rules: &'static [RuleDecl],
+    /// `#[abac_policy(authenticated)]`: no rule of its own, upper tiers still decide.
+    pub authenticated: bool,
+}
+
+/// What a request to an action is about.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "generated code makes it, of the same version by the façade")]
+pub enum ResourceDecl {
+    /// The scope itself (a free function): `Platform::Application::"orders"`.
+    Scope,
+    /// A published service: `com::example::OrderService::"orders"`.
+    Service {
+        /// The service's name, without namespace.
+        name: &'static str,
+    },
+    /// The entity in the parameter of this wire name: its attributes are the resource's.
+    Parameter {
+        /// The parameter, as policies spell it.
+        name: &'static str,
+        /// The entity's type.
+        entity: fn() -> EntityDecl,
+    },
+    /// A row of an entity: `entity` is a root, and the action one of its operations.
+    Entity {
+        /// The entity's type.
+        entity: fn() -> EntityDecl,
+    },
+}
+
+/// An entity type.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct EntityDecl {
+    /// The namespace, dotted or a module path.
+    pub namespace: &'static str,
+    /// The type's name.
+    pub name: &'static str,
+    /// Its attributes (a record).
+    pub attributes: Described,
+}
+
+/// One parameter that rules may read.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct ParamDecl {
+    /// As policies and the wire spell it (camelCase by default).
+    pub name: &'static str,
+    /// As Rust spells it.
+    pub rust_name: &'static str,
+    /// Its kind; `None` when its type has none, so that no rule can read it.
+    pub describe: fn() -> Option<Described>,
+}
+
+/// One rule, in the text form.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct RuleDecl {
+    /// The canonical text form.
+    pub text: &'static str,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// A published service.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct ServiceDecl {
+    /// The package that was compiled.
+    pub package: &'static str,
+    /// `com.example`
+    pub namespace: &'static str,
+    /// `OrderService`
+    pub name: &'static str,
+    /// `1.2.3`, if stated.
+    pub version: Option<&'static str>,
+    /// Where it was published.
+    pub place: Place,
+    /// The methods that are callable by name.
+    pub methods: &'static [MethodDecl],
+}
+
+/// A method that is callable by name.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct MethodDecl {
+    /// As the wire spells it.
+    pub name: &'static str,
+    /// As Rust spells it.
+    pub rust_name: &'static str,
+    /// The id of its action in the service's namespace.
+    pub action: &'static str,
+    /// The wire names of its arguments, in order.
+    pub arguments: &'static [&'static str],
+    /// Whether it answers with a stream of values.
+    pub streaming: bool,
+}

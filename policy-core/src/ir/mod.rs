@@ -1,0 +1,157 @@
+//! One representation for every rule, whatever it was written in: Cedar's operators over attribute slots.
+//!
+//! In: typed rules of the language (guarded so that they cannot err) and Cedar that administrators wrote. Out: [`Ir`], which
+//! becomes Cedar for the record, is evaluated over borrowed values for a decision, and is partially evaluated for a filter.
+//! Absent: names that are still to be resolved, and `cedar_policy`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::name::EntityUid;
+use crate::syntax::ast::PatternPart;
+use crate::value::{Slot, Value};
+
+/// What a path starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about every root")]
+pub enum Root {
+    /// `principal`
+    Participant,
+    /// `resource`
+    Resource,
+    /// `context`
+    Context,
+    /// `context.args.<name>`: the argument at this place.
+    Arg(u16, Arc<str>),
+}
+
+/// An attribute: `principal.roles`, `context.args.order.amount`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Path {
+    /// Where it starts.
+    pub root: Root,
+    /// The attributes that follow.
+    pub slots: Vec<Slot>,
+}
+
+/// A variable that is an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "Cedar has these three")]
+pub enum Var {
+    /// The participant.
+    Principal,
+    /// The action.
+    Action,
+    /// The resource.
+    Resource,
+}
+
+/// An operator of two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operator")]
+pub enum Binary {
+    /// `==`, of any two values.
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<` of Long, Decimal, Datetime or Duration; in Cedar a method for Decimal.
+    Less,
+    /// `<=`
+    LessEq,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEq,
+    /// `+`; an overflow is an error.
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// Entity hierarchy: `principal in Role::"x"`, also in a set of entities.
+    In,
+    /// A set and an item.
+    Contains,
+    /// A set and a set.
+    ContainsAll,
+    /// A set and a set.
+    ContainsAny,
+    /// An address and a range.
+    IsInRange,
+    /// A datetime and a duration.
+    Offset,
+    /// Two datetimes.
+    DurationSince,
+}
+
+/// An operator of one operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operator")]
+pub enum Unary {
+    /// `-`
+    Neg,
+    /// `isEmpty`
+    IsEmpty,
+    /// `isIpv4`
+    IsIpv4,
+    /// `isIpv6`
+    IsIpv6,
+    /// `isLoopback`
+    IsLoopback,
+    /// `isMulticast`
+    IsMulticast,
+    /// `toDate`
+    ToDate,
+    /// `toTime`
+    ToTime,
+    /// `toMilliseconds`
+    ToMilliseconds,
+    /// `toSeconds`
+    ToSeconds,
+    /// `toMinutes`
+    ToMinutes,
+    /// `toHours`
+    ToHours,
+    /// `toDays`
+    ToDays,
+}
+
+/// An expression with Cedar's meaning: `And` and `Or` evaluate from the left and stop early, an absent attribute is an error
+/// where it is read and `false` where `Has` asks.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
+pub enum Ir {
+    /// A constant.
+    Const(Value),
+    /// A duration in milliseconds.
+    Duration(i64),
+    /// The uid of an entity.
+    Entity(EntityUid),
+    /// The principal, action or resource itself.
+    Var(Var),
+    /// The value of an attribute.
+    Path(Path),
+    /// Whether an attribute (and all before it) is there.
+    Has(Path),
+    /// `!`
+    Not(Box<Ir>),
+    /// All, from the left.
+    And(Vec<Ir>),
+    /// Any, from the left.
+    Or(Vec<Ir>),
+    /// `if a then b else c`
+    If(Box<[Ir; 3]>),
+    /// An operator of one operand.
+    Unary(Unary, Box<Ir>),
+    /// An operator of two operands.
+    Binary(Binary, Box<[Ir; 2]>),
+    /// `like`
+    Like(Box<Ir>, Vec<PatternPart>),
+    /// `is`
+    Is(Box<Ir>, Arc<str>),
+    /// A set that is built.
+    Set(Vec<Ir>),
+    /// A record that is built.
+    Record(BTreeMap<Arc<str>, Ir>),
+}

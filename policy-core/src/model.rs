@@ -1,0 +1,48 @@
+//! Which types and actions exist: what Cedar's schema is made from, and what rules are checked against.
+//!
+//! In: declarations, resolved. Out: [`Model`]. Absent: Cedar's own schema.
+
+use std::sync::Arc;
+
+use crate::kind::{Described, Field};
+use crate::name::ActionName;
+
+/// Types and actions.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Model {
+    /// Entity types.
+    pub entities: Vec<EntityModel>,
+    /// Actions.
+    pub actions: Vec<ActionModel>,
+    /// Attributes of `context` beside the built-in ones and `args`, all optional, the same for every action.
+    pub context: Vec<Field>,
+}
+
+/// An entity type.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct EntityModel {
+    /// As Cedar writes it: `com::example::Photo`.
+    pub name: Arc<str>,
+    /// The types it can be a member of, as Cedar writes them.
+    pub parents: Vec<Arc<str>>,
+    /// Its attributes.
+    pub attributes: Vec<Field>,
+}
+
+/// An action.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct ActionModel {
+    /// Its name.
+    pub name: ActionName,
+    /// The groups it belongs to, by id in the same namespace: `OrderService`, `Photo.allRead`.
+    pub groups: Vec<Arc<str>>,
+    /// The principal types that may ask, as Cedar writes them.
+    pub principals: Vec<Arc<str>>,
+    /// The resource type, as Cedar writes it.
+    pub resource: Arc<str>,
+    /// The arguments that can be read, in the order of [`crate::ir::Root::Arg`]; `None` holds the place of one that cannot.
+    pub params: Vec<(Arc<str>, Option<Described>)>,
+}

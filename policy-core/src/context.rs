@@ -20,11 +20,10 @@ pub static BUILT_IN: LazyLock<RecordType> = LazyLock::new(|| {
     RecordType { name: "Context".into(), fields: fields.map(built_in).into() }
 });
 
-/// Facts about one request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Context {
-    /// When it is decided.
-    pub time: Millis,
+/// What is known of where a request comes from, prepared once per connection or request.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "whoever knows the facts must say all of them")]
+pub struct Facts {
     /// Where it comes from.
     pub ip: Option<IpRange>,
     /// Whether the session used a second factor.
@@ -33,37 +32,48 @@ pub struct Context {
     pub connection: Option<Arc<str>>,
     /// The id of the request, for logs.
     pub request_id: Option<Arc<str>>,
-    /// Sorted by name.
-    attributes: Vec<(Arc<str>, Value)>,
+    /// The application's own attributes.
+    pub attributes: OwnAttributes,
 }
 
-impl Context {
-    /// Makes a context that knows only the time.
-    pub const fn at(time: Millis) -> Self {
-        Self { time, ip: None, mfa: false, connection: None, request_id: None, attributes: Vec::new() }
-    }
+/// Attributes that an application adds, sorted by name. The names of built-in ones (and `args`) are passed over.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OwnAttributes(Vec<(Arc<str>, Value)>);
 
-    /// Adds an attribute of the application's own; the name of a built-in one (or `args`) is passed over.
+impl OwnAttributes {
+    /// Adds one; an earlier one of the name is replaced.
     pub fn insert(&mut self, name: &str, value: Value) {
         if BUILT_IN.field(name).is_none() && name != "args" {
-            insert(&mut self.attributes, name, value);
+            insert(&mut self.0, name, value);
         }
     }
 }
 
-impl Record for Context {
+/// The environment of one decision: when, and the facts of the request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Context<'a> {
+    /// When it is decided.
+    pub time: Millis,
+    /// What else is known.
+    pub facts: &'a Facts,
+}
+
+fn text(value: Option<&Arc<str>>) -> ValueRef<'_> {
+    value.map_or(ValueRef::Absent, |t| ValueRef::Text(t))
+}
+
+impl Record for Context<'_> {
     fn field(&self, slot: &Slot) -> ValueRef<'_> {
-        let text = |t: &Option<Arc<str>>| t.is_some();
         match slot.index {
             0 => ValueRef::Datetime(self.time),
-            1 => self.ip.map_or(ValueRef::Absent, ValueRef::Ip),
-            2 => ValueRef::Bool(self.mfa),
-            3 if text(&self.connection) => ValueRef::Text(self.connection.as_deref().unwrap_or_default()),
-            4 if text(&self.request_id) => ValueRef::Text(self.request_id.as_deref().unwrap_or_default()),
-            3 | 4 => ValueRef::Absent,
+            1 => self.facts.ip.map_or(ValueRef::Absent, ValueRef::Ip),
+            2 => ValueRef::Bool(self.facts.mfa),
+            3 => text(self.facts.connection.as_ref()),
+            4 => text(self.facts.request_id.as_ref()),
             _ => match BUILT_IN.field(&slot.name) {
                 Some((index, _)) if slot.index == Slot::BY_NAME => self.field(&Slot { index, name: slot.name.clone() }),
-                _ => named(&self.attributes, &slot.name),
+                _ => named(&self.facts.attributes.0, &slot.name),
             },
         }
     }
@@ -75,7 +85,7 @@ impl Record for Context {
                 visit(&field.name, value);
             }
         }
-        for (name, value) in &self.attributes {
+        for (name, value) in &self.facts.attributes.0 {
             visit(name, value.as_ref());
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod context;
 pub mod contract;
+pub mod decision;
 pub mod decl;
 pub mod diagnostic;
 pub mod ir;
@@ -11,11 +12,15 @@ pub mod model;
 pub mod name;
 pub mod participant;
 pub mod policy;
+pub mod request;
 pub mod shape;
 pub mod source;
 pub mod syntax;
 pub mod value;
 
+pub use context::{Context, Facts};
+pub use decision::{Decision, Denial, Revision, TierAnswer};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use name::{ActionName, EntityUid, Scope, Slug, Tier};
 pub use participant::Participant;
+pub use request::{ActionId, Request, Resource};

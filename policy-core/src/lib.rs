@@ -11,7 +11,11 @@ pub mod kind;
 pub mod model;
 pub mod name;
 pub mod participant;
+#[cfg(feature = "engine")]
+pub mod pdp;
 pub mod policy;
+#[cfg(feature = "engine")]
+pub mod registry;
 pub mod request;
 pub mod shape;
 pub mod source;

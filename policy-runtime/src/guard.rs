@@ -1,0 +1,225 @@
+//! The guard: the call inside an annotated function that runs before anything of it.
+//!
+//! In: a declaration, the caller, borrowed arguments. Out: a [`Permit`] or a [`Denied`]. Absent: how a decision is made.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use policy_core::decision::{Allowed, Denial, DenialKind};
+use policy_core::decl::ActionDecl;
+use policy_core::value::{Record, ValueRef};
+use policy_core::{ActionId, Context, Decision, Request, Resource, Scope, Tier};
+
+use crate::audit;
+use crate::code::Code;
+use crate::denied::Denied;
+use crate::security::SecurityContext;
+
+/// The guard of one function; a `static` beside it.
+#[derive(Debug)]
+pub struct Guard {
+    declaration: &'static ActionDecl,
+    /// The action's number in the program's registry, looked up once.
+    action: OnceLock<Option<ActionId>>,
+}
+
+impl Guard {
+    /// Makes the guard of a declaration.
+    pub const fn new(declaration: &'static ActionDecl) -> Self {
+        Self { declaration, action: OnceLock::new() }
+    }
+
+    /// Decides whether the caller may go on. Without a context, explicit or of the task, it denies.
+    ///
+    /// # Errors
+    /// [`Denied`], which says only a code and an id; why is in the log.
+    pub fn check(
+        &self,
+        caller: Option<&SecurityContext>,
+        args: &[ValueRef<'_>],
+        resource: Option<(&str, &(dyn Record + Sync))>,
+    ) -> Result<Permit, Denied> {
+        match caller {
+            Some(cx) => self.decide(cx, args, resource),
+            None => SecurityContext::with_current(|cx| match cx {
+                Some(cx) => self.decide(cx, args, resource),
+                None => Err(self.no_context()),
+            }),
+        }
+    }
+
+    fn no_context(&self) -> Denied {
+        let denied = Denied::new(Code::NoContext);
+        tracing::error!(
+            target: "policy",
+            decision = denied.id(),
+            code = denied.code().as_str(),
+            action = self.declaration.id,
+            "denied: `{}` at {} was called outside any security context; run it in `SecurityContext::scope`, pass a `#[context]` parameter, or put it behind the gateway or the tower layer",
+            self.declaration.function,
+            self.declaration.place,
+        );
+        denied
+    }
+
+    fn decide(
+        &self,
+        cx: &SecurityContext,
+        args: &[ValueRef<'_>],
+        resource: Option<(&str, &(dyn Record + Sync))>,
+    ) -> Result<Permit, Denied> {
+        let policy = cx.policy();
+        let engine = policy.engine();
+        let action = *self.action.get_or_init(|| engine.registry().id_of(self.declaration));
+        let scope = resource_scope(self.declaration.tier, cx);
+        let (Some(action), Some(scope)) = (action, scope) else {
+            let denied = Denied::new(if action.is_none() { Code::UnknownAction } else { Code::AccessDenied });
+            tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = self.declaration.id,
+                "denied: {}", if action.is_none() { "the action is not in the registry" } else { "the caller has no organization" });
+            cx.note_refusal(&denied);
+            return Err(denied);
+        };
+        let request = Request {
+            participant: cx.participant(),
+            action,
+            scope: &scope,
+            resource: resource.map(|(id, attributes)| Resource { id, attributes }),
+            context: Context { time: policy.clock().now(), facts: cx.facts() },
+            args,
+        };
+        match engine.decide(&request) {
+            Decision::Allow(allowed) if self.declaration.must_audit || policy.must_audit(action) => {
+                Ok(Permit { due: Some(Box::new(self.due(cx, &scope, &allowed, request.context.time.0))) })
+            }
+            Decision::Allow(_) => Ok(Permit { due: None }),
+            Decision::Deny(denial) => {
+                let denied = Denied::new(code_of(&denial));
+                report(&denied, self.declaration, cx, &denial);
+                cx.note_refusal(&denied);
+                policy.remember(&denied, *denial);
+                Err(denied)
+            }
+        }
+    }
+
+    fn due(&self, cx: &SecurityContext, scope: &Scope, allowed: &Allowed, time: i64) -> Due {
+        Due {
+            log: cx.audit().cloned(),
+            record: audit::Record {
+                decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
+                time,
+                principal: cx.participant().uid_id().to_owned(),
+                action: policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string(),
+                scope: scope.to_string(),
+                outcome: "allow",
+                revisions: allowed.revisions.map(|r| r.to_string()),
+                request: cx.facts().request_id.clone(),
+            },
+        }
+    }
+}
+
+/// The scope that a request's resource belongs to.
+fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Scope> {
+    match tier {
+        Tier::Application => Some(cx.application().clone()),
+        Tier::Organization => cx.participant().scope().organization_id().cloned().map(Scope::Organization),
+        Tier::System => Some(Scope::System),
+    }
+}
+
+fn code_of(denial: &Denial) -> Code {
+    match denial.kind {
+        DenialKind::UnknownAction => Code::UnknownAction,
+        DenialKind::Unusable => Code::UnusableValue,
+        _ => Code::AccessDenied,
+    }
+}
+
+/// One event per denial, for whoever can fix it.
+fn report(denied: &Denied, declaration: &ActionDecl, cx: &SecurityContext, denial: &Denial) {
+    let values: Vec<String> = denial.values.iter().map(|v| format!("{} is {}", v.path, v.value)).collect();
+    tracing::warn!(
+        target: "policy",
+        decision = denied.id(),
+        code = denied.code().as_str(),
+        action = declaration.id,
+        participant = cx.participant().id(),
+        tier = denial.tier.map_or("-", Tier::as_str),
+        policy = denial.policy.as_deref().unwrap_or("-"),
+        clause = denial.clause.as_deref().unwrap_or("-"),
+        values = values.join(", "),
+        "denied: {}",
+        denial.message,
+    );
+}
+
+#[derive(Debug)]
+struct Due {
+    log: Option<Arc<dyn audit::AuditLog>>,
+    record: audit::Record,
+}
+
+/// Proof that a guard let the caller through. Where a record is due, the work may begin only after it was written.
+#[derive(Debug)]
+#[must_use = "the work may begin only after `begin`"]
+pub struct Permit {
+    due: Option<Box<Due>>,
+}
+
+impl Permit {
+    /// Writes the opening record, if one is due.
+    ///
+    /// # Errors
+    /// [`Code::AuditUnavailable`] when there is no audit log or it cannot write.
+    pub async fn begin(self) -> Result<Opened, Denied> {
+        let Some(due) = self.due else { return Ok(Opened { closing: None }) };
+        let written = match &due.log {
+            Some(log) => log.begin(&due.record).await.map_err(|e| e.to_string()),
+            None => Err("there is no audit log".to_owned()),
+        };
+        opened(due, written)
+    }
+
+    /// Writes the opening record from code that cannot await.
+    ///
+    /// # Errors
+    /// As [`Permit::begin`]; also when the log can only be awaited.
+    pub fn begin_blocking(self) -> Result<Opened, Denied> {
+        let Some(due) = self.due else { return Ok(Opened { closing: None }) };
+        let written = match due.log.as_ref().map(|log| log.begin_blocking(&due.record)) {
+            Some(Some(written)) => written.map_err(|e| e.to_string()),
+            Some(None) => Err("this audit log can only be awaited, and the function is not async".to_owned()),
+            None => Err("there is no audit log".to_owned()),
+        };
+        opened(due, written)
+    }
+}
+
+fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> {
+    match written {
+        Ok(()) => {
+            let Due { log, record } = *due;
+            Ok(Opened { closing: log.map(|log| (log, record.decision)) })
+        }
+        Err(why) => {
+            let denied = Denied::new(Code::AuditUnavailable);
+            tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = due.record.action, "denied: the audit record is required and {why}");
+            Err(denied)
+        }
+    }
+}
+
+/// Work under a permit; dropping it closes the record.
+#[derive(Debug)]
+pub struct Opened {
+    closing: Option<(Arc<dyn audit::AuditLog>, Arc<str>)>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some((log, decision)) = self.closing.take() {
+            log.complete(&decision);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Who is calling, under which policies: what the gateway and the tower layer set and the guard reads.
+//!
+//! In: an authenticated participant and facts of its request. Out: [`SecurityContext`], explicit or task-local.
+//! Absent: how the participant was authenticated.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use policy_core::{Facts, Participant, Scope};
+
+use crate::audit::AuditLog;
+use crate::denied::Denied;
+use crate::policy::Policy;
+
+tokio::task_local! {
+    static CURRENT: SecurityContext;
+}
+
+/// The caller of a piece of work, under the policies that decide for it. Cheap to clone.
+///
+/// The guard of an annotated function finds it in the parameter marked `#[context]`, or else in the task.
+#[derive(Clone)]
+pub struct SecurityContext {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    policy: Policy,
+    participant: Arc<Participant>,
+    scope: Scope,
+    facts: Facts,
+    audit: Option<Arc<dyn AuditLog>>,
+    /// The last refusal under this context: lets a dispatcher tell a refusal from a failure of the method.
+    refusal: Arc<Mutex<Option<Denied>>>,
+}
+
+impl SecurityContext {
+    /// A context for calls of `participant` on the application that `policy` serves.
+    pub fn new(policy: &Policy, participant: Arc<Participant>) -> Self {
+        let facts = Facts { mfa: participant.mfa(), ..Facts::default() };
+        Self {
+            inner: Arc::new(Inner {
+                scope: policy.application().clone(),
+                audit: policy.audit().cloned(),
+                policy: policy.clone(),
+                participant,
+                facts,
+                refusal: Arc::default(),
+            }),
+        }
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.inner));
+        self
+    }
+
+    /// Sets what is known of the request.
+    #[must_use]
+    pub fn with_facts(self, facts: Facts) -> Self {
+        self.changed(|inner| {
+            inner.facts = facts;
+            inner.refusal = Arc::default();
+        })
+    }
+
+    /// Sets the application that is called, where a process serves several.
+    #[must_use]
+    pub fn on(self, scope: Scope) -> Self {
+        self.changed(|inner| inner.scope = scope)
+    }
+
+    /// Sets where decisions are recorded.
+    #[must_use]
+    pub fn with_audit(self, audit: Arc<dyn AuditLog>) -> Self {
+        self.changed(|inner| inner.audit = Some(audit))
+    }
+
+    /// The context of the running task, if there is one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs a future as this caller.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        CURRENT.scope(self.clone(), future).await
+    }
+
+    /// Runs a closure as this caller.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), work)
+    }
+
+    /// Starts a task as this caller.
+    pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(CURRENT.scope(self.clone(), future))
+    }
+
+    /// Who calls.
+    pub fn participant(&self) -> &Participant {
+        &self.inner.participant
+    }
+
+    /// The policies that decide.
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// The scope of the application that is called.
+    pub fn application(&self) -> &Scope {
+        &self.inner.scope
+    }
+
+    /// What is known of the request.
+    pub fn facts(&self) -> &Facts {
+        &self.inner.facts
+    }
+
+    /// Where decisions are recorded.
+    pub fn audit(&self) -> Option<&Arc<dyn AuditLog>> {
+        self.inner.audit.as_ref()
+    }
+
+    pub(crate) fn note_refusal(&self, denied: &Denied) {
+        if let Ok(mut refusal) = self.inner.refusal.lock() {
+            *refusal = Some(denied.clone());
+        }
+    }
+
+    /// The last refusal under this context, if there was one.
+    pub fn refusal(&self) -> Option<Denied> {
+        self.inner.refusal.lock().ok().and_then(|r| r.clone())
+    }
+
+    /// Borrows the running task's context without touching its counter.
+    pub(crate) fn with_current<T>(mut work: impl FnMut(Option<&Self>) -> T) -> T {
+        match CURRENT.try_with(|cx| work(Some(cx))) {
+            Ok(done) => done,
+            Err(_) => work(None),
+        }
+    }
+}
+
+impl fmt::Debug for SecurityContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecurityContext")
+            .field("participant", &self.inner.participant)
+            .field("application", &self.inner.scope.to_string())
+            .finish_non_exhaustive()
+    }
+}

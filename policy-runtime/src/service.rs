@@ -1,0 +1,196 @@
+//! Services that are callable by name: what `#[publish]` generates and what the gateway calls.
+//!
+//! In: a method's name and JSON arguments. Out: a JSON value, a stream of them, or a [`CallError`]. Absent: transports.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::code::Code;
+use crate::denied::Denied;
+
+/// The future of a call.
+pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, CallError>> + Send>>;
+
+/// A service that is callable by name; implemented by `#[publish]`.
+#[cfg(feature = "engine")]
+pub trait Service: Send + Sync + 'static {
+    /// Its name and methods.
+    fn declaration(&self) -> &'static policy_core::decl::ServiceDecl;
+
+    /// Calls a method. The guard runs in it, before anything of the method.
+    fn call(self: Arc<Self>, method: &str, arguments: Arguments, context: crate::SecurityContext) -> CallFuture;
+}
+
+/// What calls a service that is elsewhere; implemented by the client, used by typed proxies.
+pub trait Invoke: Send + Sync {
+    /// Calls a method with a JSON array of arguments and gives the JSON of its value (`null` for none).
+    fn invoke<'a>(
+        &'a self,
+        service: &'a str,
+        method: &'a str,
+        arguments: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send + 'a>>;
+
+    /// Calls a method that answers with a stream.
+    fn invoke_stream(
+        &self,
+        service: &str,
+        method: &str,
+        arguments: Vec<u8>,
+    ) -> BoxStream<'static, Result<Vec<u8>, CallError>>;
+}
+
+/// What a call gives.
+pub enum Reply {
+    /// One value, as JSON.
+    Value(Vec<u8>),
+    /// Nothing.
+    Nothing,
+    /// Values in order, as JSON.
+    Stream(BoxStream<'static, Result<Vec<u8>, CallError>>),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Value(_) => "Reply::Value(..)",
+            Self::Nothing => "Reply::Nothing",
+            Self::Stream(_) => "Reply::Stream(..)",
+        })
+    }
+}
+
+impl Reply {
+    /// Encodes one value.
+    ///
+    /// # Errors
+    /// When the value cannot be JSON.
+    pub fn value<T: Serialize + ?Sized>(value: &T) -> Result<Self, CallError> {
+        encode(value).map(Self::Value)
+    }
+
+    /// Encodes a stream that can fail.
+    pub fn stream<T, E, S>(stream: S) -> Self
+    where
+        T: Serialize,
+        E: fmt::Display,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+    {
+        Self::Stream(stream.map(|item| item.map_err(|e| CallError::failed(&e)).and_then(|v| encode(&v))).boxed())
+    }
+
+    /// Encodes a stream that cannot fail.
+    pub fn values<T, S>(stream: S) -> Self
+    where
+        T: Serialize,
+        S: Stream<Item = T> + Send + 'static,
+    {
+        Self::Stream(stream.map(|item| encode(&item)).boxed())
+    }
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CallError> {
+    serde_json::to_vec(value).map_err(|e| CallError::new(Code::Internal, format!("the result cannot be encoded: {e}")))
+}
+
+/// The arguments of a call: a JSON array.
+#[derive(Debug, Default)]
+pub struct Arguments(Vec<Box<RawValue>>);
+
+impl Arguments {
+    /// Reads a JSON array; nothing at all is no arguments.
+    ///
+    /// # Errors
+    /// When the body is no JSON array, or is nested deeper than 128.
+    pub fn parse(body: &[u8]) -> Result<Self, CallError> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        let bad = |e: serde_json::Error| {
+            CallError::new(Code::BadArguments, format!("the arguments are not a JSON array: {e}"))
+        };
+        serde_json::from_slice(body).map(Self).map_err(bad)
+    }
+
+    /// Checks how many there are.
+    ///
+    /// # Errors
+    /// When there are more or fewer.
+    pub fn expect(&self, count: usize) -> Result<(), CallError> {
+        if self.0.len() == count {
+            return Ok(());
+        }
+        Err(CallError::new(Code::BadArguments, format!("{count} arguments are needed, {} were sent", self.0.len())))
+    }
+
+    /// Decodes one argument.
+    ///
+    /// # Errors
+    /// When it is not there or does not decode; the error names it.
+    pub fn take<T: DeserializeOwned>(&self, index: usize, name: &str) -> Result<T, CallError> {
+        let raw = self.0.get(index).map_or("null", |raw| raw.get());
+        serde_json::from_str(raw)
+            .map_err(|e| CallError::new(Code::BadArguments, format!("argument `{name}` does not fit: {e}")))
+    }
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    code: Code,
+    message: String,
+    decision: Option<Arc<str>>,
+}
+
+impl CallError {
+    /// Makes an error.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), decision: None }
+    }
+
+    /// An error of the method itself: its own text is the message.
+    pub fn failed(error: &dyn fmt::Display) -> Self {
+        Self::new(Code::Failed, error.to_string())
+    }
+
+    /// No method of this name.
+    pub fn unknown_method(service: &str, method: &str) -> Self {
+        let short = |t: &str| t.chars().take(100).collect::<String>();
+        Self::new(Code::UnknownMethod, format!("no method `{}` in `{}`", short(method), short(service)))
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the caller is told.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The id of the decision, if a policy refused.
+    pub fn decision(&self) -> Option<&str> {
+        self.decision.as_deref()
+    }
+
+    /// Adds the id of a decision, for a client that reads it from the wire.
+    #[must_use]
+    pub fn with_decision(mut self, id: &str) -> Self {
+        self.decision = Some(id.into());
+        self
+    }
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self { code: denied.code(), message: denied.to_string(), decision: Some(denied.id().into()) }
+    }
+}

@@ -4,8 +4,15 @@
 //! becomes Cedar for the record, is evaluated over borrowed values for a decision, and is partially evaluated for a filter.
 //! Absent: names that are still to be resolved, and `cedar_policy`.
 
+pub mod eval;
+mod like;
+mod operators;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+
+use crate::kind::Kind;
 
 use crate::name::EntityUid;
 use crate::syntax::ast::PatternPart;
@@ -35,6 +42,19 @@ pub struct Path {
     pub slots: Vec<Slot>,
 }
 
+/// As a rule of the language names it: `participant.roles`, `order.amount`.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.root {
+            Root::Participant => "participant",
+            Root::Resource => "resource",
+            Root::Context => "context",
+            Root::Arg(_, name) => name,
+        })?;
+        self.slots.iter().try_for_each(|slot| write!(f, ".{}", slot.name))
+    }
+}
+
 /// A variable that is an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these three")]
@@ -55,7 +75,7 @@ pub enum Binary {
     Eq,
     /// `!=`
     Ne,
-    /// `<` of Long, Decimal, Datetime or Duration; in Cedar a method for Decimal.
+    /// `<` of Long, Datetime or Duration; for Decimal see [`Binary::of_kind`].
     Less,
     /// `<=`
     LessEq,
@@ -63,6 +83,14 @@ pub enum Binary {
     Greater,
     /// `>=`
     GreaterEq,
+    /// `lessThan`: Cedar's `<` of Decimals is a method, and `<` itself an error.
+    DecimalLess,
+    /// `lessThanOrEqual`
+    DecimalLessEq,
+    /// `greaterThan`
+    DecimalGreater,
+    /// `greaterThanOrEqual`
+    DecimalGreaterEq,
     /// `+`; an overflow is an error.
     Add,
     /// `-`
@@ -83,6 +111,26 @@ pub enum Binary {
     Offset,
     /// Two datetimes.
     DurationSince,
+}
+
+impl Binary {
+    /// The operator that Cedar uses for operands of this kind: `<` of Decimals is another one.
+    ///
+    /// ```
+    /// use policy_core::{ir::Binary, kind::Kind};
+    /// assert_eq!(Binary::Less.of_kind(&Kind::Decimal), Binary::DecimalLess);
+    /// assert_eq!(Binary::Less.of_kind(&Kind::Long), Binary::Less);
+    /// ```
+    #[must_use]
+    pub const fn of_kind(self, kind: &Kind) -> Self {
+        match (self, kind) {
+            (Self::Less, Kind::Decimal) => Self::DecimalLess,
+            (Self::LessEq, Kind::Decimal) => Self::DecimalLessEq,
+            (Self::Greater, Kind::Decimal) => Self::DecimalGreater,
+            (Self::GreaterEq, Kind::Decimal) => Self::DecimalGreaterEq,
+            (op, _) => op,
+        }
+    }
 }
 
 /// An operator of one operand.

@@ -183,23 +183,23 @@ pub enum Ir {
     /// Whether an attribute (and all before it) is there.
     Has(Path),
     /// `!`
-    Not(Box<Ir>),
+    Not(Box<Self>),
     /// All, from the left.
-    And(Vec<Ir>),
+    And(Vec<Self>),
     /// Any, from the left.
-    Or(Vec<Ir>),
+    Or(Vec<Self>),
     /// `if a then b else c`
-    If(Box<[Ir; 3]>),
+    If(Box<[Self; 3]>),
     /// An operator of one operand.
-    Unary(Unary, Box<Ir>),
+    Unary(Unary, Box<Self>),
     /// An operator of two operands.
-    Binary(Binary, Box<[Ir; 2]>),
+    Binary(Binary, Box<[Self; 2]>),
     /// `like`
-    Like(Box<Ir>, Vec<PatternPart>),
+    Like(Box<Self>, Vec<PatternPart>),
     /// `is`
-    Is(Box<Ir>, Arc<str>),
+    Is(Box<Self>, Arc<str>),
     /// A set that is built.
-    Set(Vec<Ir>),
+    Set(Vec<Self>),
     /// A record that is built.
-    Record(BTreeMap<Arc<str>, Ir>),
+    Record(BTreeMap<Arc<str>, Self>),
 }

@@ -6,12 +6,42 @@ use crate::source::Span;
 use crate::value::Decimal;
 
 /// A condition.
+///
+/// What the parser gives is flat: no part of an `And` is an `And`, and no part of an `Or` an `Or`. [`Expr::and`] and
+/// [`Expr::or`] keep it so.
 #[derive(Debug, Clone)]
 pub struct Expr {
     /// What it says.
     pub kind: ExprKind,
-    /// Where it was written.
+    /// Where it was written, parentheses around it included.
     pub span: Span,
+}
+
+impl Expr {
+    /// Makes a condition.
+    pub const fn new(span: Span, kind: ExprKind) -> Self {
+        Self { kind, span }
+    }
+
+    /// Joins conditions by `and`: flat, and without a join for a single one; `None` if there are none.
+    pub fn and(parts: Vec<Self>) -> Option<Self> {
+        let flatten = |part| if let Self { kind: ExprKind::And(inner), .. } = part { inner } else { vec![part] };
+        Self::join(parts, ExprKind::And, flatten)
+    }
+
+    /// Joins conditions by `or`: flat, and without a join for a single one; `None` if there are none.
+    pub fn or(parts: Vec<Self>) -> Option<Self> {
+        let flatten = |part| if let Self { kind: ExprKind::Or(inner), .. } = part { inner } else { vec![part] };
+        Self::join(parts, ExprKind::Or, flatten)
+    }
+
+    fn join(mut parts: Vec<Self>, kind: fn(Vec<Self>) -> ExprKind, flatten: fn(Self) -> Vec<Self>) -> Option<Self> {
+        if parts.len() < 2 {
+            return parts.pop();
+        }
+        let span = parts.first()?.span.to(parts.last()?.span);
+        Some(Self::new(span, kind(parts.into_iter().flat_map(flatten).collect())))
+    }
 }
 
 impl PartialEq for Expr {
@@ -146,7 +176,7 @@ impl PartialEq for SetOperand {
 /// A root and the attributes that follow it: `order.customer.name`.
 #[derive(Debug, Clone)]
 pub struct Path {
-    /// At least one; the first is the root.
+    /// At least one; the first is the root, which is an identifier.
     pub segments: Vec<Segment>,
     /// Where it was written.
     pub span: Span,

@@ -13,6 +13,8 @@ pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;
 pub mod service;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;

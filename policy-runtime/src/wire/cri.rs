@@ -1,0 +1,146 @@
+//! Addresses: `scheme://[scope@][zone~]resourceName[/path][#version]`.
+
+use std::fmt;
+
+/// An address that was read; compared exactly, case kept.
+///
+/// ```
+/// use policy_runtime::wire::Cri;
+/// let cri = Cri::parse("srv://app-api~org.x.Service/call").unwrap();
+/// assert_eq!((cri.zone(), cri.name(), cri.path()), (Some("app-api"), "org.x.Service", Some("call")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cri {
+    scheme: String,
+    scope: Option<String>,
+    zone: Option<String>,
+    name: String,
+    path: Option<String>,
+    version: Option<String>,
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("malformed address: {0}")]
+pub struct CriError(&'static str);
+
+impl Cri {
+    /// Reads an address.
+    pub fn parse(text: &str) -> Result<Self, CriError> {
+        if text.chars().any(char::is_control) {
+            return Err(CriError("it contains a control character"));
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(CriError("it has no `://`"))?;
+        if scheme.is_empty() || scheme.contains([':', '/', '@', '#']) {
+            return Err(CriError("its scheme is malformed"));
+        }
+        let (scope, rest) = match rest.split_once('@') {
+            Some((scope, rest)) => (Some(scope), rest),
+            None => (None, rest),
+        };
+        if scope.is_some_and(|scope| scope.is_empty() || scope.contains(['/', '#', '~'])) {
+            return Err(CriError("its scope is malformed"));
+        }
+        if rest.contains('@') {
+            return Err(CriError("it contains more than one `@`"));
+        }
+        let (rest, version) = match rest.split_once('#') {
+            Some((rest, version)) => (rest, Some(version)),
+            None => (rest, None),
+        };
+        let (authority, path) = match rest.split_once('/') {
+            Some((authority, path)) => (authority, Some(path)),
+            None => (rest, None),
+        };
+        let (zone, name) = match authority.split_once('~') {
+            Some((zone, name)) => (Some(zone), name),
+            None => (None, authority),
+        };
+        if zone.is_some_and(|zone| !is_zone(zone)) {
+            return Err(CriError("its zone is malformed"));
+        }
+        if name.is_empty() || name.contains('~') {
+            return Err(CriError("its name is malformed"));
+        }
+        if version.is_some_and(str::is_empty) {
+            return Err(CriError("its version is empty"));
+        }
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Ok(Self {
+            scheme: scheme.to_owned(),
+            scope: owned(scope),
+            zone: owned(zone),
+            name: name.to_owned(),
+            path: owned(path),
+            version: owned(version),
+        })
+    }
+
+    /// `srv`, `reply`, `stream`.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands before the `@`: an instance, or a reply id with its sub-scope.
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// The scope up to its first `:`, the reply id in a reply address.
+    pub fn scope_id(&self) -> Option<&str> {
+        self.scope.as_deref().map(|scope| scope.split_once(':').map_or(scope, |(id, _)| id))
+    }
+
+    /// What stands before the `~`.
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    /// The resource, namespace included.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What follows the first `/`: the method of a service.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// What follows the `#`.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The address without method and version, as services are registered.
+    pub fn base(&self) -> String {
+        Self { path: None, version: None, ..self.clone() }.to_string()
+    }
+}
+
+fn is_zone(zone: &str) -> bool {
+    zone.split('.').all(|label| {
+        let alnum = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let bytes = label.as_bytes();
+        alnum(bytes.first()) && alnum(bytes.last()) && bytes.iter().all(|b| alnum(Some(b)) || *b == b'-')
+    })
+}
+
+impl fmt::Display for Cri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.scheme)?;
+        if let Some(scope) = &self.scope {
+            write!(f, "{scope}@")?;
+        }
+        if let Some(zone) = &self.zone {
+            write!(f, "{zone}~")?;
+        }
+        f.write_str(&self.name)?;
+        if let Some(path) = &self.path {
+            write!(f, "/{path}")?;
+        }
+        if let Some(version) = &self.version {
+            write!(f, "#{version}")?;
+        }
+        Ok(())
+    }
+}

@@ -53,7 +53,7 @@ pub struct Env<'a> {
     /// The attributes of the resource, if it has any.
     pub attributes: Option<&'a (dyn Record + Sync)>,
     /// The environment of the request.
-    pub context: &'a Context,
+    pub context: &'a Context<'a>,
     /// The arguments of the call, in the order of [`Root::Arg`].
     pub args: &'a [ValueRef<'a>],
 }
@@ -133,14 +133,15 @@ impl EvalError {
 /// and `Or` stop at the first operand that settles them, so that an error to the right of it does not count.
 ///
 /// ```
-/// use policy_core::context::Context;
+/// use policy_core::context::{Context, Facts};
 /// use policy_core::ir::eval::{EntityRef, Env, holds};
 /// use policy_core::ir::{Binary, Ir, Path, Root};
 /// use policy_core::value::{Millis, Slot, Value};
 /// use policy_core::{Participant, Scope};
 ///
 /// let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
-/// let context = Context::at(Millis(0));
+/// let facts = Facts::default();
+/// let context = Context { time: Millis(0), facts: &facts };
 /// let env = Env {
 ///     principal: EntityRef { kind: "Platform::Participant", id: alice.uid_id() },
 ///     principal_parents: alice.parents(),

@@ -1,12 +1,18 @@
 //! Write who may do what next to the code it protects.
 
 pub mod audit;
-#[cfg(feature = "engine")]
+#[cfg(feature = "identity")]
+pub mod authn;
+#[cfg(any(feature = "engine", feature = "identity"))]
 pub mod clock;
 pub mod code;
+#[cfg(feature = "identity")]
+pub mod credential;
 pub mod denied;
 #[cfg(feature = "engine")]
 pub mod guard;
+#[cfg(feature = "identity")]
+pub mod identity;
 #[cfg(feature = "engine")]
 pub mod policy;
 pub mod secret;

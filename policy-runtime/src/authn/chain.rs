@@ -1,0 +1,302 @@
+//! The chain of authenticators, and the rules that hold for every credential.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use policy_core::Scope;
+
+use super::hook::{HookCounters, PostAuthentication, run_hook};
+use super::{Authenticated, Authenticator, AuthnCode, AuthnError, Outcome};
+use crate::credential::{Credential, Credentials};
+
+/// Asks one authenticator for each presented credential.
+///
+/// Every presented credential must be proved, and all must prove the same participant; a credential that nobody knows is
+/// refused. The scope that the request names must be the participant's, System sign-in must be allowed by the listener,
+/// and the method must be on in the scope.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    authenticators: Arc<[Arc<dyn Authenticator>]>,
+    methods: Arc<BTreeMap<Scope, BTreeSet<String>>>,
+    hook: Option<Arc<dyn PostAuthentication>>,
+    counters: Arc<HookCounters>,
+}
+
+/// Collects the parts of a [`Chain`].
+#[derive(Debug, Default)]
+pub struct ChainBuilder {
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    methods: BTreeMap<Scope, BTreeSet<String>>,
+    hook: Option<Arc<dyn PostAuthentication>>,
+}
+
+impl ChainBuilder {
+    /// Adds an authenticator; the first that recognises a credential decides about it.
+    #[must_use]
+    pub fn with(mut self, authenticator: impl Authenticator + 'static) -> Self {
+        self.authenticators.push(Arc::new(authenticator));
+        self
+    }
+
+    /// Says which methods are on in a scope; where nothing is said, all are.
+    #[must_use]
+    pub fn methods<'a>(mut self, scope: Scope, methods: impl IntoIterator<Item = &'a str>) -> Self {
+        self.methods.insert(scope, methods.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// Sets the hook that runs after each successful authentication.
+    #[must_use]
+    pub fn hook(mut self, hook: impl PostAuthentication + 'static) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Finishes the chain.
+    pub fn build(self) -> Chain {
+        Chain {
+            authenticators: self.authenticators.into(),
+            methods: Arc::new(self.methods),
+            hook: self.hook,
+            counters: Arc::default(),
+        }
+    }
+}
+
+impl Chain {
+    /// Starts an empty chain.
+    pub fn builder() -> ChainBuilder {
+        ChainBuilder::default()
+    }
+
+    /// How the hook has fared.
+    pub fn hook_counters(&self) -> &HookCounters {
+        &self.counters
+    }
+
+    /// Checks everything that was presented, then runs the hook.
+    pub async fn authenticate(&self, request: &Credentials) -> Outcome {
+        let mut agreed: Option<Authenticated> = None;
+        for credential in request.presented() {
+            let found = match self.check(credential, request).await {
+                Ok(found) => found,
+                Err(error) => return Outcome::Rejected(error),
+            };
+            agreed = Some(match agreed {
+                None => found,
+                Some(earlier) => match both(earlier, found) {
+                    Ok(joined) => joined,
+                    Err(error) => return Outcome::Rejected(error),
+                },
+            });
+        }
+        let Some(mut authenticated) = agreed else { return Outcome::NotPresented };
+        if let Some(hook) = &self.hook {
+            match run_hook(hook.as_ref(), authenticated.participant(), request.facts(), &self.counters).await {
+                Ok(participant) => authenticated.replace_participant(participant),
+                Err(error) => return Outcome::Rejected(error),
+            }
+        }
+        Outcome::Authenticated(Box::new(authenticated))
+    }
+
+    async fn check(&self, credential: &Credential, request: &Credentials) -> Result<Authenticated, AuthnError> {
+        for authenticator in self.authenticators.iter() {
+            match authenticator.authenticate(credential, request).await {
+                Outcome::NotPresented => {}
+                Outcome::Rejected(error) => return Err(error),
+                Outcome::Authenticated(found) => return self.admit(*found, authenticator.method(), request),
+            }
+        }
+        Err(AuthnError::new(
+            AuthnCode::Unrecognised,
+            format!("no authenticator knows a {} credential", credential.kind()),
+        ))
+    }
+
+    fn admit(&self, found: Authenticated, method: &str, request: &Credentials) -> Result<Authenticated, AuthnError> {
+        let scope = found.participant().scope();
+        if !request.requested_scope().admits(scope) {
+            return Err(AuthnError::new(AuthnCode::ScopeMismatch, format!("the credential is of scope `{scope}`")));
+        }
+        if *scope == Scope::System && !request.facts().listener.system {
+            return Err(AuthnError::new(AuthnCode::ScopeMismatch, "this listener takes nobody of the system scope"));
+        }
+        match self.methods.get(scope) {
+            Some(on) if !on.contains(method) => {
+                Err(AuthnError::new(AuthnCode::MethodOff, format!("method `{method}` is off in scope `{scope}`")))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+/// Joins two proofs of one participant: the earlier end counts, and both ways of proof.
+fn both(first: Authenticated, second: Authenticated) -> Result<Authenticated, AuthnError> {
+    let (a, b) = (first.participant(), second.participant());
+    if a.id() != b.id() || a.scope() != b.scope() {
+        return Err(AuthnError::new(AuthnCode::Conflicting, "the credentials prove different participants"));
+    }
+    let ends = match (first.expiry(), second.expiry()) {
+        (Some(x), Some(y)) => Some(x.min(y)),
+        (x, y) => x.or(y),
+    };
+    let mut joined = first;
+    joined.expires_at = ends;
+    joined.epoch = joined.epoch.min(second.epoch);
+    for proof in second.amr {
+        if !joined.amr.contains(&proof) {
+            joined.amr.push(proof);
+        }
+    }
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use policy_core::Participant;
+    use policy_core::value::{Millis, Value};
+
+    use super::super::{BoxFuture, Rejection};
+    use super::*;
+    use crate::credential::{Facts, Listener, RequestedScope};
+    use crate::secret::Secret;
+
+    /// Knows bearer tokens `id@expiry`; refuses `bad`.
+    #[derive(Debug)]
+    struct Stand(Scope);
+
+    impl Authenticator for Stand {
+        fn method(&self) -> &'static str {
+            "stand"
+        }
+
+        fn authenticate<'a>(&'a self, credential: &'a Credential, _: &'a Credentials) -> BoxFuture<'a, Outcome> {
+            Box::pin(async move {
+                let Credential::Bearer(token) = credential else { return Outcome::NotPresented };
+                let Some((id, ends)) = token.expose().split_once('@') else {
+                    return AuthnError::new(AuthnCode::WrongCredentials, "no").into();
+                };
+                let participant = Participant::builder(self.0.clone(), id).role("user").tenant("t").build();
+                let found = Authenticated::new(participant, "stand").expires_at(Millis(ends.parse().unwrap()));
+                Outcome::Authenticated(Box::new(found))
+            })
+        }
+    }
+
+    fn orders() -> Scope {
+        Scope::application("acme", "orders").unwrap()
+    }
+
+    fn bearer(text: &str) -> Credential {
+        Credential::Bearer(Secret::new(text.to_owned()))
+    }
+
+    fn code(outcome: Outcome) -> AuthnCode {
+        match outcome {
+            Outcome::Rejected(error) => error.code(),
+            other @ (Outcome::NotPresented | Outcome::Authenticated(_)) => panic!("{other:?}"),
+        }
+    }
+
+    fn good(outcome: Outcome) -> Authenticated {
+        match outcome {
+            Outcome::Authenticated(found) => *found,
+            other @ (Outcome::NotPresented | Outcome::Rejected(_)) => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn three_outcomes() {
+        let chain = Chain::builder().with(Stand(orders())).build();
+        assert!(matches!(chain.authenticate(&Credentials::default()).await, Outcome::NotPresented));
+        assert_eq!(code(chain.authenticate(&Credentials::of(bearer("bad"))).await), AuthnCode::WrongCredentials);
+        let found = good(chain.authenticate(&Credentials::of(bearer("u1@5"))).await);
+        assert_eq!((found.participant().id(), found.expiry()), ("u1", Some(Millis(5))));
+        let unknown = Credentials::of(Credential::ApiKey(Secret::new("k".into())));
+        assert_eq!(code(chain.authenticate(&unknown).await), AuthnCode::Unrecognised);
+    }
+
+    #[tokio::test]
+    async fn several_credentials_must_agree() {
+        let chain = Chain::builder().with(Stand(orders())).build();
+        let same = Credentials::of(bearer("u1@9")).with(bearer("u1@5"));
+        assert_eq!(good(chain.authenticate(&same).await).expiry(), Some(Millis(5)));
+        let other = Credentials::of(bearer("u1@9")).with(bearer("u2@9"));
+        assert_eq!(code(chain.authenticate(&other).await), AuthnCode::Conflicting);
+        let half = Credentials::of(bearer("u1@9")).with(bearer("bad"));
+        assert_eq!(code(chain.authenticate(&half).await), AuthnCode::WrongCredentials);
+        let unknown = Credentials::of(bearer("u1@9")).with(Credential::ApiKey(Secret::new("k".into())));
+        assert_eq!(code(chain.authenticate(&unknown).await), AuthnCode::Unrecognised);
+    }
+
+    #[tokio::test]
+    async fn scopes_and_methods() {
+        let chain = Chain::builder().with(Stand(orders())).build();
+        let elsewhere = Credentials::of(bearer("u1@9")).in_scope(Scope::organization("acme").unwrap());
+        assert_eq!(code(chain.authenticate(&elsewhere).await), AuthnCode::ScopeMismatch);
+        let off = Chain::builder().with(Stand(orders())).methods(orders(), ["password"]).build();
+        let error = off.authenticate(&Credentials::of(bearer("u1@9"))).await;
+        assert_eq!(code(error), AuthnCode::MethodOff);
+        let system = Chain::builder().with(Stand(Scope::System)).build();
+        let request = Credentials::of(bearer("u1@9"));
+        assert_eq!(code(system.authenticate(&request).await), AuthnCode::ScopeMismatch);
+        let request = request.on(Listener::default().with_system());
+        assert_eq!(*request.requested_scope(), RequestedScope::Unnamed);
+        good(system.authenticate(&request).await);
+    }
+
+    type Answered = Result<Vec<(String, Value)>, Rejection>;
+    type Asked = fn(&Facts) -> Answered;
+
+    #[derive(Debug)]
+    struct Hook(Asked);
+
+    impl PostAuthentication for Hook {
+        fn check<'a>(&'a self, _: &'a Participant, facts: &'a Facts) -> BoxFuture<'a, Answered> {
+            Box::pin(async move {
+                if facts.path == "/slow" {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                }
+                (self.0)(facts)
+            })
+        }
+    }
+
+    async fn hooked(hook: Asked, path: &str) -> (Outcome, u64) {
+        let chain = Chain::builder().with(Stand(orders())).hook(Hook(hook)).build();
+        let outcome = chain.authenticate(&Credentials::of(bearer("u1@9")).at("GET", path)).await;
+        (outcome, chain.hook_counters().failed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_hook_adds_refuses_and_fails() {
+        let plan = |_: &Facts| Ok(vec![("plan".to_owned(), Value::text("gold"))]);
+        let (outcome, failed) = hooked(plan, "/").await;
+        let found = good(outcome);
+        assert_eq!(found.participant().attributes(), [("plan".into(), Value::text("gold"))]);
+        assert_eq!(found.participant().tenant(), Some("t"), "the rest is kept");
+        assert_eq!(found.participant().roles(), ["user".into()]);
+        assert_eq!(failed, 0);
+
+        let (outcome, failed) = hooked(|_| Err(Rejection::forbidden("no contract")), "/").await;
+        let Outcome::Rejected(error) = outcome else { panic!() };
+        let answer = error.answer();
+        assert_eq!((answer.status, answer.message.as_str(), failed), (403, "no contract", 0));
+
+        let failures: [(Asked, &str); 4] = [
+            (|_| Err(std::fmt::Error.into()), "/"),
+            (|_| panic!("hook panics"), "/"),
+            (|_| Ok(vec![]), "/slow"),
+            (|_| Ok(vec![("roles".to_owned(), Value::text("admin"))]), "/"),
+        ];
+        for (hook, path) in failures {
+            let (outcome, failed) = hooked(hook, path).await;
+            let Outcome::Rejected(error) = outcome else { panic!() };
+            assert_eq!((error.code(), error.answer().status, failed), (AuthnCode::HookFailed, 500, 1), "{error}");
+            assert!(error.answer().message.contains(error.id().unwrap()));
+        }
+    }
+}

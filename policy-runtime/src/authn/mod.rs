@@ -1,0 +1,385 @@
+//! Credentials to participants: who is this, and how do we know?
+//!
+//! In: [`Credentials`]. Out: an [`Outcome`]. A [`Chain`] asks one [`Authenticator`] for each kind of credential; one that
+//! is recognised and fails is final. Afterwards a [`PostAuthentication`] hook may add attributes or refuse. Absent: audit
+//! records and status lines; outcomes carry what both need.
+//!
+//! ```text
+//! Credentials ─► Chain ─► Authenticator ─► Authenticated ─► scope and method checks ─► hook ─► Outcome
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+
+use policy_core::Participant;
+use policy_core::value::Millis;
+
+use crate::credential::{Credential, CredentialError, Credentials};
+
+mod chain;
+mod hook;
+
+pub use chain::{Chain, ChainBuilder};
+pub use hook::{HookCounters, PostAuthentication, Rejection};
+
+/// A future that may be sent to another thread, as object-safe traits return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Checks one kind of credential.
+///
+/// Add one of your own to a [`Chain`]; it must answer [`Outcome::NotPresented`] for every credential that is not of its
+/// kind, and [`Outcome::Rejected`] for one that is and fails, since nobody else is asked then.
+///
+/// ```
+/// use policy_core::{Participant, Scope};
+/// use policy_runtime::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
+/// use policy_runtime::credential::{Credential, Credentials};
+///
+/// #[derive(Debug)]
+/// struct Badge(Scope);
+///
+/// impl Authenticator for Badge {
+///     fn method(&self) -> &str {
+///         "badge"
+///     }
+///
+///     fn authenticate<'a>(&'a self, credential: &'a Credential, _: &'a Credentials) -> BoxFuture<'a, Outcome> {
+///         Box::pin(async move {
+///             let Credential::Custom { header, value } = credential else { return Outcome::NotPresented };
+///             if header != "x-badge" {
+///                 return Outcome::NotPresented;
+///             }
+///             if value.expose() != "4711" {
+///                 return Outcome::Rejected(AuthnError::new(AuthnCode::WrongCredentials, "no such badge"));
+///             }
+///             let holder = Participant::builder(self.0.clone(), "badge-4711").auth_type("badge").build();
+///             Outcome::Authenticated(Box::new(Authenticated::new(holder, "badge")))
+///         })
+///     }
+/// }
+/// ```
+pub trait Authenticator: fmt::Debug + Send + Sync {
+    /// The method's name, by which a scope switches it on: `password`, `oidc`, `api-key`.
+    fn method(&self) -> &str;
+
+    /// Checks one of the presented credentials.
+    fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome>;
+}
+
+/// What came of looking at credentials.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there are three outcomes, and a caller must decide about each")]
+pub enum Outcome {
+    /// Nothing was presented (to an authenticator: nothing of its kind).
+    NotPresented,
+    /// The peer is who it says.
+    Authenticated(Box<Authenticated>),
+    /// Something was presented and is refused.
+    Rejected(AuthnError),
+}
+
+/// A participant whose credentials were checked.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    participant: Participant,
+    expires_at: Option<Millis>,
+    amr: Vec<String>,
+    method: String,
+    epoch: u64,
+}
+
+impl Authenticated {
+    /// Makes the result of a check that succeeded; only authenticators have a reason to.
+    pub fn new(participant: Participant, method: &str) -> Self {
+        Self { participant, expires_at: None, amr: Vec::new(), method: method.to_owned(), epoch: 0 }
+    }
+
+    /// Sets when the credential ends; a connection ends with it.
+    #[must_use]
+    pub const fn expires_at(mut self, at: Millis) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
+    /// Sets how it was proved, in the words of RFC 8176: `pwd`, `otp`, `hwk`, ...
+    #[must_use]
+    pub fn amr<'a>(mut self, amr: impl IntoIterator<Item = &'a str>) -> Self {
+        self.amr = amr.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Sets the participant's epoch: when a later one is known, the participant must be built again.
+    #[must_use]
+    pub const fn epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Who it is.
+    pub const fn participant(&self) -> &Participant {
+        &self.participant
+    }
+
+    /// Gives the participant away.
+    pub fn into_participant(self) -> Participant {
+        self.participant
+    }
+
+    /// When the credential ends, if it does.
+    pub const fn expiry(&self) -> Option<Millis> {
+        self.expires_at
+    }
+
+    /// How it was proved.
+    pub fn proofs(&self) -> &[String] {
+        &self.amr
+    }
+
+    /// The method that proved it.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The epoch that the participant was built from; 0 where nothing is stored.
+    pub const fn built_from_epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn replace_participant(&mut self, participant: Participant) {
+        self.participant = participant;
+    }
+}
+
+/// Why somebody was not let in, as a stable code for logs and audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthnCode {
+    /// What was presented cannot be read.
+    Malformed,
+    /// Nobody here knows this kind of credential.
+    Unrecognised,
+    /// Unknown user, wrong password, disabled user, unknown or revoked key.
+    WrongCredentials,
+    /// Several credentials were presented and do not prove the same participant.
+    Conflicting,
+    /// The credential belongs to another scope than the one that was asked for.
+    ScopeMismatch,
+    /// No scope was named where the credential names none.
+    ScopeMissing,
+    /// The method is not switched on in this scope.
+    MethodOff,
+    /// Too many attempts.
+    Throttled,
+    /// The server is busy with other passwords.
+    Busy,
+    /// A check before the password refused.
+    BotSuspected,
+    /// The token is not a well-formed signed token.
+    TokenMalformed,
+    /// The token is longer than allowed.
+    TokenTooLong,
+    /// The token's algorithm is not allowed, or not the key's.
+    TokenAlgorithm,
+    /// No key of the issuer fits the token.
+    TokenKey,
+    /// The signature is wrong.
+    TokenSignature,
+    /// The token is of another kind.
+    TokenKind,
+    /// The token's issuer is not the configured one.
+    TokenIssuer,
+    /// The token is meant for somebody else.
+    TokenAudience,
+    /// The token has ended.
+    TokenExpired,
+    /// The token is not valid yet.
+    TokenNotYetValid,
+    /// The token lives longer than allowed.
+    TokenLifetime,
+    /// The token names nobody.
+    TokenSubject,
+    /// A claim is missing, has another value or another type than configured.
+    TokenClaim,
+    /// A single-use token was used before.
+    TokenReplayed,
+    /// The participant may not sign in here.
+    NotProvisioned,
+    /// The hook refused, with a text that the peer may read.
+    Forbidden,
+    /// The hook failed, panicked or took too long.
+    HookFailed,
+    /// The store or the issuer's keys cannot be reached.
+    Unavailable,
+}
+
+impl AuthnCode {
+    /// The code as logs and audit records show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unrecognised => "unrecognised",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::Conflicting => "conflicting_credentials",
+            Self::ScopeMismatch => "scope_mismatch",
+            Self::ScopeMissing => "scope_missing",
+            Self::MethodOff => "method_off",
+            Self::Throttled => "throttled",
+            Self::Busy => "busy",
+            Self::BotSuspected => "bot_suspected",
+            Self::TokenMalformed => "token_malformed",
+            Self::TokenTooLong => "token_too_long",
+            Self::TokenAlgorithm => "token_algorithm",
+            Self::TokenKey => "token_key",
+            Self::TokenSignature => "token_signature",
+            Self::TokenKind => "token_kind",
+            Self::TokenIssuer => "token_issuer",
+            Self::TokenAudience => "token_audience",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenLifetime => "token_lifetime",
+            Self::TokenSubject => "token_subject",
+            Self::TokenClaim => "token_claim",
+            Self::TokenReplayed => "token_replayed",
+            Self::NotProvisioned => "not_provisioned",
+            Self::Forbidden => "forbidden",
+            Self::HookFailed => "hook_failed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for AuthnCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why somebody was not let in: a code and a detail for logs and audit, and one answer for the peer.
+///
+/// ```
+/// use policy_runtime::authn::{AuthnCode, AuthnError};
+/// let unknown = AuthnError::new(AuthnCode::WrongCredentials, "no user of that name");
+/// let expired = AuthnError::new(AuthnCode::TokenExpired, "ended 20 minutes ago");
+/// assert_eq!(unknown.answer(), expired.answer());
+/// assert_eq!(unknown.answer().status, 401);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthnError {
+    code: AuthnCode,
+    detail: Cow<'static, str>,
+    /// Given with a failure of ours, so that the peer's report finds the log line.
+    id: Option<String>,
+    retry_after_s: Option<u64>,
+}
+
+/// What a peer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The text.
+    pub message: String,
+    /// After how many seconds to try again, where that helps.
+    pub retry_after_s: Option<u64>,
+}
+
+impl AuthnError {
+    /// Makes an error; the detail is for logs and must hold no secret.
+    pub fn new(code: AuthnCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), id: None, retry_after_s: None }
+    }
+
+    pub(crate) fn with_id(mut self, id: String) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    #[cfg(feature = "password")]
+    pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The code.
+    pub const fn code(&self) -> AuthnCode {
+        self.code
+    }
+
+    /// What happened, for the log.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The id that the peer was given, if any.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What the peer is told: the same for everything that a peer could learn from.
+    pub fn answer(&self) -> Answer {
+        let answer =
+            |status, message: &str| Answer { status, message: message.to_owned(), retry_after_s: self.retry_after_s };
+        match self.code {
+            AuthnCode::Forbidden => answer(403, &self.detail),
+            AuthnCode::HookFailed => {
+                answer(500, &format!("sign-in failed ({})", self.id.as_deref().unwrap_or("no id")))
+            }
+            AuthnCode::Unavailable => answer(503, "sign-in is not possible at the moment"),
+            AuthnCode::Throttled | AuthnCode::Busy => answer(429, "too many attempts"),
+            AuthnCode::Malformed
+            | AuthnCode::Unrecognised
+            | AuthnCode::WrongCredentials
+            | AuthnCode::Conflicting
+            | AuthnCode::ScopeMismatch
+            | AuthnCode::ScopeMissing
+            | AuthnCode::MethodOff
+            | AuthnCode::BotSuspected
+            | AuthnCode::TokenMalformed
+            | AuthnCode::TokenTooLong
+            | AuthnCode::TokenAlgorithm
+            | AuthnCode::TokenKey
+            | AuthnCode::TokenSignature
+            | AuthnCode::TokenKind
+            | AuthnCode::TokenIssuer
+            | AuthnCode::TokenAudience
+            | AuthnCode::TokenExpired
+            | AuthnCode::TokenNotYetValid
+            | AuthnCode::TokenLifetime
+            | AuthnCode::TokenSubject
+            | AuthnCode::TokenClaim
+            | AuthnCode::TokenReplayed
+            | AuthnCode::NotProvisioned => answer(401, "invalid credentials"),
+        }
+    }
+}
+
+impl fmt::Display for AuthnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for AuthnError {}
+
+impl From<CredentialError> for AuthnError {
+    fn from(error: CredentialError) -> Self {
+        Self::new(AuthnCode::Malformed, error.to_string())
+    }
+}
+
+impl From<AuthnError> for Outcome {
+    fn from(error: AuthnError) -> Self {
+        Self::Rejected(error)
+    }
+}
+
+/// A random text of 128 bits in base64url, for ids that nobody must guess.
+pub(crate) fn random_id() -> Result<String, AuthnError> {
+    use base64::Engine as _;
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the system gives no random numbers"))?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,68 @@
+//! What is stored of an API key: everything but the key.
+
+use std::collections::BTreeSet;
+
+use policy_core::Scope;
+use policy_core::value::{Millis, Value};
+
+use super::StoreError;
+use crate::authn::BoxFuture;
+
+/// A machine's key as it is stored; of the key itself only a hash.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ApiKeyRecord {
+    /// The public part of the key, by which it is found.
+    pub id: String,
+    /// SHA-256 of the key; its secret has 256 random bits, so nothing slower is needed.
+    pub hash: [u8; 32],
+    /// Where it may be used.
+    pub scope: Scope,
+    /// The participant that it proves: opaque, made by us.
+    pub participant: String,
+    /// The name to show.
+    pub name: String,
+    /// Roles of its own.
+    pub roles: BTreeSet<String>,
+    /// Attributes of its own.
+    pub attributes: Vec<(String, Value)>,
+    /// The tenant it works for.
+    pub tenant: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<Millis>,
+    /// Whether it may be used; also false while its organization is suspended.
+    pub enabled: bool,
+    /// When it was used last.
+    pub last_used: Option<Millis>,
+    /// Grows with every change.
+    pub epoch: u64,
+}
+
+impl ApiKeyRecord {
+    /// Makes the record of an enabled key without roles.
+    pub fn new(id: String, hash: [u8; 32], scope: Scope, participant: String) -> Self {
+        Self {
+            id,
+            hash,
+            scope,
+            participant,
+            name: String::new(),
+            roles: BTreeSet::new(),
+            attributes: Vec::new(),
+            tenant: None,
+            expires_at: None,
+            enabled: true,
+            last_used: None,
+            epoch: 1,
+        }
+    }
+}
+
+/// Where API keys are found.
+pub trait KeyStore: std::fmt::Debug + Send + Sync {
+    /// Finds a key by its public id, disabled and ended ones too.
+    fn key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ApiKeyRecord>, StoreError>>;
+
+    /// Notes that a key was used.
+    fn used<'a>(&'a self, id: &'a str, at: Millis) -> BoxFuture<'a, Result<(), StoreError>>;
+}

@@ -1,0 +1,183 @@
+//! What is stored about those who may sign in: users, their scopes, roles and password hashes.
+//!
+//! In: ids and values. Out: [`User`]s. [`UserStore`] is small, so that an application can put its own table behind it;
+//! [`MemoryStore`] is the one for tests and demonstrations. Password hashes stand apart from users, in a type that cannot
+//! be printed. Absent: how a password is checked, and any decision.
+
+use std::collections::BTreeSet;
+
+use policy_core::participant::ParticipantBuilder;
+use policy_core::value::Value;
+use policy_core::{Participant, Scope, Slug};
+
+use crate::authn::BoxFuture;
+use crate::secret::Secret;
+
+#[cfg(feature = "api-key")]
+mod api_key;
+mod email;
+mod memory;
+
+#[cfg(feature = "api-key")]
+pub use api_key::{ApiKeyRecord, KeyStore};
+pub use email::{EmailError, EmailKey};
+pub use memory::{MemoryStore, NewUser};
+
+/// A person (or whatever has a password) in exactly one scope.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct User {
+    /// Opaque, made by us, never reused.
+    pub id: String,
+    /// Where it may sign in.
+    pub scope: Scope,
+    /// The address as it was spelled at registration.
+    pub email: Option<String>,
+    /// The name to show.
+    pub display_name: Option<String>,
+    /// Roles in the scope.
+    pub roles: BTreeSet<String>,
+    /// The application's own attributes.
+    pub attributes: Vec<(String, Value)>,
+    /// The tenant; from provisioning alone.
+    pub tenant: Option<String>,
+    /// Whether it may sign in; also false while its organization is suspended.
+    pub enabled: bool,
+    /// Grows with every change that a decision may depend on.
+    pub epoch: u64,
+}
+
+impl User {
+    /// Makes an enabled user without roles; a store of your own starts here and sets the public fields.
+    pub fn new(id: impl Into<String>, scope: Scope) -> Self {
+        Self {
+            id: id.into(),
+            scope,
+            email: None,
+            display_name: None,
+            roles: BTreeSet::new(),
+            attributes: Vec::new(),
+            tenant: None,
+            enabled: true,
+            epoch: 0,
+        }
+    }
+
+    /// Starts the participant that this user becomes.
+    pub fn participant(&self) -> ParticipantBuilder {
+        let mut builder =
+            Participant::builder(self.scope.clone(), &self.id).roles(self.roles.iter().map(String::as_str));
+        if let Some(email) = &self.email {
+            builder = builder.email(email);
+        }
+        if let Some(name) = &self.display_name {
+            builder = builder.display_name(name);
+        }
+        if let Some(tenant) = &self.tenant {
+            builder = builder.tenant(tenant);
+        }
+        for (name, value) in &self.attributes {
+            builder = builder.attribute(name, value.clone());
+        }
+        builder
+    }
+}
+
+/// What a store could not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot be reached or failed; the text is for the log.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Something of that name is there already.
+    #[error("{what} `{name}` exists already")]
+    Exists {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Nothing of that name is there.
+    #[error("there is no {what} `{name}`")]
+    Missing {
+        /// What it would be.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A value cannot be stored.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Where users of a scope are found; implement it over a table of your own.
+///
+/// ```
+/// use policy_core::{Scope, Slug};
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::identity::{EmailKey, StoreError, User, UserStore};
+/// use policy_runtime::secret::Secret;
+///
+/// /// The application's own table: id, e-mail in lower case, hash.
+/// #[derive(Debug)]
+/// struct Staff(Vec<(String, String, Secret<String>)>);
+///
+/// impl Staff {
+///     fn row(&self, id: &str) -> Option<&(String, String, Secret<String>)> {
+///         self.0.iter().find(|row| row.0 == id)
+///     }
+/// }
+///
+/// impl UserStore for Staff {
+///     fn user_by_email<'a>(
+///         &'a self,
+///         scope: &'a Scope,
+///         email: &'a EmailKey,
+///     ) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+///         let row = self.0.iter().find(|row| row.1 == email.as_str());
+///         let user = row.map(|row| User::new(row.0.clone(), scope.clone()));
+///         Box::pin(async move { Ok(user) })
+///     }
+///
+///     fn password_hash<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Secret<String>>, StoreError>> {
+///         let hash = self.row(id).map(|row| row.2.clone());
+///         Box::pin(async move { Ok(hash) })
+///     }
+/// }
+/// ```
+pub trait UserStore: std::fmt::Debug + Send + Sync {
+    /// Finds a user by scope and address, disabled ones too.
+    fn user_by_email<'a>(
+        &'a self,
+        scope: &'a Scope,
+        email: &'a EmailKey,
+    ) -> BoxFuture<'a, Result<Option<User>, StoreError>>;
+
+    /// The user's password hash, if it has a password.
+    fn password_hash<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Secret<String>>, StoreError>>;
+
+    /// Replaces a password hash that was verified by a stronger one of the same password, unless it was changed since;
+    /// answers whether it did. A store that keeps its hashes elsewhere leaves this out.
+    fn replace_hash<'a>(
+        &'a self,
+        id: &'a str,
+        verified: &'a Secret<String>,
+        stronger: &'a Secret<String>,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let _ = (id, verified, stronger);
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Finds a user by id, disabled ones too; what rebuilds the participant of a live connection.
+    fn user<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+        let _ = id;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// The scope of an application that was named by its id alone.
+    fn scope_of_application<'a>(&'a self, id: &'a Slug) -> BoxFuture<'a, Result<Option<Scope>, StoreError>> {
+        let _ = id;
+        Box::pin(async { Ok(None) })
+    }
+}

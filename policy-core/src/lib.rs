@@ -1,13 +1,16 @@
 //! The policy language, its checks and the decision engine.
 #![doc = ""]
 
+pub mod check;
 pub mod context;
 pub mod contract;
 pub mod decision;
 pub mod decl;
 pub mod diagnostic;
+pub mod eval;
 pub mod ir;
 pub mod kind;
+pub mod lower;
 pub mod model;
 pub mod name;
 pub mod participant;

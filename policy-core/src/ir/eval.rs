@@ -256,7 +256,7 @@ pub(super) fn value<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<Val<'a>
 
 /// The value that is there, whatever it is; `Absent` when it or something before it is not.
 #[inline]
-fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalError> {
+pub(crate) fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalError> {
     let (mut at, rest) = match &path.root {
         Root::Arg(place, _) => (env.args.get(usize::from(*place)).copied().unwrap_or(ValueRef::Absent), &*path.slots),
         root => {

@@ -5,7 +5,7 @@
 use crate::syntax::ast::PatternPart;
 
 /// Whether the pattern matches the whole text.
-pub(super) fn like(pattern: &[PatternPart], text: &str) -> bool {
+pub(crate) fn like(pattern: &[PatternPart], text: &str) -> bool {
     let (mut left, mut rest) = (pattern, text.chars());
     // The pattern after the last `*`, and the text from which it was last tried.
     let mut retry = None;

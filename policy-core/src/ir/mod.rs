@@ -5,7 +5,7 @@
 //! Absent: names that are still to be resolved, and `cedar_policy`.
 
 pub mod eval;
-mod like;
+pub(crate) mod like;
 mod operators;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,202 @@
+//! Kinds of attributes that nothing declares, from how rules use them.
+//!
+//! A use beside something whose kind is known is *hard* evidence; a use beside a literal is *soft*, since a text can also be an
+//! instant and a whole number a decimal. Two uses that cannot both be are a [`Conflict`], which names both places.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::resolve::{Resolved, resolve};
+use super::{RuleEnv, literal};
+use crate::kind::Kind;
+use crate::syntax::ast::{Expr, ExprKind, Literal, LiteralKind, Operand, Path, SetOperand};
+
+/// One use of an attribute that nothing declares.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    root: Arc<str>,
+    attribute: Arc<str>,
+    says: Says,
+    place: Arc<str>,
+}
+
+#[derive(Debug, Clone)]
+enum Says {
+    Hard(Kind),
+    /// Literals that it stands beside; `true` when it is a set of such.
+    Soft(Vec<Literal>, bool),
+    /// Of the kind of another undeclared attribute.
+    Same(Arc<str>, Arc<str>),
+    /// Only asked for existence.
+    Nothing,
+}
+
+/// Two uses of an attribute that cannot both be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{attribute}` is used as {first} at {first_place} and as {second} at {second_place}; declare it with `participant = Type`"
+)]
+pub struct Conflict {
+    /// The attribute, with its root.
+    pub attribute: String,
+    first: String,
+    first_place: Arc<str>,
+    second: String,
+    second_place: Arc<str>,
+}
+
+/// Collects how a rule uses attributes that nothing declares.
+pub fn collect(expr: &Expr, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
+    match &expr.kind {
+        ExprKind::And(items) | ExprKind::Or(items) => items.iter().for_each(|item| collect(item, env, place, out)),
+        ExprKind::Not(inner) => collect(inner, env, place, out),
+        ExprKind::Compare { left, right, .. } => {
+            sides(left, right, env, place, out);
+            sides(right, left, env, place, out);
+        }
+        ExprKind::Contains { set, item } => members(set, item, env, place, out),
+        ExprKind::In { item, set: SetOperand::Operand(set @ Operand::Path(_)) } => members(set, item, env, place, out),
+        ExprKind::In { item, set: SetOperand::Operand(Operand::Literal(_)) } => {
+            note(item, Says::Hard(Kind::Ip), env, place, out);
+        }
+        ExprKind::In { item, set: SetOperand::List(list, _) } => {
+            note(item, Says::Soft(list.clone(), false), env, place, out);
+        }
+        ExprKind::Like { value, .. } => note(value, Says::Hard(Kind::Text), env, place, out),
+        ExprKind::Exists(path) => note(&Operand::Path(path.clone()), Says::Nothing, env, place, out),
+        ExprKind::Truth(path) => note(&Operand::Path(path.clone()), Says::Hard(Kind::Bool), env, place, out),
+    }
+}
+
+fn kind_of(path: &Path, env: &RuleEnv) -> Option<Result<Kind, (Arc<str>, Arc<str>)>> {
+    match resolve(path, env).ok()? {
+        Resolved::Known(path) => Some(Ok(path.kind)),
+        Resolved::Open { root, attribute } => Some(Err((root, attribute))),
+    }
+}
+
+fn sides(one: &Operand, other: &Operand, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
+    let says = match other {
+        Operand::Literal(literal) => Says::Soft(vec![literal.clone()], false),
+        Operand::Path(path) => match kind_of(path, env) {
+            Some(Ok(kind)) => Says::Hard(kind),
+            Some(Err((root, attribute))) => Says::Same(root, attribute),
+            None => return,
+        },
+    };
+    note(one, says, env, place, out);
+}
+
+fn members(set: &Operand, item: &Operand, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
+    let of_item = match item {
+        Operand::Literal(literal) => Some(Says::Soft(vec![literal.clone()], true)),
+        Operand::Path(path) => match kind_of(path, env) {
+            Some(Ok(kind)) => Some(Says::Hard(Kind::Set(Arc::new(kind)))),
+            // An undeclared item in an undeclared set: texts, unless another use says more.
+            Some(Err(_)) => Some(Says::Soft(Vec::new(), true)),
+            None => None,
+        },
+    };
+    if let Some(says) = of_item {
+        note(set, says, env, place, out);
+    }
+    let Operand::Path(path) = set else { return };
+    if let Some(Ok(Kind::Set(of))) = kind_of(path, env) {
+        note(item, Says::Hard((*of).clone()), env, place, out);
+    }
+}
+
+fn note(operand: &Operand, says: Says, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
+    let Operand::Path(path) = operand else { return };
+    if let Some(Err((root, attribute))) = kind_of(path, env) {
+        out.push(Evidence { root, attribute, says, place: place.clone() });
+    }
+}
+
+/// Settles the kinds. What is only asked for existence, or only compared with its like, is Text.
+///
+/// # Errors
+/// Every attribute that is used in two ways.
+pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<(Arc<str>, Arc<str>), Kind>, Vec<Conflict>> {
+    let mut kinds: BTreeMap<(Arc<str>, Arc<str>), (Kind, Arc<str>)> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    let key = |e: &Evidence| (e.root.clone(), e.attribute.clone());
+    for e in evidence {
+        if let Says::Hard(kind) = &e.says {
+            settle(&mut kinds, &mut conflicts, key(e), kind, &e.place);
+        }
+    }
+    // Kinds travel along comparisons of undeclared attributes; each round settles at least one, or none is left.
+    for _ in 0..evidence.len() {
+        let before = kinds.len();
+        for e in evidence {
+            if let Says::Same(root, attribute) = &e.says
+                && let Some((kind, _)) = kinds.get(&(root.clone(), attribute.clone())).cloned()
+            {
+                settle(&mut kinds, &mut conflicts, key(e), &kind, &e.place);
+            }
+        }
+        for e in evidence {
+            if let Says::Soft(literals, set) = &e.says {
+                soften(&mut kinds, &mut conflicts, e, literals, *set);
+            }
+        }
+        if kinds.len() == before {
+            break;
+        }
+    }
+    for e in evidence {
+        kinds.entry(key(e)).or_insert_with(|| (Kind::Text, e.place.clone()));
+    }
+    conflicts.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+    conflicts.dedup();
+    if conflicts.is_empty() { Ok(kinds.into_iter().map(|(k, (kind, _))| (k, kind)).collect()) } else { Err(conflicts) }
+}
+
+type Kinds = BTreeMap<(Arc<str>, Arc<str>), (Kind, Arc<str>)>;
+
+fn settle(kinds: &mut Kinds, conflicts: &mut Vec<Conflict>, key: (Arc<str>, Arc<str>), kind: &Kind, place: &Arc<str>) {
+    match kinds.get(&key) {
+        None => {
+            kinds.insert(key, (kind.clone(), place.clone()));
+        }
+        Some((known, first)) if known != kind => conflicts.push(Conflict {
+            attribute: format!("{}.{}", key.0, key.1),
+            first: known.to_string(),
+            first_place: first.clone(),
+            second: kind.to_string(),
+            second_place: place.clone(),
+        }),
+        Some(_) => {}
+    }
+}
+
+fn soften(kinds: &mut Kinds, conflicts: &mut Vec<Conflict>, e: &Evidence, literals: &[Literal], set: bool) {
+    let key = (e.root.clone(), e.attribute.clone());
+    let known = kinds.get(&key).map(|(kind, _)| kind.clone());
+    let item = match (&known, set) {
+        (Some(Kind::Set(of)), true) => Some((**of).clone()),
+        (Some(kind), false) => Some(kind.clone()),
+        _ => None,
+    };
+    let fits = item.as_ref().is_some_and(|kind| literals.iter().all(|l| literal::read(l, kind, "").is_ok()));
+    if known.is_some() && fits {
+        return;
+    }
+    // A whole number met before a decimal: the decimal kind holds both.
+    let only_numbers = |l: &Literal| matches!(l.kind, LiteralKind::Integer(_) | LiteralKind::Decimal(_));
+    let natural = literals.iter().fold(Kind::Text, |_, l| match l.kind {
+        LiteralKind::Text(_) => Kind::Text,
+        LiteralKind::Integer(_) => Kind::Long,
+        LiteralKind::Decimal(_) => Kind::Decimal,
+        LiteralKind::Bool(_) => Kind::Bool,
+    });
+    let natural =
+        if literals.iter().all(only_numbers) && literals.iter().any(|l| matches!(l.kind, LiteralKind::Decimal(_))) {
+            Kind::Decimal
+        } else {
+            natural
+        };
+    let natural = if set { Kind::Set(Arc::new(natural)) } else { natural };
+    settle(kinds, conflicts, key, &natural, &e.place);
+}

@@ -1,0 +1,140 @@
+//! From a typed rule to the one representation: negations at the leaves, and guards so that nothing can err.
+//!
+//! In: a [`Typed`] rule and what it is for. Out: an [`Ir`] that is true exactly where the rule opens (or closes). Absent:
+//! evaluation. In a permit a leaf that reads what may be absent becomes `present and leaf`, in a forbid `absent or leaf`; as
+//! negations stand at the leaves, missing data never opens and always closes.
+
+use crate::check::{Leaf, Term, Test, Typed, TypedPath};
+use crate::ir::{Binary, Ir, Path};
+use crate::syntax::ast::CompareOp;
+use crate::value::Value;
+
+/// What an unknown leaf counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "an unknown counts as one or the other")]
+pub enum Unknown {
+    /// As not satisfied: for what permits.
+    Fails,
+    /// As satisfied: for what forbids.
+    Holds,
+}
+
+/// Lowers a rule; the result is true where the rule is `True`, and where it is `Unknown` if that holds.
+pub fn lower(rule: &Typed, unknown: Unknown) -> Ir {
+    walk(rule, false, unknown)
+}
+
+fn walk(rule: &Typed, negated: bool, unknown: Unknown) -> Ir {
+    let all = |items: &[Typed]| items.iter().map(|item| walk(item, negated, unknown)).collect();
+    match (rule, negated) {
+        (Typed::And(items), false) | (Typed::Or(items), true) => Ir::And(all(items)),
+        (Typed::Or(items), false) | (Typed::And(items), true) => Ir::Or(all(items)),
+        (Typed::Not(inner), _) => walk(inner, !negated, unknown),
+        (Typed::Leaf(leaf), _) => guarded(leaf, negated, unknown),
+    }
+}
+
+fn guarded(Leaf { test, .. }: &Leaf, negated: bool, unknown: Unknown) -> Ir {
+    if let Test::Exists(path) = test {
+        // What is never absent needs no question.
+        let has = if path.optional { Ir::Has(path.path.clone()) } else { Ir::Const(Value::Bool(true)) };
+        return if negated { negate(has) } else { has };
+    }
+    let leaf = plain(test, negated);
+    let mut guards: Vec<Path> = Vec::new();
+    for path in test.paths() {
+        if path.optional && !guards.contains(&path.path) {
+            guards.push(path.path.clone());
+        }
+    }
+    if guards.is_empty() {
+        return leaf;
+    }
+    match unknown {
+        Unknown::Fails => Ir::And(guards.into_iter().map(Ir::Has).chain([leaf]).collect()),
+        Unknown::Holds => {
+            Ir::Or(guards.into_iter().map(|path| Ir::Not(Box::new(Ir::Has(path)))).chain([leaf]).collect())
+        }
+    }
+}
+
+fn negate(ir: Ir) -> Ir {
+    match ir {
+        Ir::Const(Value::Bool(b)) => Ir::Const(Value::Bool(!b)),
+        other => Ir::Not(Box::new(other)),
+    }
+}
+
+fn read(path: &TypedPath) -> Ir {
+    Ir::Path(path.path.clone())
+}
+
+fn side(term: &Term) -> Ir {
+    match term {
+        Term::Path(path) => read(path),
+        Term::Value(value) => Ir::Const(value.clone()),
+    }
+}
+
+fn binary(op: Binary, left: Ir, right: Ir) -> Ir {
+    Ir::Binary(op, Box::new([left, right]))
+}
+
+/// The test itself, where all that it reads is there.
+fn plain(test: &Test, negated: bool) -> Ir {
+    let ir = match test {
+        Test::Compare(op, left, right) => {
+            let op = if negated { opposite(*op) } else { *op };
+            // The attribute goes first: `50000 > order.amount` reads `order.amount < 50000` from then on.
+            return match (left, right) {
+                (Term::Value(_), Term::Path(_)) => binary(lowered(mirrored(op)), side(right), side(left)),
+                _ => binary(lowered(op), side(left), side(right)),
+            };
+        }
+        Test::Contains(set, item) => binary(Binary::Contains, read(set), side(item)),
+        // Cedar's validator refuses an empty set, and nothing is in it anyway.
+        Test::OneOf(_, list) if list.is_empty() => Ir::Const(Value::Bool(false)),
+        Test::OneOf(path, list) => match list.as_slice() {
+            [one] => return binary(if negated { Binary::Ne } else { Binary::Eq }, read(path), Ir::Const(one.clone())),
+            _ => binary(Binary::Contains, Ir::Const(Value::Set(list.clone())), read(path)),
+        },
+        Test::InRange(path, range) => binary(Binary::IsInRange, read(path), Ir::Const(Value::Ip(*range))),
+        Test::Like(path, pattern) => Ir::Like(Box::new(read(path)), pattern.clone()),
+        Test::Truth(path) => read(path),
+        // The caller decides about existence.
+        Test::Exists(path) => Ir::Has(path.path.clone()),
+    };
+    if negated { negate(ir) } else { ir }
+}
+
+const fn opposite(op: CompareOp) -> CompareOp {
+    match op {
+        CompareOp::Eq => CompareOp::Ne,
+        CompareOp::Ne => CompareOp::Eq,
+        CompareOp::Lt => CompareOp::Ge,
+        CompareOp::Le => CompareOp::Gt,
+        CompareOp::Gt => CompareOp::Le,
+        CompareOp::Ge => CompareOp::Lt,
+    }
+}
+
+const fn mirrored(op: CompareOp) -> CompareOp {
+    match op {
+        CompareOp::Eq | CompareOp::Ne => op,
+        CompareOp::Lt => CompareOp::Gt,
+        CompareOp::Le => CompareOp::Ge,
+        CompareOp::Gt => CompareOp::Lt,
+        CompareOp::Ge => CompareOp::Le,
+    }
+}
+
+const fn lowered(op: CompareOp) -> Binary {
+    match op {
+        CompareOp::Eq => Binary::Eq,
+        CompareOp::Ne => Binary::Ne,
+        CompareOp::Lt => Binary::Less,
+        CompareOp::Le => Binary::LessEq,
+        CompareOp::Gt => Binary::Greater,
+        CompareOp::Ge => Binary::GreaterEq,
+    }
+}

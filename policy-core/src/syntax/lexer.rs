@@ -125,11 +125,9 @@ mod tests {
         let shown = match lex(input) {
             Ok(tokens) => tokens
                 .iter()
-                .map(|t| {
-                    let kind = format!("{:?}", t.kind);
-                    format!("{}..{} {kind}\n", t.span.start, t.span.end)
-                })
-                .collect(),
+                .map(|Token { kind, span }| format!("{}..{} {kind:?}\n", span.start, span.end))
+                .collect::<Vec<_>>()
+                .concat(),
             Err(error) => error.render(input),
         };
         expect.assert_eq(&shown);

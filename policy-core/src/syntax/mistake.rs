@@ -149,7 +149,9 @@ impl Parser<'_> {
     /// No operand where one is wanted.
     pub(super) fn no_operand(&self, wanted: &str, after: &str) -> Diagnostic {
         let error = self.expected(wanted);
-        let Some(token) = self.peek() else { return error };
+        let Some(token) = self.peek() else {
+            return if after.is_empty() { error } else { error.with_help(format!("write both sides of `{after}`")) };
+        };
         match &token.kind {
             TokenKind::Compare(op) if after.is_empty() => {
                 let message = format!("expected an attribute or a value before `{}`", op.as_str());
@@ -167,6 +169,9 @@ impl Parser<'_> {
             kind => match kind.keyword() {
                 Some(Keyword::Contains | Keyword::In | Keyword::Like) => {
                     error.with_help(format!("write the attribute before `{kind}`"))
+                }
+                Some(Keyword::And | Keyword::Or) if !after.is_empty() => {
+                    error.with_help(format!("write both sides of `{after}`"))
                 }
                 Some(Keyword::Not) if !after.is_empty() => error.with_help("`not` stands before a whole condition"),
                 _ => error,
@@ -198,7 +203,7 @@ impl Parser<'_> {
         }
     }
 
-    fn operator_word(&self, error: Diagnostic, word: &str, left: &Operand) -> Diagnostic {
+    fn operator_word(&mut self, error: Diagnostic, word: &str, left: &Operand) -> Diagnostic {
         let following = |n: usize| {
             let token = self.tokens.get(self.at + n);
             token.map(|token| token.kind.to_string().to_ascii_lowercase()).unwrap_or_default()
@@ -213,7 +218,11 @@ impl Parser<'_> {
             });
         }
         if word == "between" {
-            return error.with_help(format!("write `{left} >= .. and {left} <= ..`"));
+            self.at += 1;
+            let low = self.operand("", "").map_or("..".into(), |low| low.to_string());
+            self.at += usize::from(self.keyword() == Some(Keyword::And));
+            let high = self.operand("", "").map_or("..".into(), |high| high.to_string());
+            return error.with_help(format!("write `{left} >= {low} and {left} <= {high}`"));
         }
         if matches!(word, "when" | "unless") {
             return error.with_help(ONE_CLAUSE);
@@ -269,6 +278,12 @@ impl Parser<'_> {
     pub(super) fn unexpected_after(&mut self, expr: &Expr) -> Diagnostic {
         let error = self.expected("`and`, `or` or the end of the condition");
         let Some(token) = self.peek() else { return error };
+        let before = self.at.checked_sub(1).and_then(|n| self.tokens.get(n));
+        if before.is_some_and(|before| before.kind == TokenKind::CloseParen)
+            && matches!(token.kind, TokenKind::Compare(_))
+        {
+            return error.with_help("parentheses stand around whole conditions only");
+        }
         match (&token.kind, &expr.kind) {
             (TokenKind::Compare(second), ExprKind::Compare { op, left, right }) => {
                 self.at += 1;
@@ -279,7 +294,10 @@ impl Parser<'_> {
                     second.as_str()
                 ))
             }
-            (TokenKind::Compare(_), _) => error.with_help("parentheses stand around whole conditions only"),
+            (TokenKind::Compare(_), _) => {
+                error.with_help(format!("`{expr}` is a whole condition; its opposite is `not {expr}`"))
+            }
+            (TokenKind::OpenParen, ExprKind::Compare { right: Operand::Path(path), .. }) => self.call(path),
             (TokenKind::Minus | TokenKind::Star, _) => error.with_help(ARITHMETIC),
             (TokenKind::Other(text), _) => with_foreign_help(error, text),
             (TokenKind::Word(word), _) if word.eq_ignore_ascii_case("when") || word.eq_ignore_ascii_case("unless") => {
@@ -361,740 +379,145 @@ fn syntax(span: Span, message: impl Into<String>) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
+    use expect_test::expect_file;
 
-    use super::super::parse;
+    use super::super::{parse, shown};
 
-    /// Each finding on a line: where, what, and what to do.
-    fn check(input: &str, expect: &Expect) {
-        let errors = parse(input).expect_err(input).0;
-        let lines = errors.iter().map(|d| {
-            let place = input.get(d.span.start as usize..d.span.end as usize).unwrap();
-            format!(
-                "{}..{} {place:?} {}\n    {}\n",
-                d.span.start,
-                d.span.end,
-                d.message,
-                d.help.as_deref().unwrap_or("-")
-            )
+    /// Compares what is said about every input of every topic.
+    fn check(topics: &[(&str, &[&str])]) {
+        let found = topics.iter().map(|(topic, inputs)| {
+            let found = inputs.iter().map(|input| shown::findings(input, &parse(input).expect_err(input)));
+            format!("# {topic}\n\n{}", found.collect::<Vec<_>>().join("\n"))
         });
-        expect.assert_eq(&lines.collect::<String>());
+        expect_file!["../../tests/messages/mistakes.txt"].assert_eq(&found.collect::<Vec<_>>().join("\n"));
     }
 
-    #[test]
-    fn operators_of_other_languages() {
-        check(
-            "a = 1",
-            &expect![[r#"
-            2..3 "=" expected `==`, found `=`
-                write `==`
-        "#]],
-        );
-        check(
-            "a === 1",
-            &expect![[r#"
-            2..5 "===" expected `==`, found `===`
-                write `==`
-        "#]],
-        );
-        check(
-            "a <> 1 and b =< 2 and c => 3",
-            &expect![[r#"
-            2..4 "<>" expected `!=`, found `<>`
-                write `!=`
-            13..15 "=<" expected `<=`, found `=<`
-                write `<=`
-            24..26 "=>" expected `>=`, found `=>`
-                write `>=`
-        "#]],
-        );
-        check(
-            "a == 1 && b == 2 || c",
-            &expect![[r#"
-            7..9 "&&" expected `and`, found `&&`
-                write `and`
-            17..19 "||" expected `or`, found `||`
-                write `or`
-        "#]],
-        );
-        check(
-            "a & b | c",
-            &expect![[r#"
-            2..3 "&" expected `and`, found `&`
-                write `and`
-            6..7 "|" expected `or`, found `|`
-                write `or`
-        "#]],
-        );
-        check(
-            "!a",
-            &expect![[r#"
-            0..1 "!" expected `not`, found `!`
-                write `not`
-        "#]],
-        );
-        check(
-            "not !a and !(b)",
-            &expect![[r#"
-            4..5 "!" expected `not`, found `!`
-                write `not`
-            11..12 "!" expected `not`, found `!`
-                write `not`
-        "#]],
-        );
-    }
+    const TOPICS: &[(&str, &[&str])] = &[
+        (
+            "operators of other languages",
+            &[
+                "a = 1",
+                "a === 1",
+                "a <> 1 and b =< 2 and c => 3",
+                "a == 1 && b == 2 || c",
+                "a & b | c",
+                "!a",
+                "not !a and !(b)",
+            ],
+        ),
+        (
+            "words of other languages",
+            &[
+                "a is 'x'",
+                "a is not 'x'",
+                "order.deletedAt is null",
+                "order.deletedAt IS NOT NULL",
+                "a == null",
+                "a has 'x'",
+                "a contans 'x'",
+                "a between 1 and 5",
+                "a matches 'x'",
+                "a foo 'x'",
+                "a ilike 'x'",
+            ],
+        ),
+        (
+            "where not and exists stand",
+            &[
+                "a not in [1]",
+                "a not like 'x*'",
+                "exists a.b",
+                "not exists a.b",
+                "exists(a.b) and c",
+                "not exists (a.b)",
+                "exists",
+                "a == not b",
+            ],
+        ),
+        (
+            "calls",
+            &[
+                "participant.roles.contains('finance')",
+                "a.b.startsWith('x')",
+                "a.endsWith('x') and b = 1",
+                "a.in(1, 2)",
+                "a.exists()",
+                "not a.isNull()",
+                "now()",
+                "a == now()",
+                "a.b.size() > 3",
+                "contains(a, 'x')",
+                "a.contains(",
+                "a == b.lower() and c",
+            ],
+        ),
+        (
+            "lists",
+            &[
+                "a IN ('x', 'y')",
+                "a in (b.c) and d",
+                "a in ()",
+                "a in (",
+                "['x'] contains a",
+                "a contains ['x', 'y']",
+                "a in ['x', b]",
+                "a in ['x' 'y'] and c = 1",
+                "a in ['x'",
+                "a in [,]",
+                "a in 'x', 'y'",
+            ],
+        ),
+        (
+            "sides",
+            &[
+                "== 5",
+                "a ==",
+                "a == and b",
+                "a == 1 or",
+                "and a",
+                "a and or b",
+                "a == == b",
+                "'x'",
+                "true",
+                "not 5 and 'y'",
+                "'x' contains a.b",
+                "'x' contains 'y'",
+                "5 exists",
+                "contains 'x'",
+                "a like b",
+                "a like",
+                "a == (b)",
+                "(a) == b",
+            ],
+        ),
+        (
+            "after a condition",
+            &[
+                "a < b < c",
+                "1 <= a.b <= 10 and c",
+                "a == b == ",
+                "a == 1 b == 2",
+                "a exists == true",
+                "a - 1 > 2",
+                "a > 1 + 2",
+                "a * 2 > 1",
+                "a == 1, b",
+                "a == 1;",
+                "a // why",
+                "a == 1 when b",
+                "a == 1]",
+                "a == b ? c : d",
+                "(a == b) == c",
+            ],
+        ),
+        ("parentheses", &["(a", "(a and (b)", "a)", "(a))", "()", "a and ()", "(a and b = ) or c =", "(", "((a) b)"]),
+        ("nothing", &["", " 	 "]),
+        ("several at once", &["a = 1 and b in (2) and c is null or exists(d)"]),
+    ];
 
     #[test]
-    fn words_of_other_languages() {
-        check(
-            "a is 'x'",
-            &expect![[r#"
-            2..4 "is" expected an operator after `a`, found `is`
-                write `==`
-        "#]],
-        );
-        check(
-            "a is not 'x'",
-            &expect![[r#"
-            2..4 "is" expected an operator after `a`, found `is`
-                write `!=`
-        "#]],
-        );
-        check(
-            "order.deletedAt is null",
-            &expect![[r#"
-            16..18 "is" expected an operator after `order.deletedAt`, found `is`
-                write `not order.deletedAt exists`
-        "#]],
-        );
-        check(
-            "order.deletedAt IS NOT NULL",
-            &expect![[r#"
-            16..18 "IS" expected an operator after `order.deletedAt`, found `IS`
-                write `order.deletedAt exists`
-        "#]],
-        );
-        check(
-            "a == null",
-            &expect![[r#"
-            5..9 "null" there is no `null` to compare with
-                write `not x exists` where the attribute is absent, `x exists` where it is there
-        "#]],
-        );
-        check(
-            "a has 'x'",
-            &expect![[r#"
-            2..5 "has" expected an operator after `a`, found `has`
-                write `contains`
-        "#]],
-        );
-        check(
-            "a contans 'x'",
-            &expect![[r#"
-            2..9 "contans" expected an operator after `a`, found `contans`
-                write `contains`
-        "#]],
-        );
-        check(
-            "a between 1 and 5",
-            &expect![[r#"
-            2..9 "between" expected an operator after `a`, found `between`
-                write `a >= .. and a <= ..`
-            16..17 "5" `5` alone is not a condition
-                compare it with an attribute, such as `order.status == 'open'`
-        "#]],
-        );
-        check(
-            "a matches 'x'",
-            &expect![[r#"
-            2..9 "matches" expected an operator after `a`, found `matches`
-                write `like`
-        "#]],
-        );
-        check(
-            "a foo 'x'",
-            &expect![[r#"
-            2..5 "foo" expected an operator after `a`, found `foo`
-                write an operator: `==`, `!=`, `<`, `<=`, `>`, `>=`, `contains`, `in`, `like` or `exists`
-        "#]],
-        );
-        check(
-            "a ilike 'x'",
-            &expect![[r#"
-            2..7 "ilike" expected an operator after `a`, found `ilike`
-                write `like`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn where_not_and_exists_stand() {
-        check(
-            "a not in [1]",
-            &expect![[r#"
-            2..5 "not" expected an operator after `a`, found `not`
-                `not` comes first: `not a in ..`
-        "#]],
-        );
-        check(
-            "a not like 'x*'",
-            &expect![[r#"
-            2..5 "not" expected an operator after `a`, found `not`
-                `not` comes first: `not a like ..`
-        "#]],
-        );
-        check(
-            "exists a.b",
-            &expect![[r#"
-            0..6 "exists" `exists` comes after the attribute
-                write `a.b exists`
-        "#]],
-        );
-        check(
-            "not exists a.b",
-            &expect![[r#"
-            4..10 "exists" `exists` comes after the attribute
-                write `not a.b exists`
-        "#]],
-        );
-        check(
-            "exists(a.b) and c",
-            &expect![[r#"
-            0..6 "exists" `exists` comes after the attribute
-                write `a.b exists`
-        "#]],
-        );
-        check(
-            "not exists (a.b)",
-            &expect![[r#"
-            4..10 "exists" `exists` comes after the attribute
-                write `not a.b exists`
-        "#]],
-        );
-        check(
-            "exists",
-            &expect![[r#"
-            0..6 "exists" `exists` comes after the attribute
-                write `x exists`
-        "#]],
-        );
-        check(
-            "a == not b",
-            &expect![[r#"
-            5..8 "not" expected an attribute or a value after `==`, found `not`
-                `not` stands before a whole condition
-        "#]],
-        );
-    }
-
-    #[test]
-    fn calls() {
-        check(
-            "participant.roles.contains('finance')",
-            &expect![[r#"
-            18..26 "contains" rules have no methods or functions such as `contains`
-                write `participant.roles contains 'finance'`
-        "#]],
-        );
-        check(
-            "a.b.startsWith('x')",
-            &expect![[r#"
-            4..14 "startsWith" rules have no methods or functions such as `startsWith`
-                write `a.b like 'x*'`
-        "#]],
-        );
-        check(
-            "a.endsWith('x') and b = 1",
-            &expect![[r#"
-            2..10 "endsWith" rules have no methods or functions such as `endsWith`
-                write `a like '*x'`
-            22..23 "=" expected `==`, found `=`
-                write `==`
-        "#]],
-        );
-        check(
-            "a.in(1, 2)",
-            &expect![[r#"
-            2..4 "in" rules have no methods or functions such as `in`
-                write `a in [1, 2]`
-        "#]],
-        );
-        check(
-            "a.exists()",
-            &expect![[r#"
-            2..8 "exists" rules have no methods or functions such as `exists`
-                write `a exists`
-        "#]],
-        );
-        check(
-            "not a.isNull()",
-            &expect![[r#"
-            6..12 "isNull" rules have no methods or functions such as `isNull`
-                write `not a exists`
-        "#]],
-        );
-        check(
-            "now()",
-            &expect![[r#"
-            0..3 "now" rules have no methods or functions such as `now`
-                compare attributes and values with the operators
-        "#]],
-        );
-        check(
-            "a == now()",
-            &expect![[r#"
-            8..9 "(" expected `and`, `or` or the end of the condition, found `(`
-                join conditions with `and` or `or`
-        "#]],
-        );
-        check(
-            "a.b.size() > 3",
-            &expect![[r#"
-            4..8 "size" rules have no methods or functions such as `size`
-                compare attributes and values with the operators
-        "#]],
-        );
-        check(
-            "contains(a, 'x')",
-            &expect![[r#"
-            0..8 "contains" expected a condition, found `contains`
-                write the attribute before `contains`
-        "#]],
-        );
-        check(
-            "a.contains(",
-            &expect![[r#"
-            2..10 "contains" rules have no methods or functions such as `contains`
-                compare attributes and values with the operators
-        "#]],
-        );
-    }
-
-    #[test]
-    fn lists() {
-        check(
-            "a IN ('x', 'y')",
-            &expect![[r#"
-            5..6 "(" expected `[` after `in`, found `(`
-                a list is written in brackets: `a in ['x', 'y']`
-        "#]],
-        );
-        check(
-            "a in (b.c) and d",
-            &expect![[r#"
-            5..6 "(" expected `[` after `in`, found `(`
-                leave out the parentheses: `a in b.c`
-        "#]],
-        );
-        check(
-            "a in ()",
-            &expect![[r#"
-            5..6 "(" expected `[` after `in`, found `(`
-                a list is written in brackets: `a in []`
-        "#]],
-        );
-        check(
-            "a in (",
-            &expect![[r#"
-            5..6 "(" expected `[` after `in`, found `(`
-                a list is written in brackets: `a in []`
-        "#]],
-        );
-        check(
-            "['x'] contains a",
-            &expect![[r#"
-            0..1 "[" expected a condition, found `[`
-                a list stands only after `in`: `x in ['a', 'b']`
-        "#]],
-        );
-        check(
-            "a contains ['x', 'y']",
-            &expect![[r#"
-            11..12 "[" expected a value after `contains`, found `[`
-                write one `contains` for each value, joined with `and` or `or`
-        "#]],
-        );
-        check(
-            "a in ['x', b]",
-            &expect![[r#"
-            11..12 "b" expected a value in the list, found `b`
-                a list holds strings, numbers, `true` and `false`; compare with an attribute by `==`
-        "#]],
-        );
-        check(
-            "a in ['x' 'y'] and c = 1",
-            &expect![[r#"
-            10..13 "'y'" expected `,` or `]`, found `'y'`
-                -
-            21..22 "=" expected `==`, found `=`
-                write `==`
-        "#]],
-        );
-        check(
-            "a in ['x'",
-            &expect![[r#"
-            5..6 "[" this `[` is never closed
-                add the closing `]`
-        "#]],
-        );
-        check(
-            "a in [,]",
-            &expect![[r#"
-            6..7 "," expected a value or `]`, found `,`
-                -
-        "#]],
-        );
-        check(
-            "a in 'x', 'y'",
-            &expect![[r#"
-            8..9 "," expected `and`, `or` or the end of the condition, found `,`
-                join conditions with `and` or `or`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn sides() {
-        check(
-            "== 5",
-            &expect![[r#"
-            0..2 "==" expected an attribute or a value before `==`
-                write both sides of the comparison
-        "#]],
-        );
-        check(
-            "a ==",
-            &expect![[r#"
-            4..4 "" expected an attribute or a value after `==`, found the end of the rule
-                -
-        "#]],
-        );
-        check(
-            "a == and b",
-            &expect![[r#"
-            5..8 "and" expected an attribute or a value after `==`, found `and`
-                -
-        "#]],
-        );
-        check(
-            "a == 1 or",
-            &expect![[r#"
-            9..9 "" expected a condition, found the end of the rule
-                -
-        "#]],
-        );
-        check(
-            "and a",
-            &expect![[r#"
-            0..3 "and" expected a condition, found `and`
-                -
-        "#]],
-        );
-        check(
-            "a and or b",
-            &expect![[r#"
-            6..8 "or" expected a condition, found `or`
-                -
-        "#]],
-        );
-        check(
-            "a == == b",
-            &expect![[r#"
-            5..7 "==" expected an attribute or a value after `==`, found `==`
-                -
-        "#]],
-        );
-        check(
-            "'x'",
-            &expect![[r#"
-            0..3 "'x'" `'x'` alone is not a condition
-                compare it with an attribute, such as `order.status == 'open'`
-        "#]],
-        );
-        check(
-            "true",
-            &expect![[r#"
-            0..4 "true" `true` alone is not a condition
-                write the condition under which the rule holds
-        "#]],
-        );
-        check(
-            "not 5 and 'y'",
-            &expect![[r#"
-            4..5 "5" `5` alone is not a condition
-                compare it with an attribute, such as `order.status == 'open'`
-            10..13 "'y'" `'y'` alone is not a condition
-                compare it with an attribute, such as `order.status == 'open'`
-        "#]],
-        );
-        check(
-            "'x' contains a.b",
-            &expect![[r#"
-            0..3 "'x'" expected an attribute before `contains`, found `'x'`
-                write `a.b contains 'x'`
-        "#]],
-        );
-        check(
-            "'x' contains 'y'",
-            &expect![[r#"
-            0..3 "'x'" expected an attribute before `contains`, found `'x'`
-                `contains` asks whether a set attribute has a value
-        "#]],
-        );
-        check(
-            "5 exists",
-            &expect![[r#"
-            0..1 "5" `5` always exists
-                `exists` asks whether an attribute is there
-        "#]],
-        );
-        check(
-            "contains 'x'",
-            &expect![[r#"
-            0..8 "contains" expected a condition, found `contains`
-                write the attribute before `contains`
-        "#]],
-        );
-        check(
-            "a like b",
-            &expect![[r#"
-            7..8 "b" expected a string after `like`, found `b`
-                a pattern is a string in which `*` stands for any run of characters
-        "#]],
-        );
-        check(
-            "a like",
-            &expect![[r#"
-            6..6 "" expected a string after `like`, found the end of the rule
-                a pattern is a string in which `*` stands for any run of characters
-        "#]],
-        );
-        check(
-            "a == (b)",
-            &expect![[r#"
-            5..6 "(" expected an attribute or a value after `==`, found `(`
-                parentheses stand around whole conditions only
-        "#]],
-        );
-        check(
-            "(a) == b",
-            &expect![[r#"
-            4..6 "==" expected `and`, `or` or the end of the condition, found `==`
-                parentheses stand around whole conditions only
-        "#]],
-        );
-    }
-
-    #[test]
-    fn after_a_condition() {
-        check(
-            "a < b < c",
-            &expect![[r#"
-            6..7 "<" comparisons cannot be chained
-                write `a < b and b < c`
-        "#]],
-        );
-        check(
-            "1 <= a.b <= 10 and c",
-            &expect![[r#"
-            9..11 "<=" comparisons cannot be chained
-                write `1 <= a.b and a.b <= 10`
-        "#]],
-        );
-        check(
-            "a == b == ",
-            &expect![[r#"
-            7..9 "==" comparisons cannot be chained
-                write `a == b and b == ..`
-        "#]],
-        );
-        check(
-            "a == 1 b == 2",
-            &expect![[r#"
-            7..8 "b" expected `and`, `or` or the end of the condition, found `b`
-                join conditions with `and` or `or`
-        "#]],
-        );
-        check(
-            "a exists == true",
-            &expect![[r#"
-            9..11 "==" expected `and`, `or` or the end of the condition, found `==`
-                parentheses stand around whole conditions only
-        "#]],
-        );
-        check(
-            "a - 1 > 2",
-            &expect![[r#"
-            2..3 "-" expected an operator after `a`, found `-`
-                rules have no arithmetic; a name with other characters is written `["any name"]`
-        "#]],
-        );
-        check(
-            "a > 1 + 2",
-            &expect![[r#"
-            6..7 "+" expected `and`, `or` or the end of the condition, found `+`
-                rules have no arithmetic; a name with other characters is written `["any name"]`
-        "#]],
-        );
-        check(
-            "a * 2 > 1",
-            &expect![[r#"
-            2..3 "*" expected an operator after `a`, found `*`
-                rules have no arithmetic; a name with other characters is written `["any name"]`
-        "#]],
-        );
-        check(
-            "a == 1, b",
-            &expect![[r#"
-            6..7 "," expected `and`, `or` or the end of the condition, found `,`
-                join conditions with `and` or `or`
-        "#]],
-        );
-        check(
-            "a == 1;",
-            &expect![[r#"
-            6..7 ";" expected `and`, `or` or the end of the condition, found `;`
-                leave out the `;`
-        "#]],
-        );
-        check(
-            "a // why",
-            &expect![[r#"
-            2..4 "//" expected an operator after `a`, found `//`
-                a rule has no comments
-        "#]],
-        );
-        check(
-            "a == 1 when b",
-            &expect![[r#"
-            7..11 "when" expected `and`, `or` or the end of the condition, found `when`
-                a rule has one `when` or one `unless`; join conditions with `and`
-        "#]],
-        );
-        check(
-            "a == 1]",
-            &expect![[r#"
-            6..7 "]" expected `and`, `or` or the end of the condition, found `]`
-                leave it out, or add the opening `[`
-        "#]],
-        );
-        check(
-            "a == b ? c : d",
-            &expect![[r#"
-            7..8 "?" expected `and`, `or` or the end of the condition, found `?`
-                -
-        "#]],
-        );
-    }
-
-    #[test]
-    fn parentheses() {
-        check(
-            "(a",
-            &expect![[r#"
-            0..1 "(" this `(` is never closed
-                add the closing `)`
-        "#]],
-        );
-        check(
-            "(a and (b)",
-            &expect![[r#"
-            0..1 "(" this `(` is never closed
-                add the closing `)`
-        "#]],
-        );
-        check(
-            "a)",
-            &expect![[r#"
-            1..2 ")" this `)` closes nothing
-                leave it out, or add the opening `(`
-        "#]],
-        );
-        check(
-            "(a))",
-            &expect![[r#"
-            3..4 ")" this `)` closes nothing
-                leave it out, or add the opening `(`
-        "#]],
-        );
-        check(
-            "()",
-            &expect![[r#"
-            1..2 ")" expected a condition, found `)`
-                -
-        "#]],
-        );
-        check(
-            "a and ()",
-            &expect![[r#"
-            7..8 ")" expected a condition, found `)`
-                -
-        "#]],
-        );
-        check(
-            "(a and b = ) or c =",
-            &expect![[r#"
-            9..10 "=" expected `==`, found `=`
-                write `==`
-            11..12 ")" expected an attribute or a value after `==`, found `)`
-                -
-            18..19 "=" expected `==`, found `=`
-                write `==`
-            19..19 "" expected an attribute or a value after `==`, found the end of the rule
-                -
-        "#]],
-        );
-        check(
-            "(",
-            &expect![[r#"
-            1..1 "" expected a condition, found the end of the rule
-                write a condition, such as `participant.roles contains 'finance'`
-            0..1 "(" this `(` is never closed
-                add the closing `)`
-        "#]],
-        );
-        check(
-            "((a) b)",
-            &expect![[r#"
-            5..6 "b" expected `and`, `or` or the end of the condition, found `b`
-                join conditions with `and` or `or`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn nothing() {
-        check(
-            "",
-            &expect![[r#"
-            0..0 "" the rule is empty
-                write a condition, such as `participant.roles contains 'finance'`
-        "#]],
-        );
-        check(
-            " 	 ",
-            &expect![[r#"
-            3..3 "" the rule is empty
-                write a condition, such as `participant.roles contains 'finance'`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn several_at_once() {
-        check(
-            "a = 1 and b in (2) and c is null or exists(d)",
-            &expect![[r#"
-            2..3 "=" expected `==`, found `=`
-                write `==`
-            15..16 "(" expected `[` after `in`, found `(`
-                a list is written in brackets: `b in [2]`
-            25..27 "is" expected an operator after `c`, found `is`
-                write `not c exists`
-            36..42 "exists" `exists` comes after the attribute
-                write `d exists`
-        "#]],
-        );
+    fn every_mistake_is_explained() {
+        check(TOPICS);
     }
 
     #[test]

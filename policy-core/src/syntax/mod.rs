@@ -112,3 +112,25 @@ fn read(tokens: &[Token], end: Span) -> Result<Expr, Diagnostics> {
     LIMITS.check(&tree)?;
     Ok(tree)
 }
+
+/// Shows the findings of tests as people read them: under the words meant.
+#[cfg(test)]
+mod shown {
+    use std::fmt::Write as _;
+
+    use crate::diagnostic::Diagnostics;
+
+    pub(super) fn findings(text: &str, findings: &Diagnostics) -> String {
+        let mut out = format!("{text}\n");
+        for finding in &findings.0 {
+            let before = text.get(..finding.span.start as usize).unwrap().chars().count();
+            let meant = text.get(finding.span.start as usize..finding.span.end as usize).unwrap();
+            let (pad, carets) = (" ".repeat(before), "^".repeat(meant.chars().count().max(1)));
+            writeln!(out, "{pad}{carets} {}", finding.message).unwrap();
+            if let Some(help) = &finding.help {
+                writeln!(out, "{pad}{} {help}", " ".repeat(carets.len())).unwrap();
+            }
+        }
+        out
+    }
+}

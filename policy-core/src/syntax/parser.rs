@@ -219,7 +219,7 @@ impl<'t> Parser<'t> {
             items.push(self.list_item().inspect_err(|_| self.recover_list())?);
             if self.take(&TokenKind::Comma).is_none() && self.peek().is_some_and(|t| t.kind != TokenKind::CloseBracket)
             {
-                let error = self.expected("`,` or `]`");
+                let error = self.expected("`,` or `]`").with_help("separate the values of a list by `,`");
                 self.recover_list();
                 return Err(error);
             }

@@ -211,111 +211,16 @@ mod tests {
 
     #[test]
     fn bad_escapes() {
-        check(
-            r"a\d",
-            &expect![[r#"
-            unknown escape `\d`
-              |
-            1 | 'a\d'
-              |   ^^
-            help: write `\\` for a backslash; the escapes are `\'`, `\"`, `\\`, `\n`, `\t` and `\u{..}`
-            unknown escape `\d`
-              |
-            1 | 'a\d'
-              |   ^^
-            help: write `\\` for a backslash; the escapes are `\'`, `\"`, `\\`, `\n`, `\t` and `\u{..}`
-        "#]],
-        );
-        check(
-            r"ä\ß",
-            &expect![[r#"
-            unknown escape `\ß`
-              |
-            1 | 'ä\ß'
-              |   ^^
-            help: write `\\` for a backslash; the escapes are `\'`, `\"`, `\\`, `\n`, `\t` and `\u{..}`
-            unknown escape `\ß`
-              |
-            1 | 'ä\ß'
-              |   ^^
-            help: write `\\` for a backslash; the escapes are `\'`, `\"`, `\\`, `\n`, `\t` and `\u{..}`
-        "#]],
-        );
-        check(
-            r"\u41",
-            &expect![[r#"
-            `\u` needs a code point in braces
-              |
-            1 | '\u41'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-            `\u` needs a code point in braces
-              |
-            1 | '\u41'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-        "#]],
-        );
-        check(
-            r"\u{}",
-            &expect![[r#"
-            `\u` needs a code point in braces
-              |
-            1 | '\u{}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-            `\u` needs a code point in braces
-              |
-            1 | '\u{}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-        "#]],
-        );
-        check(
-            r"\u{d800}",
-            &expect![[r#"
-            `\u` needs a code point in braces
-              |
-            1 | '\u{d800}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-            `\u` needs a code point in braces
-              |
-            1 | '\u{d800}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-        "#]],
-        );
-        check(
-            r"\u{0000041}",
-            &expect![[r#"
-            `\u` needs a code point in braces
-              |
-            1 | '\u{0000041}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-            `\u` needs a code point in braces
-              |
-            1 | '\u{0000041}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-        "#]],
-        );
-        check(
-            r"\u{+41}",
-            &expect![[r#"
-            `\u` needs a code point in braces
-              |
-            1 | '\u{+41}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-            `\u` needs a code point in braces
-              |
-            1 | '\u{+41}'
-              |  ^^
-            help: write one to six hexadecimal digits: `\u{1f600}`
-        "#]],
-        );
+        let check = |raw: &str, message: &str, place: std::ops::Range<u32>| {
+            let in_text = text(&token(raw)).unwrap().unwrap_err();
+            assert_eq!((in_text.message.as_str(), in_text.span), (message, Span::new(place.start, place.end)), "{raw}");
+            assert_eq!(pattern(&token(raw)).unwrap().unwrap_err(), in_text);
+        };
+        check(r"a\d", "unknown escape `\\d`", 2..4);
+        check(r"ä\ß", "unknown escape `\\ß`", 3..6);
+        for raw in [r"\u41", r"\u{}", r"\u{d800}", r"\u{0000041}", r"\u{+41}", r"\u{41"] {
+            check(raw, "`\\u` needs a code point in braces", 1..3);
+        }
     }
 
     #[test]

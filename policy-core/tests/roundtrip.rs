@@ -211,9 +211,9 @@ fn write(expr: &Expr, out: &mut Vec<TokenKind>) {
                 SetOperand::Operand(set) => write_operand(set, out),
                 SetOperand::List(items, _) => {
                     out.push(TokenKind::OpenBracket);
-                    for item in items {
+                    for (n, item) in items.iter().enumerate() {
+                        out.extend((n > 0).then_some(TokenKind::Comma));
                         write_literal(item, out);
-                        out.push(TokenKind::Comma);
                     }
                     out.push(TokenKind::CloseBracket);
                 }

@@ -133,7 +133,7 @@ impl Parser<'_> {
 
     /// `'finance' contains x`.
     pub(super) fn literal_contains(literal: &Literal, item: &Operand) -> Diagnostic {
-        let error = syntax(literal.span, format!("expected an attribute before `contains`, found `{literal}`"));
+        let error = syntax(literal.span, format!("expected an attribute before `contains`, not `{literal}`"));
         error.with_help(match item {
             Operand::Path(path) => format!("write `{path} contains {literal}`"),
             Operand::Literal(_) => "`contains` asks whether a set attribute has a value".into(),
@@ -381,7 +381,8 @@ fn syntax(span: Span, message: impl Into<String>) -> Diagnostic {
 mod tests {
     use expect_test::expect_file;
 
-    use super::super::{parse, shown};
+    use super::super::{parse, parse_tokens, shown};
+    use super::*;
 
     /// Compares what is said about every input of every topic.
     fn check(topics: &[(&str, &[&str])]) {
@@ -464,6 +465,10 @@ mod tests {
                 "a in ['x' 'y'] and c = 1",
                 "a in ['x'",
                 "a in [,]",
+                "a in [1,] and b = 1",
+                "a in [1,,2]",
+                "a in [1, ",
+                "a in [['x']]",
                 "a in 'x', 'y'",
             ],
         ),
@@ -518,6 +523,38 @@ mod tests {
     #[test]
     fn every_mistake_is_explained() {
         check(TOPICS);
+    }
+
+    /// Advice for Rust tokens has Rust's quotes.
+    #[test]
+    fn rust_tokens_are_quoted_as_such() {
+        let check = |kinds: &[TokenKind], message: &str, help: &str| {
+            let tokens = kinds.iter().zip(0u32..).map(|(kind, n)| Token::new(kind.clone(), Span::new(n, n + 1)));
+            let found = parse_tokens(&tokens.collect::<Vec<_>>()).unwrap_err().0;
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!((found[0].message.as_str(), found[0].help.as_deref()), (message, Some(help)));
+        };
+        let (a, x) = (TokenKind::word("a"), TokenKind::Text("x".into()));
+        check(
+            &[x.clone(), TokenKind::word("contains"), a.clone()],
+            "expected an attribute before `contains`, not `\"x\"`",
+            "write `a contains \"x\"`",
+        );
+        check(
+            &[a.clone(), TokenKind::word("in"), TokenKind::OpenParen, x.clone(), TokenKind::CloseParen],
+            "expected `[` after `in`, found `(`",
+            "a list is written in brackets: `a in [\"x\"]`",
+        );
+        check(
+            &[x],
+            "`\"x\"` alone is not a condition",
+            "compare it with an attribute, such as `order.status == \"open\"`",
+        );
+        check(
+            &[a, TokenKind::punct("=="), TokenKind::Other("'x'".into())],
+            "expected an attribute or a value after `==`, found `'x'`",
+            "in Rust tokens a string has double quotes",
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@
 //! operand   = path | literal
 //! path      = ident { "." ident | "[" string "]" }
 //! literal   = string | [ "-" ] integer | [ "-" ] decimal | "true" | "false"
-//! set       = "[" [ literal { "," literal } [ "," ] ] "]"
+//! set       = "[" [ literal { "," literal } ] "]"
 //!
 //! rule      = ( "permit" | "forbid" ) target [ ( "when" | "unless" ) policy ]
 //! target    = ident { "." ident } [ ".*" ]
@@ -65,7 +65,6 @@ pub use limits::{LIMITS, Limits};
 pub use print::format;
 
 use crate::diagnostic::Diagnostics;
-use crate::source::Span;
 use ast::Expr;
 use parser::Parser;
 use token::Token;
@@ -77,7 +76,7 @@ use token::Token;
 pub fn parse(text: &str) -> Result<Expr, Diagnostics> {
     LIMITS.check_bytes(text.len(), lexer::span(0, text.len()), "as written")?;
     let tokens = lexer::lex(text)?;
-    read(&tokens, lexer::span(text.len(), text.len()))
+    read(Parser::of_text(&tokens, lexer::span(text.len(), text.len())))
 }
 
 /// Parses a condition in token form; spans are those of the tokens.
@@ -102,11 +101,10 @@ pub fn parse_tokens(tokens: &[Token]) -> Result<Expr, Diagnostics> {
     let last = tokens.last().map(|token| token.span).unwrap_or_default();
     let first = tokens.first().map(|token| token.span).unwrap_or_default();
     LIMITS.check_bytes(tokens.iter().map(|token| token.kind.len()).sum(), first.to(last), "as written")?;
-    read(tokens, last)
+    read(Parser::of_tokens(tokens, last))
 }
 
-fn read(tokens: &[Token], end: Span) -> Result<Expr, Diagnostics> {
-    let mut parser = Parser::new(tokens, end);
+fn read(mut parser: Parser<'_>) -> Result<Expr, Diagnostics> {
     let tree = parser.policy();
     let tree = parser.finish(tree)?;
     LIMITS.check(&tree)?;

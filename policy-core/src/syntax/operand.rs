@@ -46,8 +46,11 @@ impl Parser<'_> {
     }
 
     /// Reads the literal that is one element of a list.
-    pub(super) fn list_item(&mut self) -> Result<Literal, Diagnostic> {
-        match self.operand("a value or `]`", "")? {
+    pub(super) fn list_item(&mut self, first: bool) -> Result<Literal, Diagnostic> {
+        if !first && let Some(Token { kind: TokenKind::CloseBracket, .. }) = self.peek() {
+            return Err(self.expected("a value after `,`").with_help("leave out the last `,`"));
+        }
+        match self.operand(if first { "a value or `]`" } else { "a value after `,`" }, "")? {
             Operand::Literal(literal) => Ok(literal),
             Operand::Path(path) => {
                 Err(Diagnostic::error("syntax", path.span, format!("expected a value in the list, found `{path}`"))

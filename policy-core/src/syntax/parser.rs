@@ -17,6 +17,8 @@ pub(super) struct Parser<'t> {
     pub(super) at: usize,
     /// What an error points at when a rule ends too early.
     end: Span,
+    /// Around strings in what is said about the rule.
+    quote: char,
     /// Parentheses and `not`s that are open.
     nested: usize,
     errors: Vec<Diagnostic>,
@@ -25,8 +27,18 @@ pub(super) struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    pub(super) const fn new(tokens: &'t [Token], end: Span) -> Self {
-        Self { tokens, at: 0, end, nested: 0, errors: Vec::new(), stopped: false }
+    /// Starts before the first word of the text form.
+    pub(super) const fn of_text(tokens: &'t [Token], end: Span) -> Self {
+        Self::new(tokens, end, '\'')
+    }
+
+    /// Starts before the first word of the token form.
+    pub(super) const fn of_tokens(tokens: &'t [Token], end: Span) -> Self {
+        Self::new(tokens, end, '"')
+    }
+
+    const fn new(tokens: &'t [Token], end: Span, quote: char) -> Self {
+        Self { tokens, at: 0, end, quote, nested: 0, errors: Vec::new(), stopped: false }
     }
 
     /// Ends the reading: the tree if nothing was wrong and nothing is left over.
@@ -207,23 +219,21 @@ impl<'t> Parser<'t> {
             return Ok((SetOperand::Operand(operand), end));
         };
         let mut items = Vec::new();
-        let close = loop {
-            if let Some(close) = self.take(&TokenKind::CloseBracket) {
-                break close;
-            }
+        let mut close = self.take(&TokenKind::CloseBracket);
+        while close.is_none() {
             if self.peek().is_none() {
-                return Err(
-                    Diagnostic::error("unbalanced", open, "this `[` is never closed").with_help("add the closing `]`")
-                );
+                let unclosed = Diagnostic::error("unbalanced", open, "this `[` is never closed");
+                return Err(unclosed.with_help("add the closing `]`"));
             }
-            items.push(self.list_item().inspect_err(|_| self.recover_list())?);
-            if self.take(&TokenKind::Comma).is_none() && self.peek().is_some_and(|t| t.kind != TokenKind::CloseBracket)
-            {
+            items.push(self.list_item(items.is_empty()).inspect_err(|_| self.recover_list())?);
+            close = self.take(&TokenKind::CloseBracket);
+            if close.is_none() && self.take(&TokenKind::Comma).is_none() && self.peek().is_some() {
                 let error = self.expected("`,` or `]`").with_help("separate the values of a list by `,`");
                 self.recover_list();
                 return Err(error);
             }
-        };
+        }
+        let close = close.unwrap_or(open);
         Ok((SetOperand::List(items, open.to(close)), close))
     }
 
@@ -244,10 +254,19 @@ impl<'t> Parser<'t> {
         self.stopped = true;
     }
 
-    pub(super) fn report(&mut self, error: Diagnostic) {
-        if !self.stopped && self.errors.len() < MAX_FINDINGS {
-            self.errors.push(error);
+    pub(super) fn report(&mut self, mut error: Diagnostic) {
+        if self.stopped || self.errors.len() >= MAX_FINDINGS {
+            return;
         }
+        if self.quote != '\'' {
+            // Advice is written in the text form; only a foreign word is quoted as it stands.
+            let requote = |text: &str| text.replace('\'', "\"");
+            error.help = error.help.as_deref().map(requote);
+            if !error.message.contains("found `'") {
+                error.message = requote(&error.message);
+            }
+        }
+        self.errors.push(error);
     }
 
     /// Skips what belongs to a condition that could not be read.

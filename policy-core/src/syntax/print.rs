@@ -179,7 +179,7 @@ mod tests {
     fn spacing_case_and_quotes() {
         check("a==1", "a == 1");
         check("  A.b   CONTAINS\n'x'  ", "A.b contains 'x'");
-        check("a IN[1,2 ,'c',TRUE,]", "a in [1, 2, 'c', true]");
+        check("a IN[1,2 ,'c',TRUE]", "a in [1, 2, 'c', true]");
         check("a in []", "a in []");
         check("not(a Exists)", "not a exists");
         check("a == -  5 and b == -0 and c == 01.50", "a == -5 and b == 0 and c == 1.5");

@@ -117,7 +117,7 @@ impl RuleCondition {
 pub fn parse_rule(text: &str) -> Result<Rule, Diagnostics> {
     LIMITS.check_bytes(text.len(), lexer::span(0, text.len()), "as written")?;
     let tokens = lexer::lex(text)?;
-    let mut parser = Parser::new(&tokens, lexer::span(text.len(), text.len()));
+    let mut parser = Parser::of_text(&tokens, lexer::span(text.len(), text.len()));
     let rule = parser.rule();
     let rule = parser.finish(rule)?;
     if let Some(condition) = &rule.condition {

@@ -160,7 +160,7 @@ impl fmt::Display for TokenKind {
             Self::Name(text) => write!(f, "r#{text}"),
             Self::Quoted(raw) => write!(f, "'{}'", cut(raw)),
             Self::DoubleQuoted(raw) => write!(f, "\"{}\"", cut(raw)),
-            Self::Text(text) => write!(f, "\"{}\"", cut(text).escape_debug()),
+            Self::Text(text) => write!(f, "\"{}\"", visible(text, &['"', '\\'])),
             Self::Integer(text) | Self::Decimal(text) => f.write_str(&cut(text)),
             Self::Compare(op) => f.write_str(op.as_str()),
             Self::OpenParen => f.write_str("("),
@@ -171,9 +171,17 @@ impl fmt::Display for TokenKind {
             Self::Dot => f.write_str("."),
             Self::Minus => f.write_str("-"),
             Self::Star => f.write_str("*"),
-            Self::Other(text) => write!(f, "{}", cut(text).escape_debug()),
+            Self::Other(text) => f.write_str(&visible(text, &[])),
         }
     }
+}
+
+/// Cuts a text, and escapes what cannot be seen, with `also`.
+fn visible(text: &str, also: &[char]) -> String {
+    let escape = |c: char| {
+        if matches!(c, '\'' | '"' | '\\') && !also.contains(&c) { c.to_string() } else { c.escape_debug().to_string() }
+    };
+    cut(text).chars().map(escape).collect()
 }
 
 fn cut(text: &str) -> String {
@@ -246,7 +254,8 @@ mod tests {
         check(&TokenKind::word("Contains"), "Contains");
         check(&TokenKind::word("r#in"), "r#in");
         check(&TokenKind::Quoted(r"it\'s".into()), r"'it\'s'");
-        check(&TokenKind::Text("a\"b".into()), r#""a\"b""#);
+        check(&TokenKind::Text("a\"b's".into()), r#""a\"b's""#);
+        check(&TokenKind::Other("'x'".into()), "'x'");
         check(&TokenKind::Quoted("x".repeat(50)), &format!("'{}...'", "x".repeat(40)));
         check(&TokenKind::Other("\u{200b}".into()), r"\u{200b}");
     }

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::kind::{Described, Kind};
+use crate::kind::{Described, Field, Kind, RecordType};
 use crate::shape;
-use crate::value::{IpRange, Record, SetRef, ValueRef};
+use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
 
 /// A Rust type that rules can read.
 ///
@@ -34,6 +34,47 @@ pub trait AttributeValue {
 
     /// Borrows the value as rules read it.
     fn read(&self) -> ValueRef<'_>;
+}
+
+/// Gives the shape of a type, in the code by which rustc checks rules.
+pub const fn shape_of<T: AttributeValue + ?Sized>() -> T::Shape {
+    T::SHAPE
+}
+
+/// Describes a struct; for generated code.
+pub fn record(name: &str, fields: impl IntoIterator<Item = Field>) -> Described {
+    let fields: Vec<Field> = fields.into_iter().collect();
+    let fallible = fields.iter().any(|field| field.ty.fallible);
+    Described { kind: Kind::Record(Arc::new(RecordType { name: name.into(), fields })), optional: false, fallible }
+}
+
+/// Describes a field; for generated code.
+pub fn field(name: &str, rust_name: &str, ty: Described, secret: bool) -> Field {
+    Field { name: name.into(), rust_name: rust_name.into(), ty, secret }
+}
+
+/// Describes an enum of unit variants; for generated code.
+pub fn variants(names: &[&str]) -> Described {
+    Described::required(Kind::Enum(names.iter().copied().map(Arc::from).collect()))
+}
+
+/// Calls `visit` with a field that is there; for generated code.
+pub fn visit_field(visit: &mut dyn FnMut(&str, ValueRef<'_>), name: &str, value: ValueRef<'_>) {
+    if !matches!(value, ValueRef::Absent) {
+        visit(name, value);
+    }
+}
+
+/// The text of an entity's id; for generated code. Empty when it is absent.
+pub fn id_text(id: ValueRef<'_>) -> Cow<'_, str> {
+    match id {
+        ValueRef::Text(text) => Cow::Borrowed(text),
+        ValueRef::Long(n) => Cow::Owned(n.to_string()),
+        ValueRef::Uuid(uuid) => Cow::Owned(uuid_text(uuid)),
+        ValueRef::Char(c) => Cow::Owned(c.to_string()),
+        ValueRef::Absent => Cow::Borrowed(""),
+        other => Cow::Owned(other.to_string()),
+    }
 }
 
 /// A struct whose fields are attributes; made by `#[derive(Attributes)]`.

@@ -202,19 +202,30 @@ pub const fn exists<A>(_: &A) {}
 /// `set contains item` between attributes.
 pub const fn contains<S: SetKind>(_: &S, _: &S::Item) {}
 
-/// `set contains literal`: gives the item to check the literal against.
-pub const fn item<S>(set: &Set<S>) -> &S {
-    &set.0
-}
+/// `set contains x` where nothing is known of `x`.
+pub const fn set<S: SetKind>(_: &S) {}
 
 /// `a in '10.0.0.0/8'`.
+#[track_caller]
 pub const fn in_range<A: InRange>(_: &A, text: &str) {
     assert!(is_ip_range(text), "an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`");
 }
 
 /// A string literal beside a kind.
+#[track_caller]
 pub const fn text_literal<A: TextLiteral>(_: &A, text: &str) {
-    match A::READS {
+    read_text(A::READS, text);
+}
+
+/// A string literal as an item of a set.
+#[track_caller]
+pub const fn text_literal_item<S: SetKind<Item: TextLiteral>>(_: &S, text: &str) {
+    read_text(<S::Item as TextLiteral>::READS, text);
+}
+
+#[track_caller]
+const fn read_text(reads: Reads, text: &str) {
+    match reads {
         Reads::Text => {}
         Reads::Uuid => assert!(is_uuid(text), "a UUID is written `67e55044-10b1-426f-9247-bb680e5fe0c8`"),
         Reads::Datetime => assert!(
@@ -236,15 +247,31 @@ pub const fn text_literal<A: TextLiteral>(_: &A, text: &str) {
 }
 
 /// A whole number beside a kind.
+#[track_caller]
 pub const fn integer_literal<A: IntegerLiteral>(_: &A, n: i64) {
     assert!(!A::DECIMAL || n.checked_mul(10_000).is_some(), "a decimal lies within ±922337203685477.5807");
+}
+
+/// A whole number as an item of a set.
+#[track_caller]
+pub const fn integer_literal_item<S: SetKind<Item: IntegerLiteral>>(_: &S, n: i64) {
+    assert!(
+        !<S::Item as IntegerLiteral>::DECIMAL || n.checked_mul(10_000).is_some(),
+        "a decimal lies within ±922337203685477.5807"
+    );
 }
 
 /// A number with a point beside a kind.
 pub const fn decimal_literal<A: DecimalLiteral>(_: &A) {}
 
+/// A number with a point as an item of a set.
+pub const fn decimal_literal_item<S: SetKind<Item: DecimalLiteral>>(_: &S) {}
+
 /// `true` or `false` beside a kind.
 pub const fn bool_literal<A: BoolLiteral>(_: &A) {}
+
+/// `true` or `false` as an item of a set.
+pub const fn bool_literal_item<S: SetKind<Item: BoolLiteral>>(_: &S) {}
 
 const fn same_bytes(mut a: &[u8], mut b: &[u8]) -> bool {
     while let ([x, rest_a @ ..], [y, rest_b @ ..]) = (a, b) {

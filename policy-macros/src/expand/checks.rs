@@ -1,0 +1,228 @@
+//! Code that never runs, by which rustc checks a rule against the shapes of the types.
+//!
+//! In: rules and what their roots are. Out: one `const _: () = { .. };` of calls, each at the user's own words.
+
+use policy_core::syntax::ast::{CompareOp, Expr, ExprKind, Literal, LiteralKind, Operand, Path, SetOperand};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::Type;
+
+use super::{at, local};
+use crate::model::{Reads, Roots};
+use crate::names::shape_field;
+use crate::path::Krate;
+use crate::tokens::{Places, Rule};
+
+/// What every participant has; other names are the application's own.
+const PARTICIPANT: [&str; 11] = [
+    "id",
+    "email",
+    "displayName",
+    "roles",
+    "tier",
+    "organization",
+    "application",
+    "tenant",
+    "authType",
+    "mfa",
+    "subject",
+];
+/// What every context may have; other names are the application's own.
+const CONTEXT: [&str; 5] = ["time", "ip", "mfa", "connection", "requestId"];
+
+/// Makes the checks of some rules.
+pub(crate) fn checks(krate: &Krate, rules: &[Rule], roots: &Roots<'_>) -> TokenStream {
+    let private = krate.private();
+    let bodies = rules.iter().map(|rule| {
+        let mut checker =
+            Checker { private: &private, places: &rule.places, roots, bound: Vec::new(), out: TokenStream::new() };
+        checker.expr(&rule.tree);
+        let (bindings, calls) = (checker.bound.into_iter().map(|(_, binding)| binding), checker.out);
+        quote!({ #(#bindings)* #calls })
+    });
+    quote! {
+        const _: () = { #(#bodies)* };
+    }
+}
+
+struct Checker<'a> {
+    private: &'a TokenStream,
+    places: &'a Places,
+    roots: &'a Roots<'a>,
+    /// Roots that are bound already, by the names of their bindings.
+    bound: Vec<(String, TokenStream)>,
+    out: TokenStream,
+}
+
+impl Checker<'_> {
+    fn expr(&mut self, tree: &Expr) {
+        match &tree.kind {
+            ExprKind::Or(parts) | ExprKind::And(parts) => parts.iter().for_each(|part| self.expr(part)),
+            ExprKind::Not(inner) => self.expr(inner),
+            ExprKind::Compare { op, left, right } => self.compare(*op, left, right),
+            ExprKind::Contains { set, item } => self.contains(set, item),
+            ExprKind::In { item, set } => self.membership(item, set),
+            ExprKind::Like { value, .. } => self.one("like", value),
+            ExprKind::Exists(path) => self.path_alone("exists", path),
+            ExprKind::Truth(path) => self.path_alone("truth", path),
+        }
+    }
+
+    fn compare(&mut self, op: CompareOp, left: &Operand, right: &Operand) {
+        match (left, right) {
+            (Operand::Path(a), Operand::Path(b)) => {
+                let of_one_kind = if op.is_ordering() { "same_order" } else { "same_kind" };
+                let alone = if op.is_ordering() { "ordered" } else { "scalar" };
+                match (self.path(a), self.path(b)) {
+                    (Some(a), Some(b)) => self.call(of_one_kind, right.span(), quote!(#a, #b)),
+                    (Some(one), None) | (None, Some(one)) => self.call(alone, left.span(), one),
+                    (None, None) => {}
+                }
+            }
+            (Operand::Path(path), Operand::Literal(literal)) | (Operand::Literal(literal), Operand::Path(path)) => {
+                let Some(value) = self.path(path) else { return };
+                if op.is_ordering() {
+                    self.call("ordered", path.span, value.clone());
+                }
+                self.literal("", value, literal);
+            }
+            (Operand::Literal(_), Operand::Literal(_)) => {}
+        }
+    }
+
+    fn contains(&mut self, set: &Operand, item: &Operand) {
+        let Operand::Path(set) = set else { return };
+        let Some(set) = self.path(set) else {
+            return self.one("scalar", item);
+        };
+        match item {
+            Operand::Path(item_path) => match self.path(item_path) {
+                Some(item) => self.call("contains", item_path.span, quote!(#set, #item)),
+                None => self.call("set", item_path.span, set),
+            },
+            Operand::Literal(literal) => self.literal("_item", set, literal),
+        }
+    }
+
+    fn membership(&mut self, item: &Operand, set: &SetOperand) {
+        match set {
+            SetOperand::Operand(set @ Operand::Path(_)) => self.contains(set, item),
+            SetOperand::Operand(Operand::Literal(range)) => {
+                let Operand::Path(path) = item else { return };
+                let (Some(value), LiteralKind::Text(text)) = (self.path(path), &range.kind) else { return };
+                self.call("in_range", range.span, quote!(#value, #text));
+            }
+            SetOperand::List(literals, _) => {
+                self.one("scalar", item);
+                let Operand::Path(path) = item else { return };
+                for literal in literals {
+                    if let Some(value) = self.path(path) {
+                        self.literal("", value, literal);
+                    }
+                }
+            }
+        }
+    }
+
+    fn one(&mut self, function: &str, operand: &Operand) {
+        match operand {
+            Operand::Path(path) => self.path_alone(function, path),
+            Operand::Literal(_) => {}
+        }
+    }
+
+    fn path_alone(&mut self, function: &str, path: &Path) {
+        if let Some(value) = self.path(path) {
+            self.call(function, path.span, value);
+        }
+    }
+
+    /// A literal beside a value, or beside the items of a set (`of` is `_item`).
+    fn literal(&mut self, of: &str, value: TokenStream, literal: &Literal) {
+        let (name, argument) = match &literal.kind {
+            LiteralKind::Text(text) => ("text", quote!(, #text)),
+            LiteralKind::Integer(n) => ("integer", quote!(, #n)),
+            LiteralKind::Decimal(_) => ("decimal", TokenStream::new()),
+            LiteralKind::Bool(_) => ("bool", TokenStream::new()),
+        };
+        self.call(&format!("{name}_literal{of}"), literal.span, quote!(#value #argument));
+    }
+
+    /// Calls a function of `shape`; where it fails, the words of `part` are underlined.
+    fn call(&mut self, function: &str, part: policy_core::source::Span, arguments: TokenStream) {
+        let span = self.places.first(part);
+        let (private, function) = (self.private, Ident::new(function, Span::call_site()));
+        let callee = at(span, quote!(#private::shape::#function));
+        self.out.extend(callee);
+        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, arguments);
+        group.set_span(Span::mixed_site().located_at(span));
+        self.out.extend([proc_macro2::TokenTree::from(group)]);
+        self.out.extend(at(span, quote!(;)));
+    }
+
+    /// The shape that a path leads to; `None` where the compiler knows nothing of it.
+    fn path(&mut self, path: &Path) -> Option<TokenStream> {
+        let root = path.segments.first()?;
+        let span = self.places.first(root.span);
+        let binding = self.root(root.name.as_str(), path.fields().first().map(|field| field.name.as_str()), span)?;
+        let binding = Ident::new(&binding, Span::mixed_site().located_at(span));
+        let mut out = at(span, quote!(&));
+        out.extend(quote!(#binding));
+        for field in path.fields() {
+            let span = self.places.first(field.span);
+            let span = match self.places {
+                Places::Tokens(_) => span,
+                // The whole literal is underlined; rustc must not offer to replace it by a word.
+                Places::Literal(_) => Span::mixed_site().located_at(span),
+            };
+            let field = shape_field(&field.name, span);
+            out.extend(at(span, quote!(.)));
+            out.extend(quote!(#field));
+        }
+        Some(out)
+    }
+
+    /// Binds a root once, and returns the name of the binding.
+    fn root(&mut self, root: &str, field: Option<&str>, span: Span) -> Option<String> {
+        let private = self.private;
+        let (name, shape) = match root {
+            "participant" if field.is_some_and(|field| PARTICIPANT.contains(&field)) => {
+                ("participant".to_owned(), quote!(#private::ParticipantShape::SHAPE))
+            }
+            "participant" => {
+                let own = at(span, shape_of(private, self.roots.participant?));
+                ("own_participant".to_owned(), own)
+            }
+            "context" if field.is_some_and(|field| CONTEXT.contains(&field)) => {
+                ("context".to_owned(), quote!(#private::ContextShape::SHAPE))
+            }
+            "context" => return None,
+            "entity" if self.roots.entity.is_some() => {
+                ("entity".to_owned(), at(span, shape_of(private, self.roots.entity?)))
+            }
+            parameter => {
+                let param = self.roots.params.iter().find(|param| param.wire == parameter)?;
+                let shape = match &param.reads {
+                    Reads::Value(ty) => shape_of(private, ty),
+                    Reads::Slice(ty) => shape_of(private, &slice_as_set(ty)),
+                    Reads::Not(_) => return None,
+                };
+                (format!("parameter_{parameter}"), at(span, shape))
+            }
+        };
+        if !self.bound.iter().any(|(bound, _)| *bound == name) {
+            let binding = local(&name);
+            self.bound.push((name.clone(), quote!(let #binding = #shape;)));
+        }
+        Some(name)
+    }
+}
+
+fn shape_of(private: &TokenStream, ty: &Type) -> TokenStream {
+    quote!(#private::contract::shape_of::<#ty>())
+}
+
+/// A slice has no kind of its own, since only sized values can be borrowed as one; it reads as a `Vec` does.
+pub(crate) fn slice_as_set(item: &Type) -> Type {
+    syn::parse_quote!(::std::vec::Vec<#item>)
+}

@@ -1,0 +1,63 @@
+//! The user's item without our attributes, so that whatever is wrong with them causes no second error.
+//!
+//! In: the item's tokens. Out: the same tokens, our attributes gone at every depth that they may stand at.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+use crate::attr::{CONTEXT, POLICY, PUBLISH};
+
+/// Takes our attributes out of an item, whether or not it can be parsed.
+pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
+    strip(item, 0)
+}
+
+/// Depth 0 is the item, 1 the braces of an impl or the parentheses of a function, 2 a method's parentheses.
+fn strip(stream: TokenStream, depth: usize) -> TokenStream {
+    let mut out: Vec<TokenTree> = Vec::new();
+    let mut tokens = stream.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(p) if p.as_char() == '#' => match tokens.peek() {
+                Some(TokenTree::Group(attribute)) if is_ours(attribute) => {
+                    tokens.next();
+                }
+                _ => out.push(p.into()),
+            },
+            TokenTree::Group(group) if depth < 2 && group.delimiter() != Delimiter::Bracket => {
+                let mut inner = Group::new(group.delimiter(), strip(group.stream(), depth + 1));
+                inner.set_span(group.span());
+                out.push(inner.into());
+            }
+            other => out.push(other),
+        }
+    }
+    out.into_iter().collect()
+}
+
+fn is_ours(group: &Group) -> bool {
+    if group.delimiter() != Delimiter::Bracket {
+        return false;
+    }
+    let mut last = None;
+    for token in group.stream() {
+        match token {
+            TokenTree::Ident(word) => last = Some(word.to_string()),
+            TokenTree::Punct(p) if p.as_char() == ':' => {}
+            TokenTree::Punct(_) | TokenTree::Group(_) | TokenTree::Literal(_) => break,
+        }
+    }
+    last.is_some_and(|name| [POLICY, PUBLISH, CONTEXT].contains(&name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_go_and_others_stay() {
+        let item: TokenStream =
+            "#[inline] #[x::abac_policy(a)] fn f(#[context] c: C, #[cfg(a)] b: B) { #[allow(x)] 1 }".parse().unwrap();
+        let expected: TokenStream = "#[inline] fn f(c: C, #[cfg(a)] b: B) { #[allow(x)] 1 }".parse().unwrap();
+        assert_eq!(without_ours(item).to_string(), expected.to_string());
+    }
+}

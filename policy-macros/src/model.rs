@@ -1,0 +1,83 @@
+//! What is valid: made by `validate`, turned into code by `expand`.
+
+use proc_macro2::{Ident, Span};
+use syn::Type;
+
+use crate::attr::TierName;
+use crate::path::Krate;
+use crate::tokens::Rule;
+
+/// One guarded function, method or entity operation.
+pub(crate) struct Action {
+    pub(crate) krate: Krate,
+    /// The published namespace; `None` for the module's path.
+    pub(crate) namespace: Option<String>,
+    /// The id in the namespace.
+    pub(crate) id: String,
+    /// The function within its module, for the registry: `Orders::place`.
+    pub(crate) function: String,
+    /// The function's name, for places.
+    pub(crate) at: Span,
+    pub(crate) was: Vec<String>,
+    pub(crate) tier: TierName,
+    pub(crate) callers: Vec<TierName>,
+    pub(crate) must_audit: bool,
+    pub(crate) participant: Option<Type>,
+    pub(crate) resource: Resource,
+    pub(crate) params: Vec<Param>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) authenticated: bool,
+}
+
+/// What a request is about.
+pub(crate) enum Resource {
+    Scope,
+    /// The service of this name.
+    Service(String),
+    /// The entity in a parameter: the parameter's wire name, its binding, the entity's type.
+    Parameter(String, Ident, Type),
+    /// A row of the type: `entity` is a root.
+    Entity(Type),
+}
+
+/// A parameter, or a part of one, that has a name.
+#[derive(Clone)]
+pub(crate) struct Param {
+    /// As policies and the wire spell it.
+    pub(crate) wire: String,
+    /// The binding.
+    pub(crate) rust: Ident,
+    /// Whether and how rules can read it.
+    pub(crate) reads: Reads,
+}
+
+/// Whether and how rules can read a parameter.
+#[derive(Clone)]
+pub(crate) enum Reads {
+    /// It has this type, all lifetimes `'static`.
+    Value(Type),
+    /// It is a borrowed slice of this type.
+    Slice(Type),
+    /// No rule can read it, and why.
+    Not(&'static str),
+}
+
+/// What a rule can speak of.
+pub(crate) struct Roots<'a> {
+    pub(crate) params: &'a [Param],
+    /// On an entity: its type.
+    pub(crate) entity: Option<&'a Type>,
+    /// The type that declares the participant's own attributes.
+    pub(crate) participant: Option<&'a Type>,
+}
+
+impl Action {
+    /// What its rules can speak of.
+    pub(crate) fn roots(&self) -> Roots<'_> {
+        let entity = match &self.resource {
+            Resource::Entity(ty) => Some(ty),
+            Resource::Scope | Resource::Service(_) | Resource::Parameter(..) => None,
+        };
+        Roots { params: &self.params, entity, participant: self.participant.as_ref() }
+    }
+}

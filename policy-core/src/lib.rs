@@ -1,6 +1,8 @@
 //! The policy language, its checks and the decision engine.
 #![doc = ""]
 
+#[cfg(feature = "engine")]
+pub mod cedar;
 pub mod check;
 pub mod context;
 pub mod contract;
@@ -16,6 +18,7 @@ pub mod name;
 pub mod participant;
 #[cfg(feature = "engine")]
 pub mod pdp;
+pub mod platform;
 pub mod policy;
 #[cfg(feature = "engine")]
 pub mod registry;

@@ -1,0 +1,16 @@
+//! Cedar: the record of every policy, its strict validator, and the judge of decisions.
+//!
+//! In: models, policies and requests of this crate, and text that administrators wrote. Out: Cedar's schema, policies and
+//! text, findings, and Cedar's own decisions. These are the only files that name `cedar_policy`.
+
+mod names;
+mod policy;
+mod schema;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use policy::{render, to_pst};
+pub use schema::{CedarSchema, schema, schema_text};
+pub use validate::{IMPOSSIBLE, LETS_ABSENCE_THROUGH, UNSCOPED, lets_absence_through, unscoped_permit, validate};

@@ -1,0 +1,178 @@
+//! Cases of policies and the Cedar they become.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::ir::{Binary, Ir, Path, Root, Unary};
+use crate::kind::{Described, Field, Kind, RecordType};
+use crate::model::{ActionModel, EntityModel, Model};
+use crate::name::{ActionName, EntityUid};
+use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
+use crate::value::{Millis, Slot, Value};
+
+fn field(name: &str, ty: Described) -> Field {
+    Field { name: name.into(), rust_name: name.into(), ty, secret: false }
+}
+
+/// Orders with an amount, perhaps a note, and an attribute whose name is a keyword.
+pub(super) fn shop() -> Model {
+    let order = RecordType {
+        name: "Order".into(),
+        fields: vec![
+            field("amount", Described::required(Kind::Long)),
+            field("price", Described::required(Kind::Decimal)),
+            field("note", Described::optional(Kind::Text)),
+            field("in", Described::optional(Kind::Text)),
+            field("tags", Described::required(Kind::Set(std::sync::Arc::new(Kind::Text)))),
+        ],
+    };
+    Model {
+        entities: vec![EntityModel {
+            name: "com::example::OrderService".into(),
+            parents: vec!["Platform::Application".into()],
+            attributes: vec![field("owner", Described::optional(Kind::Text))],
+        }],
+        actions: vec![ActionModel {
+            name: ActionName::new("com.example", "OrderService.placeOrder"),
+            groups: vec!["OrderService".into()],
+            principals: vec!["Platform::Participant".into()],
+            resource: "com::example::OrderService".into(),
+            params: vec![
+                ("order".into(), Some(Described::required(Kind::Record(std::sync::Arc::new(order))))),
+                ("opaque".into(), None),
+            ],
+        }],
+        context: vec![],
+    }
+}
+
+fn order(names: &[&str]) -> Path {
+    Path { root: Root::Arg(0, "order".into()), slots: names.iter().map(|n| Slot::named(n)).collect() }
+}
+
+fn policy(effect: Effect, condition: Ir) -> Policy {
+    Policy {
+        id: "orders".into(),
+        effect,
+        principal: Constraint::Any,
+        action: ActionConstraint::Eq(EntityUid::new("com::example::Action", "OrderService.placeOrder")),
+        resource: Constraint::Any,
+        condition: Some(condition),
+        annotations: vec![("source".into(), "src/orders.rs:7".into())],
+    }
+}
+
+fn check(condition: Ir, expect: &Expect) {
+    let policy = policy(Effect::Permit, condition);
+    expect.assert_eq(&render(&policy).unwrap());
+    let found = validate(&[to_pst(&policy).unwrap()], &schema(&shop()).unwrap());
+    assert!(!found.has_errors(), "{found}");
+}
+
+fn binary(op: Binary, left: Ir, right: Ir) -> Ir {
+    Ir::Binary(op, Box::new([left, right]))
+}
+
+#[test]
+fn conditions_read_as_a_person_would_write_them() {
+    let roles = Path { root: Root::Participant, slots: vec![Slot::named("roles")] };
+    check(
+        Ir::And(vec![
+            binary(Binary::Contains, Ir::Path(roles), Ir::Const(Value::text("finance"))),
+            binary(Binary::Less, Ir::Path(order(&["amount"])), Ir::Const(Value::Long(50_000))),
+        ]),
+        &expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_keyword_is_an_attribute_in_brackets() {
+    let guarded = Ir::And(vec![
+        Ir::Has(order(&["in"])),
+        binary(Binary::Ne, Ir::Path(order(&["in"])), Ir::Const(Value::text("a\"b\\c*"))),
+    ]);
+    check(guarded, &expect![[r#""#]]);
+}
+
+#[test]
+fn several_rules_are_several_clauses() {
+    let rule = |n| Ir::And(vec![binary(Binary::Less, Ir::Path(order(&["amount"])), Ir::Const(Value::Long(n)))]);
+    check(Ir::And(vec![rule(1), rule(2)]), &expect![[r#""#]]);
+}
+
+#[test]
+fn decimals_instants_and_addresses_are_constructed() {
+    let context = |name: &str| Ir::Path(Path { root: Root::Context, slots: vec![Slot::named(name)] });
+    check(
+        Ir::And(vec![
+            binary(
+                Binary::Less.of_kind(&Kind::Decimal),
+                Ir::Path(order(&["price"])),
+                Ir::Const(Value::Decimal("3.5".parse().unwrap())),
+            ),
+            binary(Binary::Less, context("time"), Ir::Const(Value::Datetime("2027-01-01".parse().unwrap()))),
+            binary(Binary::Greater, context("time"), Ir::Const(Value::Datetime(Millis(i64::MIN)))),
+            Ir::Has(Path { root: Root::Context, slots: vec![Slot::named("ip")] }),
+            binary(Binary::IsInRange, context("ip"), Ir::Const(Value::Ip("10.0.0.0/8".parse().unwrap()))),
+            binary(
+                Binary::Eq,
+                Ir::Unary(Unary::ToHours, Box::new(Ir::Unary(Unary::ToTime, Box::new(context("time"))))),
+                Ir::Const(Value::Long(-3)),
+            ),
+        ]),
+        &expect![[r#""#]],
+    );
+}
+
+#[test]
+fn an_empty_set_is_never_written() {
+    let empty = || Ir::Const(Value::Set(vec![]));
+    let never = binary(Binary::Contains, empty(), Ir::Path(order(&["amount"])));
+    let same = binary(Binary::Eq, Ir::Path(order(&["tags"])), empty());
+    check(Ir::Or(vec![never, same]), &expect![[r#""#]]);
+}
+
+#[test]
+fn a_forbid_that_lets_absence_through_is_shown_the_closing_form() {
+    let cedar = |text: &str| {
+        let set: cedar_policy::PolicySet = text.parse().unwrap();
+        let found: Vec<_> = set.policies().flat_map(|p| lets_absence_through(p).0).collect();
+        found.into_iter().map(|d| d.to_string()).collect::<Vec<_>>()
+    };
+    let open =
+        cedar("forbid (principal, action, resource) when { resource has owner && resource.owner != principal.id };");
+    expect![[r#""#]].assert_eq(&open.join("\n"));
+    let excused = cedar("forbid (principal, action, resource) unless { !(principal has mfa) || principal.mfa };");
+    expect![[r#""#]].assert_eq(&excused.join("\n"));
+    for closed in [
+        "forbid (principal, action, resource) when { !(resource has owner) || resource.owner != principal.id };",
+        "forbid (principal, action, resource) unless { principal has mfa && principal.mfa };",
+        "permit (principal, action, resource) when { resource has owner && resource.owner != principal.id };",
+        "forbid (principal, action, resource) when { resource has deletedAt };",
+    ] {
+        assert_eq!(cedar(closed), Vec::<String>::new(), "{closed}");
+    }
+}
+
+#[test]
+fn an_impossible_policy_and_a_wrong_word_are_found() {
+    let found = |condition: &str| {
+        let text = format!(
+            r#"permit (principal, action == com::example::Action::"OrderService.placeOrder", resource) when {{ {condition} }};"#
+        );
+        let set: cedar_policy::PolicySet = text.parse().unwrap();
+        let policies: Vec<_> = set.policies().cloned().collect();
+        let found = validate(&policies, &schema(&shop()).unwrap());
+        found.0.iter().map(|d| format!("{}\n", d.render(&text))).collect::<String>()
+    };
+    expect![[r#""#]].assert_eq(&found("context.args.order.amuont < 3"));
+    expect![[r#""#]].assert_eq(&found("principal.mfa && !principal.mfa && false"));
+    expect![[r#""#]].assert_eq(&found("context.args.order.note == \"x\""));
+}
+
+#[test]
+fn the_schema_is_written_for_people() {
+    let text = schema_text(&shop()).unwrap();
+    let orders = text.split("namespace").find(|part| part.starts_with(" com::example")).unwrap();
+    expect![[r#""#]].assert_eq(orders);
+}

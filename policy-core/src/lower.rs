@@ -87,8 +87,11 @@ fn plain(test: &Test, negated: bool) -> Ir {
             let op = if negated { opposite(*op) } else { *op };
             // The attribute goes first: `50000 > order.amount` reads `order.amount < 50000` from then on.
             return match (left, right) {
-                (Term::Value(_), Term::Path(_)) => binary(lowered(mirrored(op)), side(right), side(left)),
-                _ => binary(lowered(op), side(left), side(right)),
+                (Term::Value(_), Term::Path(path)) => {
+                    binary(lowered(mirrored(op)).of_kind(&path.kind), side(right), side(left))
+                }
+                (Term::Path(path), _) => binary(lowered(op).of_kind(&path.kind), side(left), side(right)),
+                (Term::Value(_), Term::Value(_)) => binary(lowered(op), side(left), side(right)),
             };
         }
         Test::Contains(set, item) => binary(Binary::Contains, read(set), side(item)),

@@ -99,7 +99,9 @@ fn a_keyword_is_an_attribute_in_brackets() {
         Ir::Has(order(&["in"])),
         binary(Binary::Ne, Ir::Path(order(&["in"])), Ir::Const(Value::text("a\"b\\c*"))),
     ]);
-    check(guarded, &expect![[r#"
+    check(
+        guarded,
+        &expect![[r#"
         @id("orders")
         @source("src/orders.rs:7")
         permit (
@@ -112,13 +114,16 @@ fn a_keyword_is_an_attribute_in_brackets() {
           (context.args has order) &&
           (context.args.order has "in") &&
           (context.args.order["in"] != "a\"b\\c*")
-        };"#]]);
+        };"#]],
+    );
 }
 
 #[test]
 fn several_rules_are_several_clauses() {
     let rule = |n| Ir::And(vec![binary(Binary::Less, Ir::Path(order(&["amount"])), Ir::Const(Value::Long(n)))]);
-    check(Ir::And(vec![rule(1), rule(2)]), &expect![[r#"
+    check(
+        Ir::And(vec![rule(1), rule(2)]),
+        &expect![[r#"
         @id("orders")
         @source("src/orders.rs:7")
         permit (
@@ -127,7 +132,8 @@ fn several_rules_are_several_clauses() {
           resource
         )
         when { context.args.order.amount < 1 }
-        when { context.args.order.amount < 2 };"#]]);
+        when { context.args.order.amount < 2 };"#]],
+    );
 }
 
 #[test]
@@ -175,7 +181,9 @@ fn an_empty_set_is_never_written() {
     let empty = || Ir::Const(Value::Set(vec![]));
     let never = binary(Binary::Contains, empty(), Ir::Path(order(&["amount"])));
     let same = binary(Binary::Eq, Ir::Path(order(&["tags"])), empty());
-    check(Ir::Or(vec![never, same]), &expect![[r#"
+    check(
+        Ir::Or(vec![never, same]),
+        &expect![[r#"
         @id("orders")
         @source("src/orders.rs:7")
         permit (
@@ -183,7 +191,8 @@ fn an_empty_set_is_never_written() {
           action == com::example::Action::"OrderService.placeOrder",
           resource
         )
-        when { false || context.args.order.tags.isEmpty() };"#]]);
+        when { false || context.args.order.tags.isEmpty() };"#]],
+    );
 }
 
 #[test]
@@ -274,5 +283,6 @@ fn the_schema_is_written_for_people() {
             }
           };
         }
-    "#]].assert_eq(orders);
+    "#]]
+    .assert_eq(orders);
 }

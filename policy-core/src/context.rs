@@ -63,8 +63,9 @@ fn text(value: Option<&Arc<str>>) -> ValueRef<'_> {
     value.map_or(ValueRef::Absent, |t| ValueRef::Text(t))
 }
 
-impl Record for Context<'_> {
-    fn field(&self, slot: &Slot) -> ValueRef<'_> {
+impl<'a> Context<'a> {
+    /// The attribute in `slot`, borrowed from the facts.
+    pub fn attribute(self, slot: &Slot) -> ValueRef<'a> {
         match slot.index {
             0 => ValueRef::Datetime(self.time),
             1 => self.facts.ip.map_or(ValueRef::Absent, ValueRef::Ip),
@@ -72,10 +73,18 @@ impl Record for Context<'_> {
             3 => text(self.facts.connection.as_ref()),
             4 => text(self.facts.request_id.as_ref()),
             _ => match BUILT_IN.field(&slot.name) {
-                Some((index, _)) if slot.index == Slot::BY_NAME => self.field(&Slot { index, name: slot.name.clone() }),
+                Some((index, _)) if slot.index == Slot::BY_NAME => {
+                    self.attribute(&Slot { index, name: slot.name.clone() })
+                }
                 _ => named(&self.facts.attributes.0, &slot.name),
             },
         }
+    }
+}
+
+impl Record for Context<'_> {
+    fn field(&self, slot: &Slot) -> ValueRef<'_> {
+        self.attribute(slot)
     }
 
     fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {

@@ -53,7 +53,7 @@ pub struct Env<'a> {
     /// The attributes of the resource, if it has any.
     pub attributes: Option<&'a (dyn Record + Sync)>,
     /// The environment of the request.
-    pub context: &'a Context<'a>,
+    pub context: Context<'a>,
     /// The arguments of the call, in the order of [`Root::Arg`].
     pub args: &'a [ValueRef<'a>],
 }
@@ -151,7 +151,7 @@ impl EvalError {
 ///     resource: EntityRef { kind: "Platform::System", id: "system" },
 ///     resource_parents: &[],
 ///     attributes: None,
-///     context: &context,
+///     context,
 ///     args: &[],
 /// };
 /// let roles = Ir::Path(Path { root: Root::Participant, slots: vec![Slot::named("roles")] });
@@ -281,7 +281,7 @@ pub(crate) fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalE
 fn first_field<'a>(root: &Root, slot: &Slot, env: &Env<'a>) -> ValueRef<'a> {
     match root {
         Root::Participant => env.participant.field(slot),
-        Root::Context => env.context.field(slot),
+        Root::Context => env.context.attribute(slot),
         Root::Resource => env.attributes.map_or(ValueRef::Absent, |attributes| attributes.field(slot)),
         Root::Arg(..) => ValueRef::Absent,
     }

@@ -46,6 +46,17 @@ macro_rules! codes {
                 match self { $(Self::$variant => $text),* }
             }
 
+            /// Reads the stable word.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
+            }
+
+            /// The most general code of an exception, by its simple or full name.
+            pub fn of_exception(class: &str) -> Option<Self> {
+                let name = class.rsplit('.').next().unwrap_or(class);
+                Self::ALL.iter().copied().find(|code| code.exception_class() == name)
+            }
+
             /// What the caller can do.
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help),* }
@@ -106,5 +117,16 @@ mod tests {
         let words: std::collections::HashSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(words.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|c| (400..600).contains(&c.status())));
+        assert!(Code::ALL.iter().all(|c| Code::parse(c.as_str()) == Some(*c)));
+        assert_eq!(Code::parse("access denied"), None);
+    }
+
+    #[test]
+    fn exceptions_are_read_by_either_name() {
+        let full = "org.kinotic.core.api.exceptions.RpcMissingServiceException";
+        assert_eq!(Code::of_exception(full), Some(Code::UnknownService));
+        assert_eq!(Code::of_exception("AuthorizationException"), Some(Code::AccessDenied));
+        assert_eq!(Code::of_exception("RpcInvocationException"), Some(Code::Failed));
+        assert_eq!(Code::of_exception("java.lang.NullPointerException"), None);
     }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use serde::Serialize;
@@ -147,12 +148,13 @@ pub struct CallError {
     code: Code,
     message: String,
     decision: Option<Arc<str>>,
+    retry_after: Option<Duration>,
 }
 
 impl CallError {
     /// Makes an error.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), decision: None }
+        Self { code, message: message.into(), decision: None, retry_after: None }
     }
 
     /// An error of the method itself: its own text is the message.
@@ -187,10 +189,22 @@ impl CallError {
         self.decision = Some(id.into());
         self
     }
+
+    /// How long to wait before the same call may succeed, if that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Says how long to wait.
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
 }
 
 impl From<Denied> for CallError {
     fn from(denied: Denied) -> Self {
-        Self { code: denied.code(), message: denied.to_string(), decision: Some(denied.id().into()) }
+        Self::new(denied.code(), denied.to_string()).with_decision(denied.id())
     }
 }

@@ -96,6 +96,9 @@ pub struct ErrorBody {
     /// The stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The id of the decision, if a policy refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
     /// What to look for in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

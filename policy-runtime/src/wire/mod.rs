@@ -18,7 +18,9 @@
 //!   participant of the connection as a whole. The answer is an ordinary value reply `{"expiresInMs": 60000}` (or `null` for no
 //!   end), or an ordinary error reply; after an error the connection goes on with the credential it had. The new
 //!   credential must be of the same scope and participant.
-//! * An error reply's body also has `code` (one of the stable codes), `requestId` and, where waiting helps, `retryAfterMs`.
+//! * An error reply's body also has `code` (one of the stable codes), `requestId`, `decision` (the id of a refusal by
+//!   policy) and, where waiting helps, `retryAfterMs`. An ERROR that answers CONNECT may have the headers `code` and
+//!   `retry-after-ms`; without a code it is the credentials that were refused.
 //! * A value that is one of several carries [`header::STREAM`]`:true`, so that a reader can tell a stream from a single value;
 //!   a host of ours that answers with a stream marks its values the same way and ends it with `control:complete`.
 

@@ -193,3 +193,10 @@ pub fn observe(rule: &Typed, env: &Env<'_>) -> Vec<Observed> {
     });
     out
 }
+
+impl Clause {
+    /// Makes a clause.
+    pub const fn new(text: String, values: Vec<Observed>, unknown: bool) -> Self {
+        Self { text, values, unknown }
+    }
+}

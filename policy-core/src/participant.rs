@@ -65,7 +65,7 @@ impl Participant {
     pub fn builder(scope: Scope, id: &str) -> ParticipantBuilder {
         ParticipantBuilder {
             built: Self {
-                uid_id: scoped_id(&scope, id).into(),
+                uid_id: "".into(),
                 id: id.into(),
                 scope,
                 email: None,
@@ -217,6 +217,20 @@ pub struct ParticipantBuilder {
 }
 
 impl ParticipantBuilder {
+    /// Sets the opaque id.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.built.id = id.into();
+        self
+    }
+
+    /// Sets the scope.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.built.scope = scope;
+        self
+    }
+
     /// Sets the e-mail address.
     #[must_use]
     pub fn email(mut self, email: &str) -> Self {
@@ -298,6 +312,7 @@ impl ParticipantBuilder {
         let roles: BTreeSet<Arc<str>> = self.built.roles.into_iter().collect();
         let mut parents: Vec<EntityUid> = roles.iter().map(|role| EntityUid::of_role(scope, role)).collect();
         parents.extend(chain(scope));
+        self.built.uid_id = scoped_id(scope, &self.built.id).into();
         self.built.roles = roles.into_iter().collect();
         self.built.parents = parents;
         self.built

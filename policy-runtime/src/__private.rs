@@ -19,7 +19,7 @@ pub use {
     crate::security::SecurityContext,
     crate::service::Service,
     inventory,
-    policy_core::registry::{RegisteredAction, RegisteredService},
+    policy_core::registry::{RegisteredAction, RegisteredService, RequiredPackage},
 };
 
 /// The result of a guarded function.

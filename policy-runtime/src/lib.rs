@@ -19,6 +19,8 @@ pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;
 pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "wire")]
 pub mod wire;
 
@@ -30,4 +32,33 @@ pub use denied::Denied;
 pub use policy_core::value;
 pub use policy_core::{Participant, Scope, Tier};
 #[cfg(feature = "engine")]
-pub use {policy::Policy, security::SecurityContext};
+pub use {
+    policy::{Policy, PolicyError},
+    security::SecurityContext,
+};
+
+#[cfg(feature = "engine")]
+pub use policy_core::pdp::{Baseline, May, SetSource};
+
+pub use policy_macros::{Attributes, abac_policy};
+
+/// Links packages whose annotations must be in the program, and refuses to start without them.
+///
+/// A package that nothing names is left out by the linker, annotations and all. Name it here once, in the binary:
+///
+/// ```ignore
+/// policy_runtime::link!(orders, billing);
+/// ```
+#[cfg(feature = "engine")]
+#[macro_export]
+macro_rules! link {
+    ($($package:ident),+ $(,)?) => {$(
+        use $package as _;
+        $crate::__private::inventory::submit! {
+            $crate::__private::RequiredPackage {
+                name: stringify!($package),
+                place: $crate::__private::Place { file: file!(), line: line!() },
+            }
+        }
+    )+};
+}

@@ -2,19 +2,52 @@
 //!
 //! In: what the program declares, and rules of the upper tiers. Out: [`Policy`]. Absent: storage.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use policy_core::decision::Denial;
-use policy_core::name::NameError;
-use policy_core::pdp::Engine;
-use policy_core::registry::Registry;
-use policy_core::{ActionId, Scope};
+use policy_core::name::{NameError, nearest};
+use policy_core::pdp::{Activation, Baseline, Engine, Explanation, Possible, SetError, SetSource};
+use policy_core::registry::{Finding, Registry, RegistryError};
+use policy_core::{ActionId, Context, Scope};
+use tokio::sync::watch;
 
 use crate::audit::AuditLog;
 use crate::clock::{Clock, SystemClock};
 use crate::denied::Denied;
+use crate::security::SecurityContext;
+
+/// How many denials are kept for [`Policy::denial`].
+const REMEMBERED: usize = 1_024;
+
+/// Why a program's policies cannot be set up.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// An organization or application is not named as it must be.
+    #[error("an organization or application cannot be named so")]
+    Name(#[from] NameError),
+    /// What the program declares does not hold together.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A set of an upper tier is refused.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// Rules read attributes of the participant that nothing supplies, and `strict_attributes` is on.
+    #[error("rules read attributes that nothing supplies:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Attributes(Vec<Finding>),
+}
 
 /// The policies of a process. Cheap to clone.
+///
+/// ```
+/// use policy_runtime::{Policy, Scope, SecurityContext, Participant};
+/// let policy = Policy::for_application("shop")?;
+/// let alice = Participant::builder(policy.application().clone(), "alice").role("clerk").build();
+/// let cx = SecurityContext::new(&policy, alice.into());
+/// assert_eq!(cx.participant().id(), "alice");
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Policy {
     inner: Arc<Inner>,
@@ -26,28 +59,231 @@ struct Inner {
     application: Scope,
     clock: Arc<dyn Clock>,
     audit: Option<Arc<dyn AuditLog>>,
+    must_audit: RwLock<HashSet<ActionId>>,
+    warnings: Vec<Finding>,
+    changes: watch::Sender<u64>,
+    denials: Mutex<VecDeque<(Arc<str>, Denial)>>,
+}
+
+/// Collects what a process decides with.
+#[derive(Debug)]
+pub struct PolicyBuilder {
+    organization: String,
+    application: String,
+    sets: Vec<(SetScope, SetSource)>,
+    supplied: BTreeSet<String>,
+    strict_attributes: bool,
+    clock: Arc<dyn Clock>,
+    audit: Option<Arc<dyn AuditLog>>,
+    more: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SetScope {
+    System,
+    Organization,
+    Application,
+}
+
+impl PolicyBuilder {
+    /// Names the organization that the application belongs to (`default` otherwise).
+    #[must_use]
+    pub fn organization(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.organization);
+        self
+    }
+
+    /// Names the application that this process serves (`default` otherwise).
+    #[must_use]
+    pub fn application(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.application);
+        self
+    }
+
+    /// Adds another application that this process serves.
+    #[must_use]
+    pub fn also(mut self, organization: &str, application: &str) -> Self {
+        self.more.push((organization.into(), application.into()));
+        self
+    }
+
+    fn set(mut self, scope: SetScope, change: impl FnOnce(&mut SetSource)) -> Self {
+        match self.sets.iter_mut().find(|(s, _)| *s == scope) {
+            Some((_, source)) => change(source),
+            None => {
+                let mut source = SetSource::default();
+                change(&mut source);
+                self.sets.push((scope, source));
+            }
+        }
+        self
+    }
+
+    /// Adds a rule of the operator of the platform.
+    #[must_use]
+    pub fn system_rule(self, id: &str, rule: &str) -> Self {
+        self.set(SetScope::System, |source| source.rules.push((id.into(), rule.into())))
+    }
+
+    /// Adds a rule of the organization's admins.
+    #[must_use]
+    pub fn organization_rule(self, id: &str, rule: &str) -> Self {
+        self.set(SetScope::Organization, |source| source.rules.push((id.into(), rule.into())))
+    }
+
+    /// Adds Cedar of the organization's admins.
+    #[must_use]
+    pub fn organization_cedar(self, name: &str, text: &str) -> Self {
+        self.set(SetScope::Organization, |source| source.cedar.push((name.into(), text.into())))
+    }
+
+    /// Starts the organization's set from nothing instead of the shipped baseline: what is not permitted is denied.
+    #[must_use]
+    pub fn without_organization_baseline(self) -> Self {
+        self.set(SetScope::Organization, |source| source.baseline = Baseline::Replaced)
+    }
+
+    /// Adds a forbid for the application.
+    #[must_use]
+    pub fn application_rule(self, id: &str, rule: &str) -> Self {
+        self.set(SetScope::Application, |source| source.rules.push((id.into(), rule.into())))
+    }
+
+    /// Says which attributes of participants the sign-in supplies, beside the built-in ones.
+    #[must_use]
+    pub fn supplies<'a>(mut self, attributes: impl IntoIterator<Item = &'a str>) -> Self {
+        self.supplied.extend(attributes.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Refuses to start when a rule reads an attribute of the participant that nothing supplies.
+    #[must_use]
+    pub const fn strict_attributes(mut self) -> Self {
+        self.strict_attributes = true;
+        self
+    }
+
+    /// Tells the time by this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Records decisions here.
+    #[must_use]
+    pub fn audit(mut self, audit: Arc<dyn AuditLog>) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+
+    /// Checks everything and starts.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what the program declares, or with a set.
+    pub fn build(self) -> Result<Policy, PolicyError> {
+        let registry = Registry::program()?;
+        let mut warnings = registry.warnings().to_vec();
+        let missing = unsupplied(&registry, &self.supplied);
+        if self.strict_attributes && !missing.is_empty() {
+            return Err(PolicyError::Attributes(missing));
+        }
+        warnings.extend(missing);
+        let engine = Engine::new(registry)?;
+        let application = Scope::application(&self.organization, &self.application)?;
+        engine.add_application(&application)?;
+        for (organization, application) in &self.more {
+            engine.add_application(&Scope::application(organization, application)?)?;
+        }
+        for (scope, source) in &self.sets {
+            let scope = match scope {
+                SetScope::System => Scope::System,
+                SetScope::Organization => Scope::organization(&self.organization)?,
+                SetScope::Application => application.clone(),
+            };
+            warnings.extend(engine.replace(&scope, source)?.warnings);
+        }
+        for warning in &warnings {
+            tracing::warn!(target: "policy", "{warning}");
+        }
+        Ok(Policy {
+            inner: Arc::new(Inner {
+                engine,
+                application,
+                clock: self.clock,
+                audit: self.audit,
+                must_audit: RwLock::default(),
+                warnings,
+                changes: watch::Sender::new(0),
+                denials: Mutex::default(),
+            }),
+        })
+    }
+}
+
+/// Attributes of participants that some rule reads and nothing supplies: always absent, so nothing that needs them opens.
+fn unsupplied(registry: &Registry, supplied: &BTreeSet<String>) -> Vec<Finding> {
+    let participant = registry.model().entities.iter().find(|e| &*e.name == policy_core::platform::PARTICIPANT);
+    let built_in = || policy_core::participant::BUILT_IN.fields.iter().map(|f| &*f.name);
+    let read = participant.map_or(&[][..], |p| &p.attributes);
+    let missing = read.iter().filter(|field| !supplied.contains(&*field.name));
+    missing
+        .map(|field| {
+            let known = supplied.iter().map(String::as_str).chain(built_in());
+            let near = nearest(&field.name, known).map_or_else(
+                || "supply it at sign-in and name it in `supplies`, or declare `participant = Type`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let rules: Vec<String> = registry
+                .actions()
+                .filter_map(|(_, entry)| entry.permit.as_ref())
+                .filter(|p| {
+                    p.policy.annotation("rule").is_some_and(|r| r.contains(&format!("participant.{}", field.name)))
+                })
+                .filter_map(|p| p.policy.annotation("source").map(str::to_owned))
+                .collect();
+            Finding::new(
+                if rules.is_empty() { "a rule".to_owned() } else { rules.join(", ") },
+                format!("nothing supplies `participant.{}`, so it is always absent\nhelp: {near}", field.name),
+            )
+        })
+        .collect()
 }
 
 impl Policy {
-    /// A complete set-up for one application, with the upper tiers' baselines, without database or file.
+    /// A complete set-up for one application: the upper tiers with their baselines, no database, no file.
     ///
     /// # Errors
-    /// When the name is not a slug or a declared policy does not validate.
-    pub fn for_application(application: &str) -> Result<Self, NameError> {
-        let application = Scope::application("default", application)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine: Engine::new(Registry::program()),
-                application,
-                clock: Arc::new(SystemClock),
-                audit: None,
-            }),
-        })
+    /// As [`PolicyBuilder::build`].
+    pub fn for_application(application: &str) -> Result<Self, PolicyError> {
+        Self::builder().application(application).build()
+    }
+
+    /// Starts a set-up.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder {
+            organization: "default".into(),
+            application: "default".into(),
+            sets: Vec::new(),
+            supplied: BTreeSet::new(),
+            strict_attributes: false,
+            clock: Arc::new(SystemClock),
+            audit: None,
+            more: Vec::new(),
+        }
     }
 
     /// The application that this process serves.
     pub fn application(&self) -> &Scope {
         &self.inner.application
+    }
+
+    /// The organization that the application belongs to.
+    pub fn organization(&self) -> Scope {
+        match self.inner.application.organization_id() {
+            Some(id) => Scope::Organization(id.clone()),
+            None => Scope::System,
+        }
     }
 
     /// What decides.
@@ -65,9 +301,64 @@ impl Policy {
         self.inner.audit.as_ref()
     }
 
-    pub(crate) fn must_audit(&self, _action: ActionId) -> bool {
-        false
+    /// What was worth a look at the start.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.inner.warnings
     }
 
-    pub(crate) fn remember(&self, _denied: &Denied, _denial: Denial) {}
+    /// Replaces a scope's set as a whole; the next decision is made under it. A bad set changes nothing.
+    ///
+    /// # Errors
+    /// Every finding, with its place in the text.
+    pub fn replace(&self, scope: &Scope, source: &SetSource) -> Result<Activation, SetError> {
+        let activation = self.inner.engine.replace(scope, source)?;
+        self.inner.changes.send_modify(|n| *n += 1);
+        Ok(activation)
+    }
+
+    /// Counts changes of any set; whoever holds something open for a caller decides again when it moves.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Makes every call of an action need an audit record that was written before.
+    ///
+    /// # Errors
+    /// The name, when there is no such action.
+    pub fn require_audit(&self, action: &str) -> Result<(), String> {
+        let id = self.inner.engine.action(action).ok_or_else(|| format!("there is no action `{action}`"))?;
+        self.inner.must_audit.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Ok(())
+    }
+
+    pub(crate) fn must_audit(&self, action: ActionId) -> bool {
+        self.inner.must_audit.read().unwrap_or_else(PoisonError::into_inner).contains(&action)
+    }
+
+    pub(crate) fn remember(&self, denied: &Denied, denial: Denial) {
+        #[cfg(feature = "testing")]
+        crate::testing::note(&denial);
+        let mut denials = self.inner.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        if denials.len() >= REMEMBERED {
+            denials.pop_front();
+        }
+        denials.push_back((denied.id().into(), denial));
+    }
+
+    /// Why a decision was a denial, by the id that the caller was told. The last 1,024 are known.
+    pub fn denial(&self, id: &str) -> Option<Denial> {
+        let denials = self.inner.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        denials.iter().rev().find(|(known, _)| &**known == id).map(|(_, denial)| denial.clone())
+    }
+
+    /// Says what every tier would answer a call of a participant, without making it.
+    pub fn explain(&self, request: &policy_core::Request<'_>) -> Explanation {
+        self.inner.engine.explain(request)
+    }
+
+    /// What the caller may do in the application that it calls, as far as it can be told without arguments.
+    pub fn possible(&self, caller: &SecurityContext) -> Vec<Possible> {
+        let context = Context { time: self.inner.clock.now(), facts: caller.facts() };
+        self.inner.engine.possible(caller.participant(), caller.application(), context)
+    }
 }

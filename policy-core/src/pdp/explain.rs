@@ -1,0 +1,281 @@
+//! Why: the slow way through the same policies, taken when a request is denied or somebody asks.
+
+use std::sync::Arc;
+
+use super::set::{Member, TierSet};
+use super::{Sets, not_asked};
+use crate::decision::{Decision, Denial, DenialKind, Observed, Revision, TierAnswer};
+use crate::eval::{Clause, Truth, blame, observe, truth};
+use crate::ir::eval::{Env, look};
+use crate::ir::{Path, Root};
+use crate::kind::Kind;
+use crate::name::{Scope, Tier};
+use crate::policy::Effect;
+use crate::registry::ActionEntry;
+use crate::request::Request;
+
+/// A decision with what every tier answered.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Decision,
+    /// The tiers that were asked, from System down.
+    pub tiers: Vec<TierReport>,
+}
+
+/// What one tier answered.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TierReport {
+    /// The tier.
+    pub tier: Tier,
+    /// Its answer.
+    pub answer: TierAnswer,
+    /// The version of its set.
+    pub revision: Revision,
+    /// The policies that could apply, forbids first.
+    pub policies: Vec<PolicyReport>,
+}
+
+/// What one policy said.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PolicyReport {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Permit or forbid.
+    pub effect: Effect,
+    /// Whether it was satisfied, or why that cannot be told.
+    pub outcome: Result<bool, String>,
+    /// Where it was written.
+    pub source: Option<Arc<str>>,
+    /// For a permit that was not satisfied, and for a forbid that was: the clause that made it so.
+    pub clause: Option<String>,
+    /// What that clause read.
+    pub values: Vec<Observed>,
+    /// Whether Cedar itself decided it.
+    pub by_cedar: bool,
+}
+
+impl PolicyReport {
+    fn of(member: &Member, entry: &ActionEntry, env: &Env<'_>) -> Self {
+        let outcome = member.satisfied(env);
+        let told = match (member.policy.effect, &outcome) {
+            (Effect::Permit, Ok(false)) | (Effect::Forbid, Ok(true)) => clause(member, entry, env),
+            (Effect::Permit, _) | (Effect::Forbid, _) => None,
+        };
+        let (clause, values) = told.map_or((None, Vec::new()), |c| (Some(c.text), c.values));
+        Self {
+            id: member.policy.id.clone(),
+            effect: member.policy.effect,
+            outcome,
+            source: member.policy.annotation("source").map(Arc::from),
+            clause,
+            values,
+            by_cedar: member.fallback.is_some(),
+        }
+    }
+
+    /// Whether it kept its tier from answering Allow.
+    fn stops(&self) -> bool {
+        match self.effect {
+            Effect::Forbid => self.outcome != Ok(false),
+            Effect::Permit => self.outcome != Ok(true),
+        }
+    }
+}
+
+/// The clause of a rule of the language; for Cedar as written, everything that the condition reads.
+fn clause(member: &Member, entry: &ActionEntry, env: &Env<'_>) -> Option<Clause> {
+    for (rule, wanted) in &member.rules {
+        if let Some(found) = blame(rule, *wanted, env) {
+            return Some(found);
+        }
+    }
+    if let Some((rule, _)) = member.rules.first() {
+        // Scope constraints made it so; say what the rule read all the same.
+        return Some(Clause::new(rule.to_string(), observe(rule, env), truth(rule, env) == Truth::Unknown));
+    }
+    let condition = member.policy.condition.as_ref()?;
+    let mut values: Vec<Observed> = Vec::new();
+    condition.each_path(&mut |path| {
+        let (text, secret) = spelled(path, entry);
+        let value = match look(path, env) {
+            Ok(_) if secret => "(secret)".to_owned(),
+            Ok(found) => found.to_string(),
+            Err(e) => format!("({e})"),
+        };
+        let seen = Observed::new(text, value);
+        if values.len() < 8 && !values.contains(&seen) {
+            values.push(seen);
+        }
+    });
+    Some(Clause::new(member.policy.id.to_string(), values, false))
+}
+
+/// A path as rules spell it, and whether it is secret.
+fn spelled(path: &Path, entry: &ActionEntry) -> (String, bool) {
+    let root = entry.env.roots.iter().find(|r| match (&r.root, &path.root) {
+        (Root::Arg(a, _), Root::Arg(b, _)) => a == b,
+        (a, b) => a == b,
+    });
+    let mut text = match (root, &path.root) {
+        (Some(root), _) => root.name.to_string(),
+        (None, Root::Resource) => "resource".to_owned(),
+        (None, Root::Participant) => "participant".to_owned(),
+        (None, Root::Context) => "context".to_owned(),
+        (None, Root::Arg(_, name)) => name.to_string(),
+    };
+    let mut ty = root.and_then(|r| r.ty.as_ref());
+    let mut secret = false;
+    for slot in &path.slots {
+        text.push('.');
+        text.push_str(&slot.name);
+        ty = match ty.map(|t| &t.kind) {
+            Some(Kind::Record(record)) => record.field(&slot.name).map(|(_, field)| {
+                secret |= field.secret;
+                &field.ty
+            }),
+            _ => None,
+        };
+    }
+    (text, secret)
+}
+
+pub(super) fn report(
+    sets: &Sets<'_>,
+    tier: Tier,
+    entry: &ActionEntry,
+    request: &Request<'_>,
+    env: &Env<'_>,
+) -> TierReport {
+    let mut policies = Vec::new();
+    for set in sets.parts(tier) {
+        policies.extend(set.candidates(request.action, env).into_iter().map(|m| PolicyReport::of(m, entry, env)));
+    }
+    policies.sort_by_key(|p| p.effect == Effect::Permit);
+    let allowed = sets.quick(tier, request.action, env).is_some();
+    TierReport {
+        tier,
+        answer: if allowed { TierAnswer::Allow } else { TierAnswer::Deny },
+        revision: sets.of(tier).map(|s: &TierSet| s.revision).unwrap_or_default(),
+        policies,
+    }
+}
+
+pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, env: &Env<'_>) -> Denial {
+    let reports: Vec<TierReport> = sets.tiers().map(|tier| report(sets, tier, entry, request, env)).collect();
+    let mut tiers = not_asked();
+    for report in &reports {
+        if let Some(slot) = tiers.get_mut(report.tier as usize) {
+            *slot = report.answer;
+        }
+    }
+    let mut denial =
+        Denial { tiers, revisions: sets.revisions(), ..Denial::of(DenialKind::NotPermitted, String::new()) };
+    denial.errors = reports
+        .iter()
+        .flat_map(|r| &r.policies)
+        .filter_map(|p| p.outcome.as_ref().err().map(|e| (p.id.clone(), e.clone())))
+        .collect();
+    let unusable = sets.tiers().flat_map(|t| sets.parts(t)).find_map(|set| set.unusable(request.action, env));
+    if let Some((path, why)) = unusable {
+        let (text, _) = spelled(path, entry);
+        denial.kind = DenialKind::Unusable;
+        denial.message = format!("`{text}` is unusable: {why}");
+        denial.values = vec![Observed::new(text, "unusable")];
+        denial.tiers = not_asked();
+        return denial;
+    }
+    let Some(first) = reports.into_iter().find(|r| r.answer == TierAnswer::Deny) else {
+        denial.message = "the policies changed while the request was decided".to_owned();
+        return denial;
+    };
+    denial.tier = Some(first.tier);
+    let forbids = first.policies.iter().find(|p| p.effect == Effect::Forbid && p.stops());
+    let permits = || first.policies.iter().find(|p| p.effect == Effect::Permit && p.stops());
+    match forbids.or_else(permits) {
+        Some(policy) => tell(&mut denial, policy),
+        None => {
+            denial.message = format!("no policy of the {} permits it", first.tier);
+        }
+    }
+    denial
+}
+
+fn tell(denial: &mut Denial, policy: &PolicyReport) {
+    denial.policy = Some(policy.id.clone());
+    denial.source.clone_from(&policy.source);
+    denial.clause.clone_from(&policy.clause);
+    denial.values.clone_from(&policy.values);
+    let values: Vec<String> = policy.values.iter().map(|v| format!("{} is {}", v.path, v.value)).collect();
+    let values = values.join(", ");
+    let clause = policy.clause.as_deref().unwrap_or_default();
+    let unknown = policy.values.iter().any(|v| v.value == "absent");
+    (denial.kind, denial.message) = match (policy.effect, &policy.outcome) {
+        (Effect::Forbid, Err(e)) => {
+            (DenialKind::ForbidFailed, format!("the forbid `{}` cannot be decided, so it denies: {e}", policy.id))
+        }
+        (Effect::Forbid, Ok(_)) => (DenialKind::Forbidden, format!("{}: {values}", policy.id)),
+        (Effect::Permit, Err(e)) => (
+            DenialKind::NotPermitted,
+            format!("the permit `{}` cannot be decided, so it does not count: {e}", policy.id),
+        ),
+        (Effect::Permit, Ok(_)) if unknown => (DenialKind::NotPermitted, format!("`{clause}` was unknown: {values}")),
+        (Effect::Permit, Ok(_)) if values.is_empty() => {
+            (DenialKind::NotPermitted, format!("`{}` is not satisfied", policy.id))
+        }
+        (Effect::Permit, Ok(_)) => (DenialKind::NotPermitted, format!("`{clause}` was false: {values}")),
+    };
+}
+
+impl Denial {
+    pub(super) fn of(kind: DenialKind, message: String) -> Self {
+        Self {
+            kind,
+            tier: None,
+            policy: None,
+            source: None,
+            clause: None,
+            values: Vec::new(),
+            message,
+            errors: Vec::new(),
+            tiers: not_asked(),
+            revisions: [Revision::default(); 3],
+        }
+    }
+
+    pub(super) fn unknown_action() -> Self {
+        Self::of(DenialKind::UnknownAction, "the engine has no such action".to_owned())
+    }
+
+    pub(super) fn unknown_scope(scope: &Scope) -> Self {
+        Self::of(DenialKind::UnknownScope, format!("`{scope}` has no policy set here"))
+    }
+
+    pub(super) fn isolation(caller: &Scope, scope: &Scope, entry: &ActionEntry) -> Self {
+        let message = if entry.tier != scope.tier() {
+            format!("isolation: `{}` belongs to the {}, and `{scope}` is not of that tier", entry.name, entry.tier)
+        } else if caller.covers(scope) {
+            format!("isolation: `{}` is not open to callers of the {}", entry.name, caller.tier())
+        } else {
+            let name = |s: &Scope| {
+                s.application_id().or(s.organization_id()).map_or("the platform".to_owned(), ToString::to_string)
+            };
+            let outside = caller.organization_id() != scope.organization_id();
+            let own = if outside {
+                caller.organization_id().map_or_else(|| name(caller), ToString::to_string)
+            } else {
+                name(caller)
+            };
+            let other = if outside {
+                scope.organization_id().map_or_else(|| name(scope), ToString::to_string)
+            } else {
+                name(scope)
+            };
+            format!("isolation: {own} never reaches {other}")
+        };
+        Self::of(DenialKind::Isolation, message)
+    }
+}

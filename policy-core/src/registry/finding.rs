@@ -1,0 +1,58 @@
+//! What is wrong with what a program declares.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+
+/// One finding, with the place in the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// `file:line`, or what else names the place.
+    pub place: Arc<str>,
+    /// What is wrong, with the rule and a caret where it is about one.
+    pub message: String,
+}
+
+impl Finding {
+    /// Makes a finding.
+    pub fn new(place: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self { place: place.to_string().into(), message: message.into() }
+    }
+
+    /// Makes a finding of one in a rule.
+    pub fn in_rule(place: impl fmt::Display, text: &str, diagnostic: &Diagnostic) -> Self {
+        Self::new(place, diagnostic.render(text))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Everything that is wrong with what a program declares. The program does not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryError(pub(super) Arc<[Finding]>);
+
+impl RegistryError {
+    /// The findings.
+    pub fn findings(&self) -> &[Finding] {
+        &self.0
+    }
+}
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.0.len();
+        write!(f, "the program's policies do not hold together ({n} finding{})", if n == 1 { "" } else { "s" })?;
+        for finding in self.0.iter() {
+            write!(f, "\n\n{finding}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RegistryError {}

@@ -1,0 +1,190 @@
+//! What a program declares, found at link time, joined by action and checked as a whole.
+//!
+//! In: the declarations that annotations left behind. Out: a [`Registry`]: numbered actions, their permits, the model, the
+//! schema. Absent: policies of upper tiers, and decisions. Once built it does not change.
+
+mod build;
+mod finding;
+mod join;
+mod manifest;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use crate::cedar::CedarSchema;
+use crate::check::{RuleEnv, Typed};
+use crate::decl::{ActionDecl, ServiceDecl};
+use crate::kind::Described;
+use crate::model::Model;
+use crate::name::{ActionName, EntityUid, Tier};
+use crate::policy::Policy;
+use crate::request::ActionId;
+use crate::source::Place;
+
+pub use finding::{Finding, RegistryError};
+
+/// A guarded function of this program; submitted by generated code.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
+pub struct RegisteredAction(pub &'static ActionDecl);
+
+/// A published service of this program; submitted by generated code.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
+pub struct RegisteredService(pub &'static ServiceDecl);
+
+inventory::collect!(RegisteredAction);
+inventory::collect!(RegisteredService);
+
+/// A package whose annotations must be in the program: see `policy_runtime::link!`.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
+pub struct RequiredPackage {
+    /// The package's name.
+    pub name: &'static str,
+    /// Where it is required.
+    pub place: Place,
+}
+
+inventory::collect!(RequiredPackage);
+
+/// All actions of a program, each with a dense number.
+#[derive(Debug)]
+pub struct Registry {
+    actions: Vec<ActionEntry>,
+    numbers: HashMap<ActionName, ActionId>,
+    uids: HashMap<EntityUid, ActionId>,
+    groups: HashMap<EntityUid, Vec<ActionId>>,
+    services: Vec<&'static ServiceDecl>,
+    model: Model,
+    schema: CedarSchema,
+    warnings: Vec<Finding>,
+    program: bool,
+}
+
+/// Everything that is known of an action.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ActionEntry {
+    /// Its name.
+    pub name: ActionName,
+    /// Its uid.
+    pub uid: EntityUid,
+    /// The groups it belongs to.
+    pub groups: Vec<EntityUid>,
+    /// Whose service it is.
+    pub tier: Tier,
+    /// The tiers whose participants may call.
+    pub callers: Vec<Tier>,
+    /// Whether it runs only with an audit record that was written before.
+    pub must_audit: bool,
+    /// The Cedar type of an application's own participants.
+    pub participant: Arc<str>,
+    /// The Cedar type of its resource.
+    pub resource: Arc<str>,
+    /// What its parameters are, in order.
+    pub params: Vec<(Arc<str>, Option<Described>)>,
+    /// The roots that rules about it may use.
+    pub env: RuleEnv,
+    /// The permit made of its annotations; `None` for the platform's own actions, which the baselines grant.
+    pub permit: Option<Arc<Annotated>>,
+    /// Where it is declared.
+    pub places: Vec<Place>,
+}
+
+/// A permit and the typed rules it was made from, one for each annotation.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Annotated {
+    /// The permit.
+    pub policy: Policy,
+    /// The rules.
+    pub rules: Vec<Typed>,
+}
+
+static PROGRAM: LazyLock<Result<Arc<Registry>, RegistryError>> = LazyLock::new(|| {
+    let actions: Vec<_> = inventory::iter::<RegisteredAction>.into_iter().map(|r| r.0).collect();
+    let services: Vec<_> = inventory::iter::<RegisteredService>.into_iter().map(|r| r.0).collect();
+    let required: Vec<_> = inventory::iter::<RequiredPackage>.into_iter().copied().collect();
+    let registry = build::build(&actions, &services, &required)?;
+    Ok(Arc::new(Registry { program: true, ..registry }))
+});
+
+impl Registry {
+    /// Everything that is linked into this program.
+    ///
+    /// # Errors
+    /// Every finding: two functions with one action, a rule that does not check, a schema that Cedar refuses, a package whose
+    /// annotations are missing.
+    pub fn program() -> Result<Arc<Self>, RegistryError> {
+        PROGRAM.clone()
+    }
+
+    /// The given declarations.
+    ///
+    /// # Errors
+    /// As [`Registry::program`].
+    pub fn of(actions: &[&'static ActionDecl], services: &[&'static ServiceDecl]) -> Result<Self, RegistryError> {
+        build::build(actions, services, &[])
+    }
+
+    /// Whether this is [`Registry::program`], so that numbers can be kept beside a guard.
+    pub const fn is_program(&self) -> bool {
+        self.program
+    }
+
+    /// The number of the action that a declaration belongs to.
+    pub fn id_of(&self, declaration: &ActionDecl) -> Option<ActionId> {
+        self.number(&ActionName::new(declaration.namespace, declaration.id))
+    }
+
+    /// The number of an action, by its name or a former one.
+    pub fn number(&self, name: &ActionName) -> Option<ActionId> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Finds an action by its full dotted name, or a former one.
+    pub fn find(&self, full: &str) -> Option<ActionId> {
+        self.numbers.iter().find(|(name, _)| name.to_string() == full).map(|(_, id)| *id)
+    }
+
+    /// The number of an action, by its uid or a former one.
+    pub fn by_uid(&self, uid: &EntityUid) -> Option<ActionId> {
+        self.uids.get(uid).copied()
+    }
+
+    /// The actions of a group.
+    pub fn members(&self, group: &EntityUid) -> &[ActionId] {
+        self.groups.get(group).map_or(&[], |ids| ids)
+    }
+
+    /// An action.
+    pub fn action(&self, id: ActionId) -> Option<&ActionEntry> {
+        self.actions.get(id.0 as usize)
+    }
+
+    /// All actions, in the order of their names.
+    pub fn actions(&self) -> impl Iterator<Item = (ActionId, &ActionEntry)> {
+        self.actions.iter().zip(0..).map(|(entry, n)| (ActionId(n), entry))
+    }
+
+    /// The published services.
+    pub fn services(&self) -> &[&'static ServiceDecl] {
+        &self.services
+    }
+
+    /// Which types and actions there are.
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Cedar's schema of it.
+    pub const fn schema(&self) -> &CedarSchema {
+        &self.schema
+    }
+
+    /// What is worth a look, though nothing is refused.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+}

@@ -19,6 +19,8 @@ use crate::credential::{Credential, CredentialError, Credentials};
 
 mod chain;
 mod hook;
+#[cfg(feature = "token")]
+pub mod token;
 
 pub use chain::{Chain, ChainBuilder};
 pub use hook::{HookCounters, PostAuthentication, Rejection};

@@ -1,0 +1,342 @@
+//! Tokens of our own: access tokens for users of the store, and connect tickets that are good once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer as _, SigningKey};
+use policy_core::value::Millis;
+use serde_json::json;
+
+use super::jws::Unverified;
+use super::keys::KeySet;
+use super::rules::{TokenRules, VerifiedToken};
+use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome, random_id};
+use crate::clock::Clock;
+use crate::credential::{Credential, Credentials};
+use crate::identity::{User, UserStore};
+use crate::secret::Secret;
+
+/// The life of an access token when nothing else is said, in seconds.
+pub const ACCESS_TOKEN_S: u32 = 15 * 60;
+/// The life of a connect ticket, in seconds.
+pub const TICKET_S: u32 = 60;
+
+const ACCESS_KIND: &str = "at+jwt";
+const TICKET_KIND: &str = "ticket+jwt";
+
+/// Signs tokens of our own (Ed25519) and knows them again.
+///
+/// An access token names a user of the store; roles and attributes are read from the store at each sign-in, so a change
+/// counts at once. A ticket opens one connection within 60 seconds and has an audience of its own, so that neither passes
+/// for the other; the connection lives as long as the token that the ticket was bought with.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_core::Scope;
+/// use policy_runtime::authn::token::Issuer;
+/// use policy_runtime::clock::FixedClock;
+/// use policy_runtime::identity::{MemoryStore, NewUser};
+/// let store = Arc::new(MemoryStore::default());
+/// store.create_organization("acme").unwrap();
+/// let alice = store.create_user(NewUser::new(Scope::organization("acme").unwrap(), "alice@example.com")).unwrap();
+/// let issuer = Issuer::generate("https://policy.example", Arc::new(FixedClock::at(0)), store).unwrap();
+/// let token = issuer.access_token(&alice, &["pwd"]).unwrap();
+/// assert!(token.expose().starts_with("ey"));
+/// ```
+#[derive(Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: String,
+    kid: String,
+    key: SigningKey,
+    keys: KeySet,
+    access: TokenRules,
+    tickets: TokenRules,
+    clock: Arc<dyn Clock>,
+    users: Arc<dyn UserStore>,
+    used: Mutex<BTreeMap<String, Millis>>,
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("url", &self.inner.url).field("kid", &self.inner.kid).finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    /// Makes an issuer with a fresh key, which ends with the process.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn generate(url: &str, clock: Arc<dyn Clock>, users: Arc<dyn UserStore>) -> Result<Self, AuthnError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the system gives no random numbers"))?;
+        Self::with_key(url, &Secret::new(seed), clock, users)
+    }
+
+    /// Makes an issuer with a key that is kept elsewhere: the 32 bytes of an Ed25519 seed.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn with_key(
+        url: &str,
+        seed: &Secret<[u8; 32]>,
+        clock: Arc<dyn Clock>,
+        users: Arc<dyn UserStore>,
+    ) -> Result<Self, AuthnError> {
+        let key = SigningKey::from_bytes(seed.expose());
+        let public = key.verifying_key().to_bytes();
+        let kid = URL_SAFE_NO_PAD.encode(public.get(..9).unwrap_or_default());
+        let rules = |audience: String| TokenRules::new(url, audience).algorithms([super::Algorithm::EdDsa]);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                keys: KeySet::ed25519(&kid, &public)?,
+                access: rules(url.to_owned()).kind(ACCESS_KIND).max_lifetime_s(24 * 3_600),
+                tickets: rules(format!("{url}#connect")).kind(TICKET_KIND).max_lifetime_s(TICKET_S).leeway_s(5),
+                url: url.to_owned(),
+                kid,
+                key,
+                clock,
+                users,
+                used: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The public key as a JWKS document, for others that verify these tokens.
+    pub fn key_set(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.inner.key.verifying_key().to_bytes());
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.inner.kid, "x": x}]})
+            .to_string()
+    }
+
+    /// Signs an access token of 15 minutes.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn access_token(&self, user: &User, amr: &[&str]) -> Result<Secret<String>, AuthnError> {
+        self.access_token_for(user, amr, ACCESS_TOKEN_S)
+    }
+
+    /// Signs an access token of a given life, in seconds (a day at most).
+    ///
+    /// # Errors
+    /// As [`Issuer::access_token`].
+    pub fn access_token_for(&self, user: &User, amr: &[&str], life_s: u32) -> Result<Secret<String>, AuthnError> {
+        let life = life_s.min(24 * 3_600);
+        let now = self.now_s();
+        Ok(self.sign(
+            ACCESS_KIND,
+            &json!({
+                "iss": self.inner.url, "aud": self.inner.url, "sub": user.id, "iat": now, "exp": now + i64::from(life),
+                "jti": random_id()?, "scp": user.scope.to_string(), "amr": amr,
+            }),
+        ))
+    }
+
+    /// Signs a ticket for somebody who is signed in; it opens one connection, which ends when that sign-in does.
+    ///
+    /// # Errors
+    /// As [`Issuer::access_token`].
+    pub fn ticket(&self, holder: &Authenticated) -> Result<Secret<String>, AuthnError> {
+        let now = self.now_s();
+        let session_ends = holder.expiry().map(|at| at.0.div_euclid(1_000));
+        let ends = session_ends.map_or(now + i64::from(TICKET_S), |end| end.min(now + i64::from(TICKET_S)));
+        let participant = holder.participant();
+        Ok(self.sign(
+            TICKET_KIND,
+            &json!({
+                "iss": self.inner.url, "aud": format!("{}#connect", self.inner.url), "sub": participant.id(),
+                "iat": now, "exp": ends, "jti": random_id()?, "scp": participant.scope().to_string(),
+                "amr": holder.proofs(), "session_exp": session_ends,
+            }),
+        ))
+    }
+
+    fn now_s(&self) -> i64 {
+        self.inner.clock.now().0.div_euclid(1_000)
+    }
+
+    fn sign(&self, kind: &str, claims: &serde_json::Value) -> Secret<String> {
+        let header = json!({"alg": "EdDSA", "typ": kind, "kid": self.inner.kid}).to_string();
+        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = self.inner.key.sign(token.as_bytes()).to_bytes();
+        token.push('.');
+        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
+        Secret::new(token)
+    }
+
+    async fn check(&self, token: Unverified<'_>) -> Result<Authenticated, AuthnError> {
+        let inner = &self.inner;
+        let is_ticket = token.typ.as_deref() == Some(TICKET_KIND);
+        let rules = if is_ticket { &inner.tickets } else { &inner.access };
+        rules.check_header(&token)?;
+        inner.keys.verify(&token)?;
+        let verified = rules.check_claims(token.claims, inner.clock.now())?;
+        if is_ticket {
+            self.use_once(&verified)?;
+        }
+        let unavailable =
+            |error: crate::identity::StoreError| AuthnError::new(AuthnCode::Unavailable, error.to_string());
+        let user = inner.users.user(verified.subject().as_text()).await.map_err(unavailable)?;
+        let refused = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
+        let user = user.ok_or_else(|| refused("the token's user is gone"))?;
+        let scope = verified.claims().get("scp").and_then(super::Json::as_text);
+        if !user.enabled || scope != Some(&user.scope.to_string()) {
+            return Err(refused("the token's user may not sign in"));
+        }
+        let amr = verified.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
+        let amr: Vec<&str> = amr.iter().filter_map(super::Json::as_text).collect();
+        let participant = user.participant().auth_type("token").mfa(amr.contains(&"mfa")).build();
+        let session_ends = verified.claims().get("session_exp").and_then(super::Json::as_long);
+        let ends = match (is_ticket, session_ends) {
+            (true, Some(end)) => Millis(end.saturating_mul(1_000)),
+            _ => verified.expires_at(),
+        };
+        Ok(Authenticated::new(participant, "token").expires_at(ends).epoch(user.epoch).amr(amr))
+    }
+
+    /// Notes the ticket's id until it would have ended anyway.
+    fn use_once(&self, ticket: &VerifiedToken) -> Result<(), AuthnError> {
+        let id = ticket.claims().get("jti").and_then(super::Json::as_text);
+        let id = id.ok_or_else(|| AuthnError::new(AuthnCode::TokenClaim, "the ticket has no id"))?;
+        let now = self.inner.clock.now();
+        let mut used = self.inner.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // Kept past the end by the leeway, within which the ticket would still verify.
+        used.retain(|_, until| until.0 >= now.0);
+        match used.insert(id.to_owned(), Millis(ticket.expires_at().0.saturating_add(120_000))) {
+            None => Ok(()),
+            Some(_) => Err(AuthnError::new(AuthnCode::TokenReplayed, "the ticket was used before")),
+        }
+    }
+}
+
+impl Authenticator for Issuer {
+    fn method(&self) -> &'static str {
+        "token"
+    }
+
+    fn authenticate<'a>(&'a self, credential: &'a Credential, _: &'a Credentials) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let Credential::Bearer(token) = credential else { return Outcome::NotPresented };
+            // Only a token that names us is ours to judge; one of another issuer may be known to somebody else.
+            let Ok(token) = Unverified::parse(token.expose(), super::MAX_TOKEN) else { return Outcome::NotPresented };
+            if !self.inner.access.issued_here(&token.claims) {
+                return Outcome::NotPresented;
+            }
+            match self.check(token).await {
+                Ok(found) => Outcome::Authenticated(Box::new(found)),
+                Err(error) => Outcome::Rejected(error),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy_core::Scope;
+
+    use super::*;
+    use crate::authn::Chain;
+    use crate::clock::FixedClock;
+    use crate::identity::{MemoryStore, NewUser};
+
+    const NOW: i64 = 1_795_311_717_000;
+
+    struct Fixture {
+        clock: FixedClock,
+        store: Arc<MemoryStore>,
+        user: User,
+        issuer: Issuer,
+        chain: Chain,
+    }
+
+    fn fixture() -> Fixture {
+        let clock = FixedClock::at(NOW);
+        let store = Arc::new(MemoryStore::default());
+        store.create_organization("acme").unwrap();
+        store.create_application("acme", "orders").unwrap();
+        let orders = Scope::application("acme", "orders").unwrap();
+        let user = store.create_user(NewUser::new(orders, "alice@example.com").role("finance")).unwrap();
+        let issuer = Issuer::generate("https://policy.example", Arc::new(clock.clone()), store.clone()).unwrap();
+        let chain = Chain::builder().with(issuer.clone()).build();
+        Fixture { clock, store, user, issuer, chain }
+    }
+
+    async fn present(chain: &Chain, token: &Secret<String>) -> Result<Authenticated, AuthnCode> {
+        match chain.authenticate(&Credentials::of(Credential::Bearer(token.clone()))).await {
+            Outcome::Authenticated(found) => Ok(*found),
+            Outcome::Rejected(error) => Err(error.code()),
+            Outcome::NotPresented => Err(AuthnCode::Unrecognised),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_access_token_reads_the_store_each_time() {
+        let f = fixture();
+        let token = f.issuer.access_token(&f.user, &["pwd"]).unwrap();
+        let found = present(&f.chain, &token).await.unwrap();
+        assert_eq!(found.participant().id(), f.user.id);
+        assert_eq!((found.proofs(), found.expiry()), (&["pwd".to_owned()][..], Some(Millis(NOW + 900_000))));
+        f.store
+            .update_user(&f.user.id, |user| {
+                user.roles.insert("admin".into());
+            })
+            .unwrap();
+        let found = present(&f.chain, &token).await.unwrap();
+        assert_eq!(found.participant().roles(), ["admin".into(), "finance".into()]);
+        f.store.update_user(&f.user.id, |user| user.enabled = false).unwrap();
+        assert_eq!(present(&f.chain, &token).await.unwrap_err(), AuthnCode::WrongCredentials);
+        f.store.update_user(&f.user.id, |user| user.enabled = true).unwrap();
+        f.clock.advance(900_000 + 60_000);
+        assert_eq!(present(&f.chain, &token).await.unwrap_err(), AuthnCode::TokenExpired);
+    }
+
+    #[tokio::test]
+    async fn a_ticket_opens_one_connection_that_lives_as_long_as_the_sign_in() {
+        let f = fixture();
+        let token = f.issuer.access_token(&f.user, &["pwd"]).unwrap();
+        let signed_in = present(&f.chain, &token).await.unwrap();
+        let ticket = f.issuer.ticket(&signed_in).unwrap();
+        let connection = present(&f.chain, &ticket).await.unwrap();
+        assert_eq!(connection.expiry(), signed_in.expiry());
+        assert_eq!(present(&f.chain, &ticket).await.unwrap_err(), AuthnCode::TokenReplayed);
+        let late = f.issuer.ticket(&signed_in).unwrap();
+        f.clock.advance(66_000);
+        assert_eq!(present(&f.chain, &late).await.unwrap_err(), AuthnCode::TokenExpired);
+        assert_eq!(present(&f.chain, &ticket).await.unwrap_err(), AuthnCode::TokenExpired);
+    }
+
+    #[tokio::test]
+    async fn another_key_and_another_kind_are_refused() {
+        let f = fixture();
+        let other = Issuer::generate("https://policy.example", Arc::new(f.clock.clone()), f.store.clone()).unwrap();
+        let foreign = other.access_token(&f.user, &[]).unwrap();
+        assert_eq!(present(&f.chain, &foreign).await.unwrap_err(), AuthnCode::TokenKey);
+        // A ticket whose kind is rewritten is no access token: the signature covers the header.
+        let claims = json!({
+            "iss": "https://policy.example", "aud": "https://policy.example#connect", "sub": f.user.id,
+            "iat": NOW / 1000, "exp": NOW / 1000 + 60, "jti": "x", "scp": "app:acme/orders",
+        });
+        let confused = f.issuer.sign(ACCESS_KIND, &claims);
+        assert_eq!(present(&f.chain, &confused).await.unwrap_err(), AuthnCode::TokenAudience);
+        assert!(!format!("{:?}", f.issuer).contains("key:"));
+    }
+
+    #[tokio::test]
+    async fn others_verify_by_the_published_key() {
+        let f = fixture();
+        let token = f.issuer.access_token(&f.user, &["pwd"]).unwrap();
+        let keys = KeySet::parse(f.issuer.key_set().as_bytes()).unwrap();
+        let rules = TokenRules::new("https://policy.example", "https://policy.example").access_tokens_only();
+        let found = super::super::verify(token.expose(), &rules, &keys, Millis(NOW)).unwrap();
+        assert_eq!(found.subject().as_text(), f.user.id);
+    }
+}

@@ -1,0 +1,29 @@
+//! Bearer tokens: verified offline against the keys of their issuer.
+//!
+//! In: a token, [`TokenRules`], the issuer's [`KeySet`] or a [`SharedSecret`], and the time. Out: a [`VerifiedToken`], and
+//! through a [`ClaimMapping`] a participant. The library below checks signatures and nothing else; form, kind, algorithm,
+//! key, issuer, audience, times and subject are checked here.
+//!
+//! ```text
+//! token ─► form (jws, json) ─► header ─► key (keys, jwks) ─► signature ─► claims (rules) ─► attributes (mapping)
+//! ```
+
+mod issuer;
+mod json;
+mod jws;
+mod keys;
+mod mapping;
+mod path;
+mod rules;
+mod source;
+
+pub use issuer::{ACCESS_TOKEN_S, Issuer, TICKET_S};
+pub use json::{Json, JsonError};
+pub use jws::Algorithm;
+pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};
+pub use mapping::{ClaimKind, ClaimMapping, Mapped, MappingError, OnMismatch};
+pub use path::ClaimPath;
+pub use rules::{
+    IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
+};
+pub use source::{KeySource, ParticipantIds, TokenAuthenticator, TokenCheck, TokenSource, TokenUsers};

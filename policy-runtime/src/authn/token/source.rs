@@ -1,0 +1,461 @@
+//! Bearer tokens as a method of signing in: configurations by issuer, and the participants their tokens become.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use policy_core::{Participant, Scope};
+use sha2::Sha256;
+
+use super::jws::{Unverified, looks_signed};
+use super::keys::{KeySet, SharedSecret};
+use super::mapping::ClaimMapping;
+use super::rules::{MAX_TOKEN, TokenRules, VerifiedToken};
+use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
+use crate::clock::Clock;
+use crate::credential::{Credential, Credentials, RequestedScope};
+use crate::secret::Secret;
+
+/// Makes the ids of participants that are nowhere stored: a keyed hash, so that nobody can guess or choose one.
+#[derive(Debug, Clone)]
+pub struct ParticipantIds(Secret<Vec<u8>>);
+
+impl ParticipantIds {
+    /// Takes the key; every server of a deployment has the same one, and it never changes.
+    ///
+    /// # Errors
+    /// When the key has fewer than 32 bytes.
+    pub fn new(key: Secret<Vec<u8>>) -> Result<Self, AuthnError> {
+        if key.expose().len() < 32 {
+            return Err(AuthnError::new(AuthnCode::Unavailable, "the key of participant ids has at least 32 bytes"));
+        }
+        Ok(Self(key))
+    }
+
+    fn id(&self, scope: &Scope, configuration: &str, token: &VerifiedToken) -> Result<String, AuthnError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose())
+            .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the key of participant ids cannot be used"))?;
+        let kind = if token.is_machine() { "machine" } else { "user" };
+        let typed = if token.subject().is_number() { "number" } else { "text" };
+        let scope = scope.to_string();
+        for part in [&*scope, configuration, token.issuer(), kind, typed, token.subject().as_text()] {
+            // The length goes first, so that no two lists of parts give one text.
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let digest = mac.finalize().into_bytes();
+        Ok(format!("t_{}", URL_SAFE_NO_PAD.encode(digest.get(..18).unwrap_or_default())))
+    }
+}
+
+/// Where the keys of an issuer come from.
+pub trait KeySource: fmt::Debug + Send + Sync {
+    /// The keys, among them the one with this id if the issuer has it.
+    fn keys<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Result<Arc<KeySet>, AuthnError>>;
+}
+
+#[derive(Debug, Clone)]
+enum Keys {
+    Fixed(Arc<KeySet>),
+    Shared(SharedSecret),
+    Source(Arc<dyn KeySource>),
+}
+
+/// Looks at a token that was verified, and may still refuse it: a list of revoked tokens, a claim that must equal
+/// something stored.
+pub trait TokenCheck: fmt::Debug + Send + Sync {
+    /// Refuses with an error of the code [`AuthnCode::TokenClaim`] or another that fits.
+    fn check<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(), AuthnError>>;
+}
+
+/// Finds the stored participant that a token belongs to, where tokens alone make none.
+pub trait TokenUsers: fmt::Debug + Send + Sync {
+    /// The participant with its roles and attributes, and its epoch; an error when it may not sign in.
+    fn participant<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(Participant, u64), AuthnError>>;
+}
+
+/// A token configuration as one scope uses it.
+#[derive(Debug, Clone)]
+pub struct TokenSource {
+    name: String,
+    scope: Scope,
+    rules: TokenRules,
+    keys: Keys,
+    mapping: ClaimMapping,
+    auth_type: String,
+    check: Option<Arc<dyn TokenCheck>>,
+    users: Option<Arc<dyn TokenUsers>>,
+}
+
+impl TokenSource {
+    fn new(name: &str, scope: Scope, rules: TokenRules, keys: Keys, auth_type: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            scope,
+            rules,
+            keys,
+            mapping: ClaimMapping::default(),
+            auth_type: auth_type.to_owned(),
+            check: None,
+            users: None,
+        }
+    }
+
+    /// Makes a configuration whose keys are known.
+    pub fn with_keys(name: &str, scope: Scope, rules: TokenRules, keys: KeySet) -> Self {
+        Self::new(name, scope, rules, Keys::Fixed(Arc::new(keys)), "oidc")
+    }
+
+    /// Makes a configuration with a shared secret (HS256).
+    pub fn with_secret(name: &str, scope: Scope, rules: TokenRules, secret: SharedSecret) -> Self {
+        Self::new(name, scope, rules.algorithms([super::Algorithm::Hs256]), Keys::Shared(secret), "jwt")
+    }
+
+    /// Makes a configuration whose keys are asked for as needed.
+    pub fn with_source(name: &str, scope: Scope, rules: TokenRules, source: Arc<dyn KeySource>) -> Self {
+        Self::new(name, scope, rules, Keys::Source(source), "oidc")
+    }
+
+    /// Sets what the claims become.
+    #[must_use]
+    pub fn mapping(mut self, mapping: ClaimMapping) -> Self {
+        self.mapping = mapping;
+        self
+    }
+
+    /// Sets what `participant.authType` says.
+    #[must_use]
+    pub fn auth_type(mut self, auth_type: &str) -> Self {
+        auth_type.clone_into(&mut self.auth_type);
+        self
+    }
+
+    /// Adds a check of verified tokens.
+    #[must_use]
+    pub fn check(mut self, check: Arc<dyn TokenCheck>) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Takes participants from a store instead of making them from the token.
+    #[must_use]
+    pub fn users(mut self, users: Arc<dyn TokenUsers>) -> Self {
+        self.users = Some(users);
+        self
+    }
+
+    async fn verify(&self, token: &Unverified<'_>, clock: &dyn Clock) -> Result<VerifiedToken, AuthnError> {
+        self.rules.check_header(token)?;
+        match &self.keys {
+            Keys::Fixed(keys) => keys.verify(token)?,
+            Keys::Shared(secret) => secret.verify(token)?,
+            Keys::Source(source) => source.keys(token.kid.as_deref()).await?.verify(token)?,
+        }
+        self.rules.check_claims(token.claims.clone(), clock.now())
+    }
+
+    async fn authenticate(
+        &self,
+        token: &Unverified<'_>,
+        clock: &dyn Clock,
+        ids: &ParticipantIds,
+    ) -> Result<Authenticated, AuthnError> {
+        let verified = self.verify(token, clock).await?;
+        if let Some(check) = &self.check {
+            check.check(&verified).await?;
+        }
+        let (participant, epoch) = if let Some(users) = &self.users {
+            users.participant(&verified).await?
+        } else {
+            let id = ids.id(&self.scope, &self.name, &verified)?;
+            let suffix = if verified.is_machine() { "-machine" } else { "" };
+            let builder = Participant::builder(self.scope.clone(), &id)
+                .subject(verified.subject().as_text())
+                .auth_type(&format!("{}{suffix}", self.auth_type));
+            (self.mapping.apply(verified.claims(), builder)?.build(), 0)
+        };
+        let amr = verified.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
+        Ok(Authenticated::new(participant, &self.auth_type)
+            .expires_at(verified.expires_at())
+            .epoch(epoch)
+            .amr(amr.iter().filter_map(super::Json::as_text)))
+    }
+}
+
+/// Signs in by bearer token: the token's issuer picks the configuration, and only that configuration's keys are asked.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_core::Scope;
+/// use policy_runtime::authn::token::{KeySet, ParticipantIds, TokenAuthenticator, TokenRules, TokenSource};
+/// use policy_runtime::clock::SystemClock;
+/// use policy_runtime::secret::Secret;
+/// let orders = Scope::application("acme", "orders").unwrap();
+/// let rules = TokenRules::new("https://issuer.example", "https://api.example");
+/// let keys = KeySet::parse(br#"{"keys": []}"#).unwrap();
+/// let ids = ParticipantIds::new(Secret::new(vec![7; 32])).unwrap();
+/// let tokens = TokenAuthenticator::new(Arc::new(SystemClock), ids)
+///     .with(TokenSource::with_keys("main", orders, rules, keys));
+/// ```
+#[derive(Debug)]
+pub struct TokenAuthenticator {
+    clock: Arc<dyn Clock>,
+    ids: ParticipantIds,
+    sources: Vec<TokenSource>,
+}
+
+impl TokenAuthenticator {
+    /// Makes an authenticator without configurations.
+    pub fn new(clock: Arc<dyn Clock>, ids: ParticipantIds) -> Self {
+        Self { clock, ids, sources: Vec::new() }
+    }
+
+    /// Adds a configuration.
+    #[must_use]
+    pub fn with(mut self, source: TokenSource) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    async fn check(&self, token: &str, request: &Credentials) -> Result<Authenticated, AuthnError> {
+        let token = Unverified::parse(token, MAX_TOKEN)?;
+        let issued: Vec<&TokenSource> =
+            self.sources.iter().filter(|source| source.rules.issued_here(&token.claims)).collect();
+        if issued.is_empty() {
+            return Err(AuthnError::new(AuthnCode::TokenIssuer, "no configuration has that issuer"));
+        }
+        let asked = request.effective_scope();
+        let fitting: Vec<&TokenSource> = issued.into_iter().filter(|source| asked.admits(&source.scope)).collect();
+        let Some(first) = fitting.first() else {
+            return Err(AuthnError::new(
+                AuthnCode::ScopeMismatch,
+                "no configuration of that issuer is used in the scope",
+            ));
+        };
+        if asked == RequestedScope::Unnamed && fitting.iter().any(|source| source.scope != first.scope) {
+            return Err(AuthnError::new(AuthnCode::ScopeMissing, "several scopes use that issuer, and none was named"));
+        }
+        let mut last = None;
+        for source in fitting {
+            match source.authenticate(&token, self.clock.as_ref(), &self.ids).await {
+                Ok(found) => return Ok(found),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| AuthnError::new(AuthnCode::TokenIssuer, "no configuration has that issuer")))
+    }
+}
+
+impl Authenticator for TokenAuthenticator {
+    fn method(&self) -> &'static str {
+        "token"
+    }
+
+    fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let Credential::Bearer(token) = credential else { return Outcome::NotPresented };
+            let token = token.expose();
+            if !looks_signed(token) {
+                return Outcome::NotPresented;
+            }
+            match self.check(token, request).await {
+                Ok(found) => Outcome::Authenticated(Box::new(found)),
+                Err(error) => Outcome::Rejected(error),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Algorithm, ClaimPath, IssuerRule, SubjectClaim};
+    use super::*;
+    use crate::authn::Chain;
+    use crate::clock::FixedClock;
+
+    const NOW: i64 = 1_795_311_717;
+    const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
+
+    fn hs256(claims: &serde_json::Value) -> String {
+        let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(&json!({"alg": "HS256"})), encode(claims));
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+        mac.update(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    fn claims(more: &serde_json::Value) -> serde_json::Value {
+        let mut claims = json!({"iss": "a", "aud": "api", "sub": "u", "iat": NOW, "exp": NOW + 600});
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+    }
+
+    fn secret() -> SharedSecret {
+        SharedSecret::new(&Secret::new(SECRET.to_vec())).unwrap()
+    }
+
+    fn orders() -> Scope {
+        Scope::application("acme", "orders").unwrap()
+    }
+
+    fn source(name: &str, scope: Scope, issuer: &str) -> TokenSource {
+        TokenSource::with_secret(name, scope, TokenRules::new(issuer, "api"), secret())
+    }
+
+    fn chain(sources: impl IntoIterator<Item = TokenSource>) -> Chain {
+        let ids = ParticipantIds::new(Secret::new(vec![9; 32])).unwrap();
+        let tokens = TokenAuthenticator::new(Arc::new(FixedClock::at(NOW * 1000)), ids);
+        Chain::builder().with(sources.into_iter().fold(tokens, TokenAuthenticator::with)).build()
+    }
+
+    async fn present(
+        chain: &Chain,
+        claims: &serde_json::Value,
+        scope: Option<Scope>,
+    ) -> Result<Participant, AuthnCode> {
+        let mut request = Credentials::of(Credential::Bearer(Secret::new(hs256(claims))));
+        if let Some(scope) = scope {
+            request = request.in_scope(scope);
+        }
+        match chain.authenticate(&request).await {
+            Outcome::Authenticated(found) => Ok(found.into_participant()),
+            Outcome::Rejected(error) => Err(error.code()),
+            Outcome::NotPresented => Err(AuthnCode::Unrecognised),
+        }
+    }
+
+    #[tokio::test]
+    async fn ids_are_ours_and_differ_by_everything_that_makes_an_identity() {
+        let billing = Scope::application("acme", "billing").unwrap();
+        let number = TokenRules::new("c", "api").subject(SubjectClaim::Id, true);
+        let chain = chain([
+            source("one", orders(), "a"),
+            source("two", orders(), "b"),
+            source("one", billing.clone(), "a"),
+            TokenSource::with_secret("three", orders(), number, secret()),
+        ]);
+        let user = claims(&json!({}));
+        let mut ids = vec![present(&chain, &user, Some(orders())).await.unwrap().id().to_owned()];
+        assert_eq!(present(&chain, &user, Some(orders())).await.unwrap().id(), ids[0], "the same each time");
+        ids.push(present(&chain, &user, Some(billing)).await.unwrap().id().to_owned());
+        ids.push(present(&chain, &claims(&json!({"iss": "b"})), Some(orders())).await.unwrap().id().to_owned());
+        let machine = present(&chain, &claims(&json!({"client_id": "u"})), Some(orders())).await.unwrap();
+        assert_eq!(machine.auth_type(), "jwt-machine");
+        ids.push(machine.id().to_owned());
+        for id in [json!(1), json!("1")] {
+            let found = present(&chain, &claims(&json!({"iss": "c", "id": id})), Some(orders())).await.unwrap();
+            ids.push(found.id().to_owned());
+        }
+        let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+        assert_eq!(distinct.len(), 6, "{ids:?}");
+        assert!(ids.iter().all(|id| id.starts_with("t_")));
+    }
+
+    #[tokio::test]
+    async fn the_scope_is_never_guessed() {
+        let billing = Scope::application("acme", "billing").unwrap();
+        let chain = chain([source("one", orders(), "a"), source("one", billing.clone(), "a")]);
+        let user = claims(&json!({}));
+        assert_eq!(present(&chain, &user, None).await.unwrap_err(), AuthnCode::ScopeMissing);
+        assert_eq!(
+            present(&chain, &user, Some(Scope::organization("acme").unwrap())).await.unwrap_err(),
+            AuthnCode::ScopeMismatch
+        );
+        assert_eq!(*present(&chain, &user, Some(billing.clone())).await.unwrap().scope(), billing);
+        assert_eq!(present(&chain, &claims(&json!({"iss": "x"})), None).await.unwrap_err(), AuthnCode::TokenIssuer);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_signed_token_is_left_to_others() {
+        let chain = chain([source("one", orders(), "a")]);
+        for text in ["opaque", "a.b", "pk_live_x"] {
+            let request = Credentials::of(Credential::Bearer(Secret::new(text.into())));
+            let Outcome::Rejected(error) = chain.authenticate(&request).await else { panic!() };
+            assert_eq!(error.code(), AuthnCode::Unrecognised);
+        }
+    }
+
+    #[derive(Debug)]
+    struct Revoked;
+
+    impl TokenCheck for Revoked {
+        fn check<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(), AuthnError>> {
+            Box::pin(async move {
+                match token.claims().get("check").and_then(super::super::Json::as_text) {
+                    Some("now") => Ok(()),
+                    _ => Err(AuthnError::new(AuthnCode::TokenClaim, "revoked")),
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_may_still_refuse() {
+        let chain = chain([source("one", orders(), "a").check(Arc::new(Revoked))]);
+        present(&chain, &claims(&json!({"check": "now"})), None).await.unwrap();
+        for old in [json!({"check": "then"}), json!({"check": null}), json!({})] {
+            assert_eq!(present(&chain, &claims(&old), None).await.unwrap_err(), AuthnCode::TokenClaim);
+        }
+    }
+
+    #[test]
+    fn rules_that_no_corpus_shows() {
+        let now = policy_core::value::Millis(NOW * 1000);
+        let verdict = |rules: &TokenRules, more: serde_json::Value| {
+            super::super::verify_shared(&hs256(&claims(&more)), rules, &secret(), now).map_err(|error| error.code())
+        };
+        let rules = TokenRules::new("a", "api").algorithms([Algorithm::Hs256]);
+        assert_eq!(verdict(&rules, json!({"exp": NOW + 3_661})).unwrap_err(), AuthnCode::TokenLifetime);
+        assert!(verdict(&rules, json!({"exp": NOW + 3_600})).is_ok());
+        assert_eq!(verdict(&rules, json!({"sub": 7})).unwrap_err(), AuthnCode::TokenSubject);
+        assert_eq!(verdict(&rules, json!({"cnf": {"jkt": "x"}})).unwrap_err(), AuthnCode::TokenKind);
+        let equal = rules.clone().equal(ClaimPath::name("appId"), "mine");
+        assert!(verdict(&equal, json!({"appId": "mine"})).is_ok());
+        assert_eq!(verdict(&equal, json!({"appId": "theirs"})).unwrap_err(), AuthnCode::TokenClaim);
+        let required = rules.clone().required(ClaimPath::name("organizationId"));
+        for bad in [json!({}), json!({"organizationId": null}), json!({"organizationId": ""})] {
+            assert_eq!(verdict(&required, bad).unwrap_err(), AuthnCode::TokenClaim);
+        }
+        let tenants = rules.clone().issuer(IssuerRule::PerTenant {
+            template: "https://login/{tid}/v2.0".into(),
+            claim: "tid".into(),
+            allowed: vec!["t1".into()],
+        });
+        assert!(verdict(&tenants, json!({"iss": "https://login/t1/v2.0", "tid": "t1"})).is_ok());
+        for (iss, tid) in [
+            ("https://login/t2/v2.0", "t2"),
+            ("https://login/t1/v2.0", "t2"),
+            ("https://login/t2/v2.0", "t1"),
+            ("https://login/{tid}/v2.0", "t1"),
+        ] {
+            assert_eq!(verdict(&tenants, json!({"iss": iss, "tid": tid})).unwrap_err(), AuthnCode::TokenIssuer);
+        }
+        assert!(SharedSecret::new(&Secret::new(vec![1; 31])).is_err());
+        assert!(SharedSecret::new(&Secret::new(vec![0; 64])).is_err());
+        let other = SharedSecret::new(&Secret::new(b"fedcba9876543210fedcba9876543210".to_vec())).unwrap();
+        let wrong = super::super::verify_shared(&hs256(&claims(&json!({}))), &rules, &other, now);
+        assert_eq!(wrong.unwrap_err().code(), AuthnCode::TokenSignature);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_token_panics(token in "[A-Za-z0-9_.=-]{0,200}", document in "[ -~]{0,100}") {
+            let rules = TokenRules::new("a", "api");
+            let keys = KeySet::parse(document.as_bytes()).unwrap_or_default();
+            let _ = super::super::verify(&token, &rules, &keys, policy_core::value::Millis(0));
+        }
+
+        #[test]
+        fn no_key_panics(kty in "RSA|EC|OKP|oct|x", crv in "P-256|P-384|Ed25519|x", x in "[A-Za-z0-9_-]{0,90}", y in "[A-Za-z0-9_-]{0,90}", e in "AQAB|AQ|[A-Za-z0-9_-]{0,8}") {
+            let document = json!({"keys": [{"kty": kty, "crv": crv, "x": x, "y": y, "n": x, "e": e}, {"kty": kty, "n": y, "e": e}]});
+            let keys = KeySet::parse(document.to_string().as_bytes()).unwrap();
+            proptest::prop_assert_eq!(keys.len() + keys.skipped().len(), 2);
+        }
+    }
+}

@@ -132,6 +132,13 @@ pub struct Denial {
     pub revisions: [Revision; 3],
 }
 
+impl Denial {
+    /// Whether a forbid made it so, rather than the lack of a satisfied permit.
+    pub const fn is_forbidden(&self) -> bool {
+        matches!(self.kind, DenialKind::Forbidden | DenialKind::ForbidFailed)
+    }
+}
+
 /// An attribute that a clause read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

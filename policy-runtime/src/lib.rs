@@ -37,6 +37,7 @@ pub use {
     security::SecurityContext,
 };
 
+pub use policy_core::decision::{Denial, DenialKind, TierAnswer};
 #[cfg(feature = "engine")]
 pub use policy_core::pdp::{Baseline, May, SetSource};
 

@@ -12,7 +12,7 @@ use crate::check::{self, RuleEnv, Typed};
 use crate::decision::Revision;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::eval::Truth;
-use crate::ir::Ir;
+use crate::ir::{Ir, Root};
 use crate::lower::{Unknown, lower};
 use crate::name::{EntityUid, Scope, Tier, cedar_type, nearest};
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
@@ -205,7 +205,15 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let at = |d: &Diagnostic| Finding::in_rule(id, text, d);
     let parsed = parse_rule(text).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
     let (action, entries) = target(registry, &parsed).map_err(|d| vec![at(&d)])?;
-    let env = common_env(&entries);
+    let mut env = common_env(&entries);
+    if scope.tier() == Tier::System {
+        // System rules hold for every application, so they read only what every application has.
+        env.roots.retain(|root| matches!(root.root, Root::Participant | Root::Context));
+        env.inferred.clear();
+        for root in &mut env.roots {
+            root.open = false;
+        }
+    }
     let (effect, unknown, satisfied) = match parsed.effect {
         RuleEffect::Permit => (Effect::Permit, Unknown::Fails, Truth::True),
         RuleEffect::Forbid => (Effect::Forbid, Unknown::Holds, Truth::False),

@@ -1,0 +1,72 @@
+//! The story as plain text, at most 100 columns wide.
+
+use std::fmt::Write as _;
+
+use crate::story::{Call, ORGANIZATION_RULE, SYSTEM_RULE, Step, Told};
+
+const WIDTH: usize = 100;
+
+pub fn render(told: &Told) -> String {
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write_all(&mut out, told);
+    out
+}
+
+fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
+    writeln!(out, "One guarded method, at {}:\n", told.source)?;
+    writeln!(out, "    #[abac_policy({})]", told.rule)?;
+    writeln!(out, "    async fn place_order(&self, order: Order) -> Result<Receipt, OrderError>\n")?;
+    let mut steps = told.steps.iter();
+    if let Some(first) = steps.next() {
+        header(out)?;
+        step(out, first)?;
+    }
+    if let Some(second) = steps.next() {
+        writeln!(out, "\n{}", second.title)?;
+        writeln!(out, "    {}: {}", ORGANIZATION_RULE.0, ORGANIZATION_RULE.1)?;
+        step(out, second)?;
+        writeln!(out, "  which is this Cedar:")?;
+        block(out, &told.cedar_of_rule)?;
+    }
+    for (more, rule) in steps.zip([SYSTEM_RULE]) {
+        writeln!(out, "\n{}", more.title)?;
+        writeln!(out, "    {}: {}", rule.0, rule.1)?;
+        step(out, more)?;
+    }
+    let refused = told.steps.iter().flat_map(|s| &s.calls).find(|c| !c.allowed);
+    if let Some(call) = refused {
+        writeln!(out, "\nWhat {} was told of the refusal: `{}`.", call.caller, call.told)?;
+        writeln!(out, "The clause and its value go to the log, the audit and `explain`, never to the caller.")?;
+    }
+    writeln!(out, "\nThe Cedar made from the line:")?;
+    block(out, &told.cedar_of_line)?;
+    writeln!(out, "\nTry next:")?;
+    writeln!(out, "  change 50_000 in examples/src/bin/quickstart/orders.rs, or misspell `amount`, and run again")?;
+    writeln!(out, "  cargo run -- --json          the same for programs")?;
+    writeln!(out, "  ./test.sh quick              the tests of the inner loop")
+}
+
+fn header(out: &mut String) -> std::fmt::Result {
+    writeln!(out, "{:43}{:<8}{:<6}{:<8}", "", "system", "acme", "orders")
+}
+
+fn step(out: &mut String, step: &Step) -> std::fmt::Result {
+    step.calls.iter().try_for_each(|call| row(out, call))
+}
+
+fn row(out: &mut String, call: &Call) -> std::fmt::Result {
+    let Call { caller, what, amount, tiers: [system, organization, application], .. } = call;
+    let verdict = if call.allowed { "ALLOW" } else { "DENY" };
+    let left = format!("  {caller:<8} {what:<24} {amount:>6}");
+    let line = format!("{left:<43}{system:<8}{organization:<6}{application:<8}{verdict:<6} {}", call.detail);
+    if line.chars().count() <= WIDTH {
+        return writeln!(out, "{line}");
+    }
+    writeln!(out, "{left:<43}{system:<8}{organization:<6}{application:<8}{verdict}")?;
+    writeln!(out, "           {}", call.detail)
+}
+
+fn block(out: &mut String, text: &str) -> std::fmt::Result {
+    text.lines().try_for_each(|line| writeln!(out, "    {line}"))
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Runs everything that must hold; `./test.sh quick` runs the inner loop only.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+quick=no
+[ "${1:-}" = quick ] && quick=yes
+
+started=$SECONDS
+step() { printf '\n== %s (%ss)\n' "$1" "$((SECONDS - started))"; }
+need() {
+    command -v "$1" >/dev/null 2>&1 || {
+        printf 'test.sh needs `%s`: %s\n' "$1" "$2" >&2
+        exit 1
+    }
+}
+
+need cargo "install Rust with rustup; rust-toolchain.toml names the version"
+
+step "format"
+cargo fmt --all --check
+
+if [ $quick = yes ]; then
+    step "lints of the core"
+    cargo clippy --quiet -p policy-core --all-targets -- -D warnings
+    step "core and runtime"
+    cargo test --quiet -p policy-core --lib
+    cargo test --quiet -p policy-runtime --features testing --lib
+    step "quickstart"
+    cargo run --quiet -- --json >/dev/null
+    step "done"
+    exit 0
+fi
+
+need node "the tests drive the npm client of Kinotic and real identity providers; install Node.js 20 or newer"
+need npm "it comes with Node.js"
+
+step "lints"
+cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+
+step "the macros never compile Cedar; a client never compiles the engine"
+if cargo tree --quiet -p policy-macros --edges normal | grep -q cedar; then
+    echo "policy-macros depends on Cedar" >&2
+    exit 1
+fi
+if cargo tree --quiet -p policy-runtime --no-default-features --features client --edges normal | grep -qE 'cedar|axum|argon2'; then
+    echo "a client build contains parts of the server" >&2
+    exit 1
+fi
+cargo check --quiet -p policy-core --no-default-features
+cargo check --quiet -p policy-runtime --no-default-features
+cargo check --quiet -p policy-runtime --no-default-features --features client
+
+step "packages from npm"
+for folder in tests/kinotic-client tests/providers; do
+    [ -d "$folder/node_modules" ] || (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+done
+
+step "tests"
+cargo test --quiet --workspace --all-features
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
+
+step "quickstart"
+cargo run --quiet >/dev/null
+
+step "done"

@@ -32,6 +32,10 @@ impl CedarSchema {
         &self.model
     }
 
+    pub(super) fn shared_model(&self) -> Arc<Model> {
+        self.model.clone()
+    }
+
     /// A smaller schema that has one action only, and the types that it is about; `None` if there is no such action.
     pub(super) fn slice(&self, action: &EntityUid) -> Option<Self> {
         let found =

@@ -286,3 +286,95 @@ fn the_schema_is_written_for_people() {
     "#]]
     .assert_eq(orders);
 }
+
+fn loaded(text: &str) -> Result<Vec<Loaded>, crate::diagnostic::Diagnostics> {
+    load(text, "rules.cedar", &schema(&shop()).unwrap())
+}
+
+fn refused(text: &str) -> String {
+    loaded(text).unwrap_err().0.iter().map(|d| format!("{}: {}", d.code, d.render(text))).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn baselines_are_valid_and_lowered() {
+    let schema = schema(&shop()).unwrap();
+    for text in [baseline::SYSTEM, baseline::ORGANIZATION] {
+        let policies = load(text, "baseline.cedar", &schema).unwrap();
+        let cedar: Vec<_> = policies.iter().map(|p| p.cedar.clone()).collect();
+        assert_eq!(validate(&cedar, &schema), crate::diagnostic::Diagnostics::default());
+        for policy in policies {
+            assert_eq!(policy.not_lowered, None);
+            assert!(policy.policy.id.contains('.'), "every policy of a baseline has an id: {}", policy.text());
+        }
+    }
+}
+
+#[test]
+fn ids_are_taken_or_derived_and_never_twice() {
+    let both = loaded(
+        "permit (principal, action, resource is Platform::System);\n@id(\"a\") forbid (principal, action, resource);",
+    );
+    let ids: Vec<_> = both.unwrap().iter().map(|l| (l.policy.id.to_string(), l.cedar.id().to_string())).collect();
+    assert_eq!(ids, [("rules#1".into(), "rules#1".into()), ("a".into(), "a".into())]);
+    let twice = "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);";
+    expect![[r#"
+        duplicate-id: two policies have the id `a`
+          |
+        2 | @id("a") forbid (principal, action, resource);
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: give each its own `@id`"#]]
+    .assert_eq(&refused(twice));
+}
+
+#[test]
+fn what_is_not_taken_says_so() {
+    expect![[r#"
+        template: templates are not taken: a `?principal` or `?resource` names nobody
+          |
+        1 | permit (principal == ?principal, action, resource);
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: write the entity itself"#]]
+    .assert_eq(&refused("permit (principal == ?principal, action, resource);"));
+    expect![[r#"
+        cedar-syntax: '=' is not a valid operator in Cedar
+          |
+        1 | permit (principal, action, resource) when { principal.mfa = true };
+          |                                             ^^^^^^^^^^^^^^^^^^^^
+        help: try using '==' instead"#]]
+    .assert_eq(&refused("permit (principal, action, resource) when { principal.mfa = true };"));
+    expect![[r#"
+        foreign-entity: `Platform::Application::"a" in ..` asks about an entity that is not of the request
+          |
+        1 | forbid (principal, action, resource) when { Platform::Application::"a" in Platform::Organization::"b" };
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: only `principal`, `action` and `resource` are known with what they belong to"#]]
+    .assert_eq(&refused(
+        "forbid (principal, action, resource) when { Platform::Application::\"a\" in Platform::Organization::\"b\" };",
+    ));
+    let long = format!("forbid (principal, action, resource) when {{ {}true }};", "true && ".repeat(300));
+    assert!(refused(&long).starts_with("too-large: `rules#1` has 300 conditions"));
+    let deep = format!("forbid (principal, action, resource) when {{ context{} }};", ".a".repeat(2_000));
+    assert!(refused(&deep).starts_with("too-large: `rules#1` nests deeper"));
+}
+
+#[test]
+fn slots_are_resolved_and_the_rest_is_left_to_cedar() {
+    let condition = |text: &str| {
+        let text = format!(
+            r#"forbid (principal, action == com::example::Action::"OrderService.placeOrder", resource) when {{ {text} }};"#
+        );
+        let one = loaded(&text).unwrap().remove(0);
+        (one.policy.condition, one.not_lowered)
+    };
+    let (Some(Ir::And(clauses)), None) = condition("context.args.order.note like \"a*\"") else { panic!() };
+    let Some(Ir::And(inner)) = clauses.first() else { panic!() };
+    let Some(Ir::Like(path, _)) = inner.first() else { panic!() };
+    let Ir::Path(path) = &**path else { panic!() };
+    assert_eq!((path.to_string(), path.slots[0].index), ("order.note".to_owned(), 2));
+    assert_eq!(
+        condition("context.args.opaque == 1").1.unwrap(),
+        "`context.args.opaque`, which not all actions of the policy have in one place"
+    );
+    assert_eq!(condition("resource.hasTag(\"x\")").1.unwrap(), "`hasTag`");
+    assert!(condition("if principal has email then principal.email like \"*@x\" else false").0.is_some());
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cedar_policy::pst::{self, BinaryOp, Expr, UnaryOp};
 use cedar_policy::{PolicySet, ValidationMode, ValidationWarning, Validator};
 
+use super::load::on_large_stack;
 use super::names;
 use super::schema::CedarSchema;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -40,6 +41,10 @@ pub const UNSCOPED: &str = "permit-without-scope";
 /// assert!(found.to_string().contains("did you mean `mfa`?"), "{found}");
 /// ```
 pub fn validate(policies: &[cedar_policy::Policy], schema: &CedarSchema) -> Diagnostics {
+    on_large_stack(|| validate_here(policies, schema)).unwrap_or_else(Diagnostics::from)
+}
+
+fn validate_here(policies: &[cedar_policy::Policy], schema: &CedarSchema) -> Diagnostics {
     let mut by_action: BTreeMap<Option<EntityUid>, Vec<&cedar_policy::Policy>> = BTreeMap::new();
     for policy in policies {
         let action = match policy.to_pst().map(|p| p.body().action.clone()) {

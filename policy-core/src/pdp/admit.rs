@@ -90,7 +90,7 @@ pub(super) fn revision(epoch: u64, number: u64, source: &SetSource) -> Revision 
         }
     };
     feed(match source.baseline {
-        Baseline::Shipped => super::pending::baseline::ORGANIZATION,
+        Baseline::Shipped => cedar::baseline::ORGANIZATION,
         Baseline::Replaced => "",
     });
     for (name, text) in source.cedar.iter().chain(&source.rules) {
@@ -107,10 +107,8 @@ pub(super) fn admit(
 ) -> Result<(Vec<Member>, Vec<Finding>), SetError> {
     let (mut members, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let baseline = match (scope.tier(), &source.baseline) {
-        (Tier::System, Baseline::Shipped) => Some(("baseline/system.cedar", super::pending::baseline::SYSTEM)),
-        (Tier::Organization, Baseline::Shipped) => {
-            Some(("baseline/organization.cedar", super::pending::baseline::ORGANIZATION))
-        }
+        (Tier::System, Baseline::Shipped) => Some(("baseline/system.cedar", cedar::baseline::SYSTEM)),
+        (Tier::Organization, Baseline::Shipped) => Some(("baseline/organization.cedar", cedar::baseline::ORGANIZATION)),
         (Tier::Application, _) | (_, Baseline::Replaced) => None,
     };
     if let Some((name, text)) = baseline {
@@ -172,7 +170,7 @@ fn load(
     errors: &mut Vec<Finding>,
     warnings: &mut Vec<Finding>,
 ) {
-    let loaded = match super::pending::load(text, name, registry.schema()) {
+    let loaded = match cedar::load(text, name, registry.schema()) {
         Ok(loaded) => loaded,
         Err(found) => {
             errors.extend(found.0.iter().map(|d| Finding::in_rule(name, text, d)));
@@ -195,7 +193,7 @@ fn load(
         }
     }
     for one in loaded {
-        let fallback = one.not_lowered.is_some().then(|| super::pending::Fallback::new(&one));
+        let fallback = one.not_lowered.is_some().then(|| cedar::Fallback::new(&one));
         let written = Some(one.text());
         members.push(Member { fallback, rules: Vec::new(), written, policy: one.policy });
     }

@@ -13,7 +13,6 @@ mod admit;
 mod explain;
 mod index;
 mod list;
-mod pending;
 mod set;
 
 use std::collections::HashMap;

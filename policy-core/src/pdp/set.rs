@@ -21,7 +21,7 @@ use crate::value::ValueRef;
 pub(super) struct Member {
     pub(super) policy: Policy,
     /// Decides where the condition is not lowered.
-    pub(super) fallback: Option<super::pending::Fallback>,
+    pub(super) fallback: Option<cedar::Fallback>,
     /// For people: rules of the language, and what each must be for a permit to be satisfied, or for a forbid not to be.
     pub(super) rules: Vec<(Typed, Truth)>,
     /// Cedar as an administrator wrote it.

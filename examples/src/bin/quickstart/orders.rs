@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug, Clone, Serialize, Deserialize, Attributes)]
-pub struct Order {
-    pub amount: i64,
+pub(crate) struct Order {
+    pub(crate) amount: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Receipt {
-    pub number: u64,
+pub(crate) struct Receipt {
+    pub(crate) number: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum OrderError {
+pub(crate) enum OrderError {
     #[error(transparent)]
     Denied(#[from] Denied),
 }
 
 #[derive(Debug, Default)]
-pub struct OrderService {
+pub(crate) struct OrderService {
     placed: AtomicU64,
 }
 
@@ -30,7 +30,7 @@ impl OrderService {
         participant.roles contains "finance" and order.amount < 50_000,
         action = "OrderService.placeOrder"
     )]
-    pub async fn place_order(&self, order: Order) -> Result<Receipt, OrderError> {
+    pub(crate) async fn place_order(&self, order: Order) -> Result<Receipt, OrderError> {
         let number = self.placed.fetch_add(1, Ordering::Relaxed) + 1;
         let _ = order.amount;
         Ok(Receipt { number })

@@ -9,40 +9,40 @@ use serde_json::{Value, json};
 use crate::orders::{Order, OrderError, OrderService};
 
 /// The rule that the organization's admin adds while the program runs.
-pub const ORGANIZATION_RULE: (&str, &str) =
+pub(crate) const ORGANIZATION_RULE: (&str, &str) =
     ("mfa-for-orders", "forbid com.example.OrderService.placeOrder unless participant.mfa == true");
 /// The rule that the platform's operator adds.
-pub const SYSTEM_RULE: (&str, &str) =
+pub(crate) const SYSTEM_RULE: (&str, &str) =
     ("no-contractors", "forbid com.example.OrderService.* when participant.email like '*@contractor.example'");
 
 /// A call and what came of it.
-pub struct Call {
-    pub caller: &'static str,
-    pub what: &'static str,
-    pub amount: i64,
+pub(crate) struct Call {
+    pub(crate) caller: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) amount: i64,
     /// `yes`, `NO` or `-` of system, organization, application.
-    pub tiers: [&'static str; 3],
-    pub allowed: bool,
+    pub(crate) tiers: [&'static str; 3],
+    pub(crate) allowed: bool,
     /// The receipt, or the clause and its value.
-    pub detail: String,
+    pub(crate) detail: String,
     /// What the caller itself was told.
-    pub told: String,
+    pub(crate) told: String,
 }
 
 /// Calls under one state of the rules.
-pub struct Step {
-    pub title: String,
-    pub calls: Vec<Call>,
+pub(crate) struct Step {
+    pub(crate) title: String,
+    pub(crate) calls: Vec<Call>,
 }
 
 /// Everything that was seen.
-pub struct Told {
-    pub source: String,
-    pub rule: String,
-    pub steps: Vec<Step>,
-    pub cedar_of_line: String,
-    pub cedar_of_rule: String,
-    pub revisions: (u64, u64),
+pub(crate) struct Told {
+    pub(crate) source: String,
+    pub(crate) rule: String,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) cedar_of_line: String,
+    pub(crate) cedar_of_rule: String,
+    pub(crate) revisions: (u64, u64),
 }
 
 struct Stage {
@@ -126,7 +126,7 @@ const MALLORY: Caller = Caller {
 };
 
 /// Plays it.
-pub async fn tell() -> Result<Told> {
+pub(crate) async fn tell() -> Result<Told> {
     let policy = Policy::builder().organization("acme").application("orders").also("globex", "shop").build()?;
     let acme = policy.organization();
     let stage = Stage { policy: policy.clone(), service: Arc::default() };
@@ -193,7 +193,7 @@ fn cedar(policy: &Policy, scope: &Scope, id: &str) -> Result<String> {
 
 impl Told {
     /// The same for programs.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let call = |c: &Call| {
             json!({
                 "caller": c.caller, "what": c.what, "amount": c.amount,

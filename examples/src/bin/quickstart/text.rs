@@ -6,7 +6,7 @@ use crate::story::{Call, ORGANIZATION_RULE, SYSTEM_RULE, Step, Told};
 
 const WIDTH: usize = 100;
 
-pub fn render(told: &Told) -> String {
+pub(crate) fn render(told: &Told) -> String {
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = write_all(&mut out, told);

@@ -17,8 +17,12 @@ use policy_core::value::Millis;
 
 use crate::credential::{Credential, CredentialError, Credentials};
 
+#[cfg(feature = "api-key")]
+pub mod api_key;
 mod chain;
 mod hook;
+#[cfg(feature = "password")]
+pub mod password;
 #[cfg(feature = "token")]
 pub mod token;
 

@@ -1,0 +1,212 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::authn::Chain;
+use crate::clock::FixedClock;
+use crate::credential::LoginForm;
+use crate::identity::{MemoryStore, NewUser};
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Fixture {
+    store: Arc<MemoryStore>,
+    clock: FixedClock,
+    user: User,
+}
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+fn orders() -> Scope {
+    Scope::application("acme", "orders").unwrap()
+}
+
+fn fixture(stored: Secret<String>) -> Fixture {
+    let store = Arc::new(MemoryStore::default());
+    store.create_organization("acme").unwrap();
+    store.create_application("acme", "orders").unwrap();
+    let new = NewUser::new(orders(), "alice@example.com").role("finance").password_hash(stored);
+    let user = store.create_user(new).unwrap();
+    Fixture { store, clock: FixedClock::at(0), user }
+}
+
+fn authenticator(f: &Fixture) -> PasswordAuthenticator {
+    let mut authenticator = PasswordAuthenticator::new(f.store.clone(), Arc::new(f.clock.clone()));
+    authenticator.floor = Duration::ZERO;
+    authenticator
+}
+
+fn login(name: &str, password: &str) -> Credentials {
+    let credential = Credential::Login { name: name.into(), passcode: secret(password), form: LoginForm::Client };
+    Credentials::of(credential).in_scope(orders())
+}
+
+async fn try_login(chain: &Chain, request: &Credentials) -> Result<Authenticated, AuthnError> {
+    match chain.authenticate(request).await {
+        Outcome::Authenticated(found) => Ok(*found),
+        Outcome::Rejected(error) => Err(error),
+        Outcome::NotPresented => panic!("nothing was presented"),
+    }
+}
+
+#[tokio::test]
+async fn good_and_bad_logins() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let chain = Chain::builder().with(authenticator(&f)).build();
+    let found = try_login(&chain, &login(" ALICE@Example.com ", PASSWORD)).await.unwrap();
+    assert_eq!((found.participant().id(), found.participant().auth_type()), (f.user.id.as_str(), "password"));
+    assert_eq!((found.proofs(), found.built_from_epoch()), (&["pwd".to_owned()][..], f.user.epoch));
+
+    let mut answers = Vec::new();
+    for (name, password) in [
+        ("alice@example.com", "wrong"),
+        ("bob@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        ("alice@example.com", ""),
+    ] {
+        let error = try_login(&chain, &login(name, password)).await.unwrap_err();
+        assert_eq!(error.code(), AuthnCode::WrongCredentials, "{name}");
+        answers.push(error.answer());
+    }
+    f.store.update_user(&f.user.id, |user| user.enabled = false).unwrap();
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!(error.detail(), "the user is disabled");
+    answers.push(error.answer());
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+
+    let elsewhere = login("alice@example.com", PASSWORD).in_scope(Scope::organization("acme").unwrap());
+    assert_eq!(try_login(&chain, &elsewhere).await.unwrap_err().code(), AuthnCode::WrongCredentials);
+}
+
+#[tokio::test]
+async fn weak_hashes_are_replaced_on_login() {
+    let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [3; 16]).unwrap().format_for_version(bcrypt::Version::TwoA);
+    let f = fixture(Secret::new(bcrypt.clone()));
+    let chain = Chain::builder().with(authenticator(&f)).build();
+    try_login(&chain, &login("alice@example.com", "wrong")).await.unwrap_err();
+    assert_eq!(*f.store.password_hash(&f.user.id).await.unwrap().unwrap().expose(), bcrypt);
+    for _ in 0..2 {
+        try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap();
+        let stored = f.store.password_hash(&f.user.id).await.unwrap().unwrap();
+        assert!(stored.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    }
+}
+
+#[tokio::test]
+async fn failures_of_known_and_unknown_accounts_wait_alike() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let chain = Chain::builder().with(authenticator(&f).throttle(Throttle::new(2, 100))).build();
+    for name in ["alice@example.com", "nobody@example.com"] {
+        for _ in 0..2 {
+            let error = try_login(&chain, &login(name, "wrong")).await.unwrap_err();
+            assert_eq!(error.code(), AuthnCode::WrongCredentials);
+        }
+        let error = try_login(&chain, &login(name, PASSWORD)).await.unwrap_err();
+        assert_eq!((error.code(), error.answer().retry_after_s), (AuthnCode::Throttled, Some(1)), "{name}");
+        assert_eq!(error.answer().status, 429);
+    }
+    f.clock.advance(1_000);
+    try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_accounts_is_slowed() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let chain = Chain::builder().with(authenticator(&f).throttle(Throttle::new(5, 3))).build();
+    let from = |name: &str, peer: &str| login(name, "wrong").from_peer(peer.parse::<IpAddr>().unwrap());
+    for name in ["a@x.example", "b@x.example", "c@x.example"] {
+        try_login(&chain, &from(name, "203.0.113.7")).await.unwrap_err();
+    }
+    let here = try_login(&chain, &from("d@x.example", "203.0.113.7")).await.unwrap_err();
+    let there = try_login(&chain, &from("d@x.example", "203.0.113.8")).await.unwrap_err();
+    assert_eq!((here.code(), there.code()), (AuthnCode::Throttled, AuthnCode::WrongCredentials));
+}
+
+#[tokio::test]
+async fn absurd_stored_hashes_refuse() {
+    let f = fixture(Secret::new("$argon2id$v=19$m=4194304,t=4,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA".into()));
+    let chain = Chain::builder().with(authenticator(&f)).build();
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!((error.code(), error.answer().status), (AuthnCode::WrongCredentials, 401));
+}
+
+#[derive(Debug)]
+struct NoBots;
+
+impl BotCheck for NoBots {
+    fn check<'a>(&'a self, request: &'a Credentials) -> BoxFuture<'a, Result<(), AuthnError>> {
+        Box::pin(async move {
+            match request.facts().header("x-captcha") {
+                Some("ok") => Ok(()),
+                _ => Err(AuthnError::new(AuthnCode::BotSuspected, "no captcha")),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_bot_is_stopped_before_any_password_work() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let chain = Chain::builder().with(authenticator(&f).bots(NoBots)).build();
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!((error.code(), error.answer().status), (AuthnCode::BotSuspected, 401));
+    let headers = [
+        ("clientid", "alice@example.com"),
+        ("clientsecret", PASSWORD),
+        ("organizationid", "acme"),
+        ("applicationid", "orders"),
+        ("x-captcha", "ok"),
+    ];
+    let pairs = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let request = Credentials::from_pairs(pairs, None, &[]).unwrap();
+    try_login(&chain, &request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_logins_is_served_a_few_at_a_time() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let chain = Chain::builder().with(authenticator(&f).parallel(1)).build();
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let chain = chain.clone();
+        logins.spawn(async move { try_login(&chain, &login("alice@example.com", PASSWORD)).await.is_ok() });
+    }
+    let mut good = 0;
+    while let Some(result) = logins.join_next().await {
+        good += usize::from(result.unwrap());
+    }
+    assert_eq!(good, 20);
+}
+
+#[tokio::test]
+async fn who_would_wait_too_long_is_told() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let busy = authenticator(&f);
+    busy.waiting.store(MAX_WAITING, Ordering::SeqCst);
+    let error = busy.login("alice@example.com", &secret(PASSWORD), &login("x", "y")).await.unwrap_err();
+    assert_eq!((error.code(), error.answer().status), (AuthnCode::Busy, 429));
+    assert_eq!(busy.waiting.load(Ordering::SeqCst), MAX_WAITING, "the place is given back");
+}
+
+#[derive(Debug)]
+struct Broken;
+
+impl UserStore for Broken {
+    fn user_by_email<'a>(&'a self, _: &'a Scope, _: &'a EmailKey) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+        Box::pin(async { Err(StoreError::Unavailable("connection lost".into())) })
+    }
+
+    fn password_hash<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Secret<String>>, StoreError>> {
+        Box::pin(async { Err(StoreError::Unavailable("connection lost".into())) })
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_lets_nobody_in() {
+    let chain =
+        Chain::builder().with(PasswordAuthenticator::new(Arc::new(Broken), Arc::new(FixedClock::at(0)))).build();
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!((error.code(), error.answer().status), (AuthnCode::Unavailable, 503));
+    assert!(!error.answer().message.contains("connection"));
+}

@@ -333,3 +333,123 @@ pub(crate) fn arguments(attribute: &Attribute, sink: &mut Sink) -> Option<TokenS
 pub(crate) fn place(attribute: &Attribute) -> Span {
     attribute.path().segments.last().map_or_else(Span::call_site, |segment| segment.ident.span())
 }
+
+/// The contents of `#[publish(..)]` on an impl or a trait.
+#[derive(Default)]
+pub(crate) struct PublishAttr {
+    /// `"com.example"`
+    pub(crate) namespace: Option<LitStr>,
+    /// `impl`: the implementation of a published trait.
+    pub(crate) implementation: Option<Span>,
+    /// `version = "1.2.3"`
+    pub(crate) version: Option<LitStr>,
+    /// `name = "OrderService"`: the service's name, if not the type's.
+    pub(crate) name: Option<LitStr>,
+    /// `crate = path`: where the façade is.
+    pub(crate) krate: Option<Path>,
+}
+
+impl PublishAttr {
+    /// Reads what stands between the parentheses.
+    pub(crate) fn parse(stream: TokenStream, sink: &mut Sink) -> Self {
+        let mut out = Self::default();
+        for part in split_commas(stream) {
+            let under: TokenStream = part.iter().cloned().collect();
+            match (part.as_slice(), assigned(&part)) {
+                ([TokenTree::Ident(word)], _) if word == "impl" => out.implementation = Some(word.span()),
+                ([TokenTree::Literal(_)], _) => match syn::parse2::<LitStr>(under) {
+                    Ok(text) if out.namespace.is_some() => sink.at(text.span(), "the namespace is given twice"),
+                    Ok(text) if is_action_id(&text.value()) => out.namespace = Some(text),
+                    Ok(text) => sink.at(
+                        text.span(),
+                        format!("`{}` is not a namespace: names of letters, digits and `_`, joined by dots, such as `com.example`", text.value()),
+                    ),
+                    Err(error) => sink.add(error),
+                },
+                (_, Some((name, _, value))) => out.set(name, value.iter().cloned().collect(), sink),
+                ([TokenTree::Ident(name), ..], None) => {
+                    unknown_among(name, &["version", "name", "crate", "impl"], sink);
+                }
+                _ => sink.under(under, "the namespace is a string: `#[publish(\"com.example\")]`"),
+            }
+        }
+        out
+    }
+
+    fn set(&mut self, name: &Ident, value: TokenStream, sink: &mut Sink) {
+        match name.to_string().as_str() {
+            "version" => self.version = sink.take(syn::parse2(value)),
+            "name" => self.name = sink.take(syn::parse2(value)).filter(|name| named_well(name, sink)),
+            "crate" => match path(value) {
+                Some(path) => self.krate = Some(path),
+                None => sink.at(name.span(), "option `crate` is written `crate = path`"),
+            },
+            _ => unknown_among(name, &["version", "name", "crate", "impl"], sink),
+        }
+    }
+}
+
+fn named_well(name: &LitStr, sink: &mut Sink) -> bool {
+    let well = is_name(&name.value());
+    if !well {
+        sink.at(name.span(), format!("`{}` is not a name of letters, digits and `_`", name.value()));
+    }
+    well
+}
+
+/// Says that an option is unknown, and which there are.
+pub(crate) fn unknown_among(name: &Ident, known: &[&str], sink: &mut Sink) {
+    let text = name.to_string();
+    let offer = match nearest(&text, known.iter().copied()) {
+        Some(near) => format!("help: write `{near}`"),
+        None => format!("help: the options are {}", listed(known.iter().copied())),
+    };
+    sink.at(name.span(), format!("unknown option `{text}`\n{offer}"));
+}
+
+/// The contents of `#[publish(..)]` on a method.
+#[derive(Default)]
+pub(crate) struct MethodAttr {
+    /// `skip`: not callable by name.
+    pub(crate) skip: Option<Span>,
+    /// `reason = ".."`: why not.
+    pub(crate) reason: Option<LitStr>,
+    /// `name = ".."`: its name on the wire.
+    pub(crate) name: Option<LitStr>,
+}
+
+impl MethodAttr {
+    /// Takes the attributes off a method and reads them.
+    pub(crate) fn take(attrs: &mut Vec<Attribute>, sink: &mut Sink) -> Self {
+        let (ours, others) = std::mem::take(attrs).into_iter().partition(|attribute| is_ours(attribute, PUBLISH));
+        *attrs = others;
+        let mut out = Self::default();
+        let ours: Vec<Attribute> = ours;
+        for attribute in &ours {
+            for part in split_commas(arguments(attribute, sink).unwrap_or_default()) {
+                match (part.as_slice(), assigned(&part)) {
+                    ([TokenTree::Ident(word)], _) if word == "skip" => out.skip = Some(word.span()),
+                    (_, Some((name, _, value))) => {
+                        let value: TokenStream = value.iter().cloned().collect();
+                        match name.to_string().as_str() {
+                            "reason" => out.reason = sink.take(syn::parse2(value)),
+                            "name" => out.name = sink.take(syn::parse2(value)).filter(|name| named_well(name, sink)),
+                            _ => unknown_among(name, &["skip", "reason", "name"], sink),
+                        }
+                    }
+                    ([TokenTree::Ident(name), ..], None) => unknown_among(name, &["skip", "reason", "name"], sink),
+                    _ => sink.under(
+                        attribute,
+                        "on a method it is `#[publish(name = \"..\")]` or `#[publish(skip, reason = \"..\")]`",
+                    ),
+                }
+            }
+        }
+        if let Some(skip) = out.skip
+            && out.reason.as_ref().is_none_or(|reason| reason.value().trim().is_empty())
+        {
+            sink.at(skip, "a skipped method says why: `#[publish(skip, reason = \"only used by the scheduler\")]`");
+        }
+        out
+    }
+}

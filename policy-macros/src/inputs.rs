@@ -209,6 +209,16 @@ impl Found {
     pub(crate) fn mentions(&self, name: &Ident) -> bool {
         self.names.contains(name)
     }
+
+    /// Whether the type is `impl ..` somewhere.
+    pub(crate) const fn is_opaque(&self) -> bool {
+        self.opaque
+    }
+
+    /// Whether the type says `Self`.
+    pub(crate) const fn says_self(&self) -> bool {
+        self.self_type
+    }
 }
 
 struct Namer<'a> {

@@ -7,6 +7,7 @@
 
 mod ast;
 mod attr;
+mod contract;
 mod derive;
 mod expand;
 mod fallback;
@@ -17,6 +18,7 @@ mod path;
 mod policy;
 mod publish;
 mod report;
+mod service;
 mod tokens;
 mod validate;
 
@@ -25,6 +27,11 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn abac_policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
     policy::expand(arguments.into(), item.into()).into()
+}
+
+#[proc_macro_attribute]
+pub fn publish(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    publish::expand(arguments.into(), item.into()).into()
 }
 
 #[proc_macro_derive(Attributes, attributes(attributes))]

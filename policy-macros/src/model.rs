@@ -1,7 +1,7 @@
 //! What is valid: made by `validate`, turned into code by `expand`.
 
-use proc_macro2::{Ident, Span};
-use syn::Type;
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Attribute, Type};
 
 use crate::attr::TierName;
 use crate::path::Krate;
@@ -27,6 +27,8 @@ pub(crate) struct Action {
     pub(crate) params: Vec<Param>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) authenticated: bool,
+    /// In an implementation of a published trait: the trait's `(namespace, id, function)`.
+    pub(crate) names: Option<TokenStream>,
 }
 
 /// What a request is about.
@@ -80,4 +82,65 @@ impl Action {
         };
         Roots { params: &self.params, entity, participant: self.participant.as_ref() }
     }
+}
+
+/// A service that is callable by name.
+pub(crate) struct Service {
+    pub(crate) krate: Krate,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    /// Its name in the source, for places.
+    pub(crate) at: Span,
+    pub(crate) methods: Vec<Method>,
+}
+
+/// A method that is callable by name.
+pub(crate) struct Method {
+    /// `#[cfg(..)]` of the method, which hold for all that is made of it.
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) ident: Ident,
+    /// As the wire spells it.
+    pub(crate) wire: String,
+    /// The id of its action.
+    pub(crate) action: String,
+    pub(crate) arguments: Vec<Argument>,
+    /// Whether what it returns is awaited.
+    pub(crate) awaited: bool,
+    pub(crate) reply: Reply,
+}
+
+/// A parameter of a method that is callable by name.
+pub(crate) enum Argument {
+    /// The caller's context, lent or given.
+    Context { lent: bool },
+    /// A value from the wire.
+    Value(Box<Value>),
+}
+
+/// A value from the wire.
+pub(crate) struct Value {
+    /// As the wire spells it.
+    pub(crate) wire: String,
+    /// Its name in the proxy.
+    pub(crate) rust: Ident,
+    /// As the method takes it.
+    pub(crate) ty: Type,
+    /// As the proxy encodes it: without the `&` of what is lent.
+    pub(crate) sent: Type,
+    /// As it is decoded.
+    pub(crate) decoded: Type,
+    /// Whether it is decoded to be lent.
+    pub(crate) lent: bool,
+}
+
+/// What a method answers with.
+pub(crate) enum Reply {
+    Nothing,
+    Value(Type),
+    /// Values in order, and whether each may be an error.
+    Stream {
+        item: Type,
+        fallible: bool,
+    },
 }

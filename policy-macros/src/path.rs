@@ -35,11 +35,6 @@ impl Krate {
         let path = &self.0;
         quote!(#path::service)
     }
-
-    /// The façade itself.
-    pub(crate) fn root(&self) -> TokenStream {
-        self.0.clone()
-    }
 }
 
 /// The name under which the manifest of the crate that is being compiled depends on the façade.

@@ -19,8 +19,14 @@ use crate::report::Sink;
 use crate::tokens::Rule;
 use crate::validate::check_roots;
 
+/// What `#[publish]` leaves in the place of attributes that it has read: rustc resolves their paths, and sees them used.
+pub(crate) const RESOLVED: &str = "__resolved";
+
 /// Expands `#[abac_policy(arguments)] item`.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if arguments.to_string() == RESOLVED {
+        return TokenStream::new();
+    }
     let mut sink = Sink::default();
     let mut first = PolicyAttr::parse(arguments.clone(), Span::call_site(), None, &mut sink);
     // Names of operations are for entities; on a struct the item is what is wrong.
@@ -31,7 +37,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             free(&mut function, own, &mut sink).then(|| function.to_token_stream())
         }
         Ok(Target::Impl(members)) => return crate::publish::policy_on_impl(arguments, first, *members, item, sink),
-        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(arguments, &members, item, sink),
+        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(arguments, *members, item, sink),
         Ok(Target::Other(what, at)) => {
             let mut sink_for_item = Sink::default();
             sink_for_item.at(at, unguardable(what));
@@ -146,12 +152,17 @@ pub(crate) fn guard(
     let mut sig_sink = Sink::default();
     Inputs::take(&mut function.sig, subject.around, &mut sig_sink);
     drop(sig_sink.finish());
-    let Some(action) = action(function, rules, options, subject, inputs.params, sink) else { return false };
+    let Some(mut action) = action(function, rules, options, subject, inputs.params, sink) else { return false };
+    if let Source::Contract { names, .. } = &source {
+        action.names.clone_from(names);
+    }
     let Some(flow) = flow else { return false };
     if !sink.is_clean() {
         return false;
     }
-    function.attrs.push(policy_doc(&action));
+    if !action.rules.is_empty() || !matches!(source, Source::Contract { .. }) {
+        function.attrs.push(policy_doc(&action));
+    }
     guarded(function, &action, &flow, inputs.context.as_ref(), &source);
     true
 }
@@ -193,6 +204,7 @@ pub(crate) fn action(
         params,
         authenticated: rules.is_empty(),
         rules,
+        names: None,
     };
     for rule in &action.rules {
         check_roots(rule, &action.roots(), sink);
@@ -296,6 +308,9 @@ pub(crate) fn policy_doc(action: &Action) -> Attribute {
         action.namespace.as_ref().map_or_else(|| action.id.clone(), |namespace| format!("{namespace}.{}", action.id));
     let rules: Vec<String> = action.rules.iter().map(|rule| format!("`{}`", rule.text.replace('`', "'"))).collect();
     let when = if rules.is_empty() { "the caller is authenticated".to_owned() } else { rules.join(" and ") };
-    let text = format!("\n**Policy** `{name}`: permitted when {when}.");
+    let text = match &action.names {
+        Some(_) => format!("\n**Policy** of this implementation, beside the trait's: permitted when {when}."),
+        None => format!("\n**Policy** `{name}`: permitted when {when}."),
+    };
     syn::parse_quote!(#[doc = #text])
 }

@@ -11,11 +11,13 @@ use policy_core::value::ValueRef;
 use std::marker::PhantomData;
 
 pub use crate::denied::Denied;
+pub use crate::proxy::{Received, Sent, Values, decode_nothing, encode_all, values};
 pub use crate::service::{Arguments, CallError, CallFuture, Invoke, Reply};
 
 #[cfg(feature = "engine")]
 pub use {
     crate::guard::{Guard, Opened, Permit},
+    crate::proxy::in_context,
     crate::security::SecurityContext,
     crate::service::Service,
     inventory,

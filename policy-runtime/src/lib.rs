@@ -3,8 +3,6 @@
 pub mod audit;
 #[cfg(feature = "identity")]
 pub mod authn;
-#[cfg(feature = "client")]
-pub mod client;
 #[cfg(any(feature = "engine", feature = "identity"))]
 pub mod clock;
 pub mod code;
@@ -17,6 +15,7 @@ pub mod guard;
 pub mod identity;
 #[cfg(feature = "engine")]
 pub mod policy;
+mod proxy;
 pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;
@@ -43,7 +42,7 @@ pub use policy_core::decision::{Denial, DenialKind, TierAnswer};
 #[cfg(feature = "engine")]
 pub use policy_core::pdp::{Baseline, May, SetSource};
 
-pub use policy_macros::{Attributes, abac_policy};
+pub use policy_macros::{Attributes, abac_policy, publish};
 
 /// Links packages whose annotations must be in the program, and refuses to start without them.
 ///

@@ -11,13 +11,8 @@ use crate::tokens::Rule;
 /// Makes the declaration, as an expression that a `static` can hold.
 pub(crate) fn declaration(action: &Action) -> TokenStream {
     let private = action.krate.private();
-    let namespace = match &action.namespace {
-        Some(namespace) => quote!(#namespace),
-        None => quote!(::core::module_path!()),
-    };
-    let (id, was, must_audit, authenticated) = (&action.id, &action.was, action.must_audit, action.authenticated);
-    let function = format!("::{}", action.function);
-    let line = quote_spanned!(action.at=> ::core::line!());
+    let (was, must_audit, authenticated) = (&action.was, action.must_audit, action.authenticated);
+    let (namespace, id, function) = names(action);
     let place = place(&private, action.at);
     let tier = tier(&private, action.tier);
     let callers = action.callers.iter().map(|caller| self::tier(&private, *caller));
@@ -38,7 +33,7 @@ pub(crate) fn declaration(action: &Action) -> TokenStream {
             package: ::core::env!("CARGO_PKG_NAME"),
             namespace: #namespace,
             id: #id,
-            function: ::core::concat!(::core::module_path!(), #function, ":", #line),
+            function: #function,
             place: #place,
             was: &[#(#was),*],
             tier: #tier,
@@ -51,6 +46,20 @@ pub(crate) fn declaration(action: &Action) -> TokenStream {
             authenticated: #authenticated,
         }
     }
+}
+
+/// The namespace, the id and the function's path.
+pub(crate) fn names(action: &Action) -> (TokenStream, TokenStream, TokenStream) {
+    if let Some(names) = &action.names {
+        return (quote!(#names.0), quote!(#names.1), quote!(#names.2));
+    }
+    let namespace = match &action.namespace {
+        Some(namespace) => quote!(#namespace),
+        None => quote!(::core::module_path!()),
+    };
+    let (id, function) = (&action.id, format!("::{}", action.function));
+    let line = quote_spanned!(action.at=> ::core::line!());
+    (namespace, quote!(#id), quote!(::core::concat!(::core::module_path!(), #function, ":", #line)))
 }
 
 /// A place in the user's file.

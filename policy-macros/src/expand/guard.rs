@@ -28,8 +28,9 @@ pub(crate) enum Flow {
 pub(crate) enum Source {
     /// A guard of the function's own.
     Own,
-    /// A function that a published trait has for it, which takes the caller and the parameters.
-    Contract(TokenStream),
+    /// A function that a published trait has for it, which takes the caller and the parameters; and the trait's names of the
+    /// action, where the implementation adds a rule of its own.
+    Contract { guard: TokenStream, names: Option<TokenStream> },
 }
 
 /// Puts the guard into a function; `context` is the parameter that is the caller.
@@ -51,9 +52,13 @@ pub(crate) fn guarded(function: &mut Function, action: &Action, flow: &Flow, con
     let refused = refused(&denied);
     let decision = match source {
         Source::Own => own(action, &caller),
-        Source::Contract(function) => {
-            let names = action.params.iter().map(|param| &param.rust);
-            quote!(#function(#caller, #(&#names),*))
+        Source::Contract { guard, names } => {
+            let params = action.params.iter().map(|param| &param.rust);
+            let own = names.as_ref().map(|_| declared(action));
+            quote!({
+                #own
+                #guard(#caller, #(&#params),*)
+            })
         }
     };
     let begin = match flow {
@@ -90,8 +95,7 @@ fn own(action: &Action, caller: &TokenStream) -> TokenStream {
 /// The statements that declare an action, and the expression that asks its guard.
 pub(crate) fn asked(action: &Action, caller: &TokenStream) -> TokenStream {
     let private = action.krate.private();
-    let declaration = declaration(action);
-    let checks = checks(&action.krate, &action.rules, &action.roots());
+    let declared = declared(action);
     let mut slices = TokenStream::new();
     let args: Vec<TokenStream> =
         action.params.iter().map(|param| argument(&private, param, action, &mut slices)).collect();
@@ -110,22 +114,32 @@ pub(crate) fn asked(action: &Action, caller: &TokenStream) -> TokenStream {
     };
     let answer = local("answer");
     quote! {
-        static __DECLARATION: #private::decl::ActionDecl = #declaration;
+        #declared
         static __GUARD: #private::Guard = #private::Guard::new(&__DECLARATION);
-        #private::register! { action &__DECLARATION }
-        #checks
         #slices
         let #answer = #private::Guard::check(&__GUARD, #caller, &[#(#args),*], #resource);
         #answer
     }
 }
 
+/// The declaration of an action, registered, and the checks of its rules.
+pub(crate) fn declared(action: &Action) -> TokenStream {
+    let private = action.krate.private();
+    let declaration = declaration(action);
+    let checks = checks(&action.krate, &action.rules, &action.roots());
+    quote! {
+        static __DECLARATION: #private::decl::ActionDecl = #declaration;
+        #private::register! { action &__DECLARATION }
+        #checks
+    }
+}
+
 fn argument(private: &TokenStream, param: &Param, action: &Action, slices: &mut TokenStream) -> TokenStream {
     let name = &param.rust;
     match &param.reads {
-        Reads::Slice(ty) if reads_param(&action.rules, &param.wire) => {
+        Reads::Slice(_) if reads_param(&action.rules, &param.wire) => {
             let slice = Ident::new(&format!("slice_{}", crate::names::plain(name)), Span::mixed_site());
-            slices.extend(quote!(let #slice: &[#ty] = &*#name;));
+            slices.extend(quote!(let #slice: &[_] = &*#name;));
             quote!(#private::contract::read_slice(&#slice))
         }
         // A parameter that is not read must not be required to have a kind.

@@ -6,6 +6,7 @@ pub(crate) mod action;
 pub(crate) mod attributes;
 pub(crate) mod checks;
 pub(crate) mod guard;
+pub(crate) mod service;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 

@@ -27,6 +27,7 @@ pub struct Denied {
 }
 
 impl Denied {
+    #[cfg(feature = "engine")]
     pub(crate) fn new(code: Code) -> Self {
         Self { code, id: format!("d-{}", uuid::Uuid::new_v4().simple()).into() }
     }

@@ -3,6 +3,8 @@
 pub mod audit;
 #[cfg(feature = "identity")]
 pub mod authn;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(any(feature = "engine", feature = "identity"))]
 pub mod clock;
 pub mod code;

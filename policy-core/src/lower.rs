@@ -52,8 +52,10 @@ fn guarded(Leaf { test, .. }: &Leaf, negated: bool, unknown: Unknown) -> Ir {
     }
     match unknown {
         Unknown::Fails => Ir::And(guards.into_iter().map(Ir::Has).chain([leaf]).collect()),
+        // `absent or leaf`, in the one form that Cedar's validator follows: what `&&` has established holds to its right.
         Unknown::Holds => {
-            Ir::Or(guards.into_iter().map(|path| Ir::Not(Box::new(Ir::Has(path)))).chain([leaf]).collect())
+            let opposite = plain(test, !negated);
+            Ir::Not(Box::new(Ir::And(guards.into_iter().map(Ir::Has).chain([opposite]).collect())))
         }
     }
 }

@@ -14,6 +14,8 @@ pub mod denied;
 #[cfg(feature = "engine")]
 pub mod guard;
 #[cfg(feature = "identity")]
+mod id;
+#[cfg(feature = "identity")]
 pub mod identity;
 #[cfg(feature = "engine")]
 pub mod policy;

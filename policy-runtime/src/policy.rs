@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use policy_core::decision::Denial;
 use policy_core::name::{NameError, nearest};
-use policy_core::pdp::{Activation, Baseline, Engine, Explanation, Possible, SetError, SetSource};
+use policy_core::pdp::{Activation, Baseline, Engine, Explanation, SetError, SetSource};
 use policy_core::registry::{Finding, Registry, RegistryError};
-use policy_core::{ActionId, Context, Scope};
+use policy_core::{ActionId, Scope};
 use tokio::sync::watch;
 
 use crate::audit::AuditLog;
 use crate::clock::{Clock, SystemClock};
 use crate::denied::Denied;
-use crate::security::SecurityContext;
 
 /// How many denials are kept for [`Policy::denial`].
 const REMEMBERED: usize = 1_024;
@@ -337,7 +336,7 @@ impl Policy {
 
     pub(crate) fn remember(&self, denied: &Denied, denial: Denial) {
         #[cfg(feature = "testing")]
-        crate::testing::note(&denial);
+        last::note(&denial);
         let mut denials = self.inner.denials.lock().unwrap_or_else(PoisonError::into_inner);
         if denials.len() >= REMEMBERED {
             denials.pop_front();
@@ -355,10 +354,25 @@ impl Policy {
     pub fn explain(&self, request: &policy_core::Request<'_>) -> Explanation {
         self.inner.engine.explain(request)
     }
+}
 
-    /// What the caller may do in the application that it calls, as far as it can be told without arguments.
-    pub fn possible(&self, caller: &SecurityContext) -> Vec<Possible> {
-        let context = Context { time: self.inner.clock.now(), facts: caller.facts() };
-        self.inner.engine.possible(caller.participant(), caller.application(), context)
+/// The last denial on this thread, for assertions in tests.
+#[cfg(feature = "testing")]
+pub(crate) mod last {
+    use std::cell::RefCell;
+
+    use policy_core::decision::Denial;
+
+    thread_local! {
+        static LAST: RefCell<Option<Denial>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note(denial: &Denial) {
+        LAST.with(|last| *last.borrow_mut() = Some(denial.clone()));
+    }
+
+    /// Takes it, so that nobody reads an older one later.
+    pub(crate) fn take() -> Option<Denial> {
+        LAST.with(|last| last.borrow_mut().take())
     }
 }

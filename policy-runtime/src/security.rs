@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use policy_core::{Facts, Participant, Scope};
+use policy_core::pdp::Possible;
+use policy_core::{Context, Facts, Participant, Scope};
 
 use crate::audit::AuditLog;
 use crate::denied::Denied;
@@ -124,6 +125,13 @@ impl SecurityContext {
     /// Where decisions are recorded.
     pub fn audit(&self) -> Option<&Arc<dyn AuditLog>> {
         self.inner.audit.as_ref()
+    }
+
+    /// What this caller may do in the application that it calls, as far as it can be told without arguments.
+    pub fn possible(&self) -> Vec<Possible> {
+        let policy = self.policy();
+        let context = Context { time: policy.clock().now(), facts: self.facts() };
+        policy.engine().possible(self.participant(), self.application(), context)
     }
 
     pub(crate) fn note_refusal(&self, denied: &Denied) {

@@ -25,7 +25,12 @@ pub trait Service: Send + Sync + 'static {
     fn declaration(&self) -> &'static policy_core::decl::ServiceDecl;
 
     /// Calls a method. The guard runs in it, before anything of the method.
-    fn call(self: Arc<Self>, method: &str, arguments: Arguments, context: crate::SecurityContext) -> CallFuture;
+    fn call(
+        self: Arc<Self>,
+        method: &str,
+        arguments: Arguments,
+        context: crate::security::SecurityContext,
+    ) -> CallFuture;
 }
 
 /// What calls a service that is elsewhere; implemented by the client, used by typed proxies.

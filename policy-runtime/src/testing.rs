@@ -13,25 +13,15 @@
 //! assert_denied!(alice.run(|| pay(50_000)), clause = "amount < 50000");
 //! ```
 
-use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
-use policy_core::decision::Denial;
 use policy_core::participant::ParticipantBuilder;
 use policy_core::value::Value;
 use policy_core::{Facts, Participant};
 
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{Policy, PolicyError, last};
 use crate::security::SecurityContext;
-
-thread_local! {
-    static LAST: RefCell<Option<Denial>> = const { RefCell::new(None) };
-}
-
-pub(crate) fn note(denial: &Denial) {
-    LAST.with(|last| *last.borrow_mut() = Some(denial.clone()));
-}
 
 /// A caller for tests; use it wherever a [`SecurityContext`] is wanted.
 #[derive(Debug, Clone)]
@@ -150,14 +140,14 @@ pub fn assert_policies_valid() {
 
 #[doc(hidden)]
 pub fn forget() {
-    LAST.with(|last| *last.borrow_mut() = None);
+    let _ = last::take();
 }
 
 #[doc(hidden)]
 #[expect(clippy::panic, reason = "this is an assertion")]
 #[track_caller]
 pub fn check_denied(refused: bool, clause: Option<&str>) {
-    let last = LAST.with(|last| last.borrow().clone());
+    let last = last::take();
     match (refused, last, clause) {
         (false, _, _) => panic!("the call was allowed"),
         (true, None, _) => panic!("the call failed, but no policy refused it on this thread"),

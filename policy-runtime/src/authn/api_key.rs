@@ -12,9 +12,10 @@ use policy_core::{Participant, Scope};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome, random_id};
+use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials};
+use crate::id::random_id;
 use crate::identity::{ApiKeyRecord, KeyStore};
 use crate::secret::Secret;
 

@@ -10,8 +10,9 @@ use policy_core::Participant;
 use policy_core::participant::BUILT_IN;
 use policy_core::value::Value;
 
-use super::{AuthnCode, AuthnError, BoxFuture, random_id};
+use super::{AuthnCode, AuthnError, BoxFuture};
 use crate::credential::Facts;
+use crate::id::random_id;
 
 /// How long a hook may take.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,12 +10,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
 
 use policy_core::Participant;
 use policy_core::value::Millis;
 
 use crate::credential::{Credential, CredentialError, Credentials};
+use crate::id::NoRandom;
 
 #[cfg(feature = "api-key")]
 pub mod api_key;
@@ -29,8 +29,7 @@ pub mod token;
 pub use chain::{Chain, ChainBuilder};
 pub use hook::{HookCounters, PostAuthentication, Rejection};
 
-/// A future that may be sent to another thread, as object-safe traits return it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub use futures_util::future::BoxFuture;
 
 /// Checks one kind of credential.
 ///
@@ -381,11 +380,8 @@ impl From<AuthnError> for Outcome {
     }
 }
 
-/// A random text of 128 bits in base64url, for ids that nobody must guess.
-pub(crate) fn random_id() -> Result<String, AuthnError> {
-    use base64::Engine as _;
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the system gives no random numbers"))?;
-    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+impl From<NoRandom> for AuthnError {
+    fn from(none: NoRandom) -> Self {
+        Self::new(AuthnCode::Unavailable, none.to_string())
+    }
 }

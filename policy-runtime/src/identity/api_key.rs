@@ -6,7 +6,7 @@ use policy_core::Scope;
 use policy_core::value::{Millis, Value};
 
 use super::StoreError;
-use crate::authn::BoxFuture;
+use futures_util::future::BoxFuture;
 
 /// A machine's key as it is stored; of the key itself only a hash.
 #[derive(Debug, Clone, PartialEq)]

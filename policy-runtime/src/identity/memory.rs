@@ -10,8 +10,9 @@ use tokio::sync::watch;
 #[cfg(feature = "api-key")]
 use super::{ApiKeyRecord, KeyStore};
 use super::{EmailKey, StoreError, User, UserStore};
-use crate::authn::{BoxFuture, random_id};
+use crate::id::random_id;
 use crate::secret::Secret;
+use futures_util::future::BoxFuture;
 
 /// Organizations, applications and users in memory.
 ///

@@ -10,8 +10,8 @@ use policy_core::participant::ParticipantBuilder;
 use policy_core::value::Value;
 use policy_core::{Participant, Scope, Slug};
 
-use crate::authn::BoxFuture;
 use crate::secret::Secret;
+use futures_util::future::BoxFuture;
 
 #[cfg(feature = "api-key")]
 mod api_key;

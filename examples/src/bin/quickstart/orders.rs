@@ -1,6 +1,6 @@
 //! The application: one service with one guarded method. All of its authorization is the line above `place_order`.
 
-use policy_runtime::{Attributes, Denied, abac_policy};
+use policy_runtime::{Attributes, Denied, abac_policy, publish};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,11 +25,9 @@ pub(crate) struct OrderService {
     placed: AtomicU64,
 }
 
+#[publish("com.example")]
 impl OrderService {
-    #[abac_policy(
-        participant.roles contains "finance" and order.amount < 50_000,
-        action = "OrderService.placeOrder"
-    )]
+    #[abac_policy(participant.roles contains "finance" and order.amount < 50_000)]
     pub(crate) async fn place_order(&self, order: Order) -> Result<Receipt, OrderError> {
         let number = self.placed.fetch_add(1, Ordering::Relaxed) + 1;
         let _ = order.amount;

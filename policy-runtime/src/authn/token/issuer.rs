@@ -13,9 +13,10 @@ use serde_json::json;
 use super::jws::Unverified;
 use super::keys::KeySet;
 use super::rules::{TokenRules, VerifiedToken};
-use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome, random_id};
+use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials};
+use crate::id::random_id;
 use crate::identity::{User, UserStore};
 use crate::secret::Secret;
 

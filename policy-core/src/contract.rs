@@ -252,6 +252,16 @@ macro_rules! set {
                     }
                 }
             }
+            fn has(&self, wanted: ValueRef<'_>) -> Result<bool, &'static str> {
+                for item in self {
+                    match item.read() {
+                        ValueRef::Unusable(why) => return Err(why),
+                        item if item.same_as(&wanted) => return Ok(true),
+                        _ => {}
+                    }
+                }
+                Ok(false)
+            }
         }
     };
 }

@@ -158,6 +158,7 @@ fn text(value: Option<&Arc<str>>) -> ValueRef<'_> {
 }
 
 impl Record for Participant {
+    #[inline]
     fn field(&self, slot: &Slot) -> ValueRef<'_> {
         match slot.index {
             0 => ValueRef::Text(&self.id),

@@ -385,6 +385,19 @@ pub enum ValueRef<'a> {
 pub trait SetRef {
     /// Calls `visit` with each element until it returns `false`. Absent elements are passed over.
     fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool);
+
+    /// Whether an element is the same as `item`.
+    ///
+    /// # Errors
+    /// Why an element before it is unusable.
+    fn has(&self, item: ValueRef<'_>) -> Result<bool, &'static str> {
+        let mut answer = Ok(false);
+        self.each(&mut |x| {
+            answer = if let ValueRef::Unusable(why) = x { Err(why) } else { Ok(x.same_as(&item)) };
+            matches!(answer, Ok(false))
+        });
+        answer
+    }
 }
 
 impl SetRef for Vec<Value> {
@@ -472,7 +485,15 @@ impl ValueRef<'_> {
 
     /// Whether two scalars are equal within one kind. A UUID equals its canonical text, a character the text of it alone:
     /// both are Strings to Cedar. Sets are compared as sets.
+    #[inline]
     pub fn same_as(&self, other: &ValueRef<'_>) -> bool {
+        match (self, other) {
+            (Self::Text(a), ValueRef::Text(b)) => a == b,
+            (a, b) => a.same_otherwise(b),
+        }
+    }
+
+    fn same_otherwise(&self, other: &ValueRef<'_>) -> bool {
         match (self, other) {
             (Self::Text(a), ValueRef::Text(b)) => a == b,
             (Self::Long(a), ValueRef::Long(b)) => a == b,

@@ -11,7 +11,7 @@ use super::{Binary, Ir, Path, Root, Var};
 use crate::context::Context;
 use crate::name::EntityUid;
 use crate::participant::Participant;
-use crate::value::{Record, Slot, Value, ValueRef};
+use crate::value::{Record, Value, ValueRef};
 
 /// How deep expressions may nest; admission keeps every policy far below it.
 const MAX_DEPTH: u32 = 200;
@@ -83,6 +83,9 @@ pub enum EvalErrorKind {
     /// An attribute is read that its kind cannot hold.
     #[error("a value is unusable: {0}")]
     Unusable(&'static str),
+    /// The same, where it is known which.
+    #[error("`{0}` is unusable: {1}")]
+    UnusableAt(String, &'static str),
     /// A number, an instant or a duration would leave its range.
     #[error("`{0}` leaves the range of its kind")]
     Overflow(&'static str),
@@ -108,6 +111,15 @@ impl EvalError {
     #[cold]
     pub(super) fn unusable(why: &'static str) -> Self {
         Self(Box::new(EvalErrorKind::Unusable(why)))
+    }
+
+    #[cold]
+    fn unusable_at(path: &Path, why: &'static str) -> Self {
+        if why == NO_RECORD {
+            Self::kind_needed("a record")
+        } else {
+            Self(Box::new(EvalErrorKind::UnusableAt(path.to_string(), why)))
+        }
     }
 
     #[cold]
@@ -162,12 +174,10 @@ pub fn holds(ir: &Ir, env: &Env<'_>) -> Result<bool, EvalError> {
     truth(ir, env, 0)
 }
 
+/// The forms that rules are made of; all others are elsewhere, so that this stays small and needs no large frame.
 fn truth<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<bool, EvalError> {
-    if depth > MAX_DEPTH {
-        return Err(EvalError::too_deep());
-    }
     match ir {
-        Ir::And(items) => {
+        Ir::And(items) if depth < MAX_DEPTH => {
             for item in items {
                 if !truth(item, env, depth + 1)? {
                     return Ok(false);
@@ -175,7 +185,7 @@ fn truth<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<bool, EvalError> {
             }
             Ok(true)
         }
-        Ir::Or(items) => {
+        Ir::Or(items) if depth < MAX_DEPTH => {
             for item in items {
                 if truth(item, env, depth + 1)? {
                     return Ok(true);
@@ -183,48 +193,65 @@ fn truth<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<bool, EvalError> {
             }
             Ok(false)
         }
-        Ir::Not(inner) => Ok(!truth(inner, env, depth + 1)?),
-        Ir::Has(path) => has(path, env),
+        Ir::Not(inner) if depth < MAX_DEPTH => Ok(!truth(inner, env, depth + 1)?),
+        Ir::Has(path) => match fetch(path, env) {
+            ValueRef::Absent => Ok(false),
+            ValueRef::Unusable(why) => Err(EvalError::unusable_at(path, why)),
+            _ => Ok(true),
+        },
+        Ir::Path(path) => match fetch(path, env) {
+            ValueRef::Bool(b) => Ok(b),
+            found => settled(path, found)?.truth(),
+        },
+        Ir::Binary(op, operands) => match &**operands {
+            [Ir::Path(path), Ir::Const(constant)] => with_constant(*op, path, constant, env),
+            [Ir::Path(left), Ir::Path(right)] => with_path(*op, left, right, env),
+            _ => other_truth(ir, env, depth),
+        },
+        _ => other_truth(ir, env, depth),
+    }
+}
+
+#[inline(never)]
+fn other_truth<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<bool, EvalError> {
+    if depth >= MAX_DEPTH {
+        return Err(EvalError::too_deep());
+    }
+    match ir {
         Ir::If(parts) => {
             let [test, then, otherwise] = &**parts;
             truth(if truth(test, env, depth + 1)? { then } else { otherwise }, env, depth + 1)
         }
         Ir::Binary(op, operands) => {
             let [left, right] = &**operands;
-            // What almost every rule is made of: an attribute beside a constant.
-            if let (Ir::Path(path), Ir::Const(constant)) = (left, right) {
-                with_constant(*op, read(path, env)?, constant)
-            } else {
-                let left = value(left, env, depth + 1)?;
-                let right = value(right, env, depth + 1)?;
-                operators::binary(*op, &left, &right, env)?.truth()
-            }
+            let (left, right) = (value(left, env, depth + 1)?, value(right, env, depth + 1)?);
+            operators::binary(*op, &left, &right, env)?.truth()
         }
         Ir::Like(text, pattern) => match &**text {
-            Ir::Path(path) => match read(path, env)? {
+            Ir::Path(path) => match fetch(path, env) {
                 ValueRef::Text(text) => Ok(like(pattern, text)),
-                other => operators::like_value(&Val::Ref(other), pattern),
+                found => operators::like_value(&settled(path, found)?, pattern),
             },
             text => operators::like_value(&value(text, env, depth + 1)?, pattern),
         },
         Ir::Is(entity, kind) => Ok(operators::entity(&value(entity, env, depth + 1)?)?.kind == &**kind),
-        Ir::Path(path) => Val::Ref(read(path, env)?).truth(),
         Ir::Const(constant) => Val::Ref(constant.as_ref()).truth(),
         Ir::Unary(op, operand) => operators::unary(*op, &value(operand, env, depth + 1)?)?.truth(),
         Ir::Duration(_) | Ir::Entity(_) | Ir::Var(_) | Ir::Set(_) | Ir::Record(_) => {
             Err(EvalError::kind_needed("a truth"))
         }
+        Ir::And(_) | Ir::Or(_) | Ir::Not(_) | Ir::Has(_) | Ir::Path(_) => truth(ir, env, depth),
     }
 }
 
 /// Evaluates an expression of any kind.
 pub(super) fn value<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<Val<'a>, EvalError> {
-    if depth > MAX_DEPTH {
+    if depth >= MAX_DEPTH {
         return Err(EvalError::too_deep());
     }
     Ok(match ir {
         Ir::Const(constant) => Val::Ref(constant.as_ref()),
-        Ir::Path(path) => Val::Ref(read(path, env)?),
+        Ir::Path(path) => settled(path, fetch(path, env))?,
         Ir::Duration(millis) => Val::Duration(*millis),
         Ir::Entity(uid) => Val::Entity(uid.into()),
         Ir::Var(Var::Principal) => Val::Entity(env.principal),
@@ -254,70 +281,88 @@ pub(super) fn value<'a>(ir: &'a Ir, env: &Env<'a>, depth: u32) -> Result<Val<'a>
     })
 }
 
+/// What stands for an attribute of something that is not a record; typed data has none.
+const NO_RECORD: &str = "an attribute of something that is not a record";
+
 /// The value that is there, whatever it is; `Absent` when it or something before it is not.
-#[inline]
+///
+/// # Errors
+/// When something before it is unusable or not a record.
 pub(crate) fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalError> {
-    let (mut at, rest) = match &path.root {
-        Root::Arg(place, _) => (env.args.get(usize::from(*place)).copied().unwrap_or(ValueRef::Absent), &*path.slots),
-        root => {
-            let Some((first, rest)) = path.slots.split_first() else {
-                return Err(EvalError::kind_needed("an attribute"));
-            };
-            (first_field(root, first, env), rest)
-        }
-    };
-    for slot in rest {
-        match at {
-            ValueRef::Record(record) => at = record.field(slot),
-            ValueRef::Absent => return Ok(at),
-            ValueRef::Unusable(why) => return Err(EvalError::unusable(why)),
-            _ => return Err(EvalError::kind_needed("a record")),
-        }
-    }
-    Ok(at)
-}
-
-#[inline]
-fn first_field<'a>(root: &Root, slot: &Slot, env: &Env<'a>) -> ValueRef<'a> {
-    match root {
-        Root::Participant => env.participant.field(slot),
-        Root::Context => env.context.attribute(slot),
-        Root::Resource => env.attributes.map_or(ValueRef::Absent, |attributes| attributes.field(slot)),
-        Root::Arg(..) => ValueRef::Absent,
-    }
-}
-
-/// The value of an attribute; an error when there is none.
-#[inline]
-fn read<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalError> {
-    match look(path, env)? {
-        ValueRef::Absent => Err(EvalError::absent(path)),
-        ValueRef::Unusable(why) => Err(EvalError::unusable(why)),
+    match fetch(path, env) {
+        ValueRef::Unusable(NO_RECORD) => Err(EvalError::kind_needed("a record")),
         found => Ok(found),
     }
 }
 
-fn has(path: &Path, env: &Env<'_>) -> Result<bool, EvalError> {
-    match look(path, env)? {
-        ValueRef::Absent => Ok(false),
-        ValueRef::Unusable(why) => Err(EvalError::unusable(why)),
-        _ => Ok(true),
+#[inline]
+fn fetch<'a>(path: &Path, env: &Env<'a>) -> ValueRef<'a> {
+    let (mut at, rest) = match (&path.root, path.slots.as_slice()) {
+        (Root::Arg(place, _), slots) => (env.args.get(usize::from(*place)).copied().unwrap_or(ValueRef::Absent), slots),
+        (Root::Participant, [first, rest @ ..]) => (env.participant.field(first), rest),
+        (Root::Context, [first, rest @ ..]) => (env.context.attribute(first), rest),
+        (Root::Resource, [first, rest @ ..]) => match env.attributes {
+            Some(attributes) => (attributes.field(first), rest),
+            None => return ValueRef::Absent,
+        },
+        (_, []) => return ValueRef::Unusable(NO_RECORD),
+    };
+    for slot in rest {
+        at = match at {
+            ValueRef::Record(record) => record.field(slot),
+            ValueRef::Absent | ValueRef::Unusable(_) => return at,
+            _ => return ValueRef::Unusable(NO_RECORD),
+        };
+    }
+    at
+}
+
+/// A value that is there and usable, or the error of reading it.
+#[inline(never)]
+fn settled<'a>(path: &Path, found: ValueRef<'a>) -> Result<Val<'a>, EvalError> {
+    match found {
+        ValueRef::Absent => Err(EvalError::absent(path)),
+        ValueRef::Unusable(why) => Err(EvalError::unusable_at(path, why)),
+        found => Ok(Val::Ref(found)),
     }
 }
 
 #[inline]
-fn with_constant(op: Binary, found: ValueRef<'_>, constant: &Value) -> Result<bool, EvalError> {
+fn with_constant<'a>(op: Binary, path: &Path, constant: &'a Value, env: &Env<'a>) -> Result<bool, EvalError> {
     use Binary::{Contains, Eq, Greater, GreaterEq, Less, LessEq, Ne};
-    match (op, found, constant) {
-        (Eq, ValueRef::Text(a), Value::Text(b)) => Ok(a == &**b),
-        (Ne, ValueRef::Text(a), Value::Text(b)) => Ok(a != &**b),
-        (Eq, ValueRef::Bool(a), Value::Bool(b)) => Ok(a == *b),
-        (Eq, ValueRef::Long(a), Value::Long(b)) => Ok(a == *b),
-        (Less, ValueRef::Long(a), Value::Long(b)) => Ok(a < *b),
-        (LessEq, ValueRef::Long(a), Value::Long(b)) => Ok(a <= *b),
-        (Greater, ValueRef::Long(a), Value::Long(b)) => Ok(a > *b),
-        (GreaterEq, ValueRef::Long(a), Value::Long(b)) => Ok(a >= *b),
-        (Contains, ValueRef::Set(set), constant) => operators::set_contains(set, constant.as_ref()),
-        _ => operators::binary_of_values(op, &Val::Ref(found), &Val::Ref(constant.as_ref()))?.truth(),
+    match (fetch(path, env), constant, op) {
+        (ValueRef::Text(a), Value::Text(b), Eq) => Ok(a == &**b),
+        (ValueRef::Text(a), Value::Text(b), Ne) => Ok(a != &**b),
+        (ValueRef::Bool(a), Value::Bool(b), Eq) => Ok(a == *b),
+        (ValueRef::Long(a), Value::Long(b), Eq) => Ok(a == *b),
+        (ValueRef::Long(a), Value::Long(b), Less) => Ok(a < *b),
+        (ValueRef::Long(a), Value::Long(b), LessEq) => Ok(a <= *b),
+        (ValueRef::Long(a), Value::Long(b), Greater) => Ok(a > *b),
+        (ValueRef::Long(a), Value::Long(b), GreaterEq) => Ok(a >= *b),
+        (ValueRef::Set(set), constant, Contains) => operators::set_contains(set, constant.as_ref()),
+        (found, constant, op) => with_any(op, path, found, constant.as_ref()),
     }
+}
+
+#[inline(never)]
+fn with_any<'a>(op: Binary, path: &Path, found: ValueRef<'a>, other: ValueRef<'a>) -> Result<bool, EvalError> {
+    operators::binary_of_values(op, &settled(path, found)?, &Val::Ref(other))?.truth()
+}
+
+#[inline]
+fn with_path<'a>(op: Binary, left: &Path, right: &Path, env: &Env<'a>) -> Result<bool, EvalError> {
+    match (fetch(left, env), fetch(right, env), op) {
+        (ValueRef::Text(a), ValueRef::Text(b), Binary::Eq) => Ok(a == b),
+        (ValueRef::Text(a), ValueRef::Text(b), Binary::Ne) => Ok(a != b),
+        (a, b, op) => with_any_path(op, (left, a), (right, b)),
+    }
+}
+
+#[inline(never)]
+fn with_any_path<'a>(
+    op: Binary,
+    (left, a): (&Path, ValueRef<'a>),
+    (right, b): (&Path, ValueRef<'a>),
+) -> Result<bool, EvalError> {
+    operators::binary_of_values(op, &settled(left, a)?, &settled(right, b)?)?.truth()
 }

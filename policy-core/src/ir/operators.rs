@@ -174,17 +174,9 @@ pub(super) fn like_value(text: &Val<'_>, pattern: &[PatternPart]) -> Result<bool
 }
 
 /// `set.contains(item)` over data.
+#[inline]
 pub(super) fn set_contains(set: &(dyn SetRef + Sync), item: ValueRef<'_>) -> Result<bool, EvalError> {
-    let (mut found, mut unusable) = (false, None);
-    set.each(&mut |x| {
-        if let ValueRef::Unusable(why) = x {
-            unusable = Some(why);
-            return false;
-        }
-        found = x.same_as(&item);
-        !found
-    });
-    unusable.map_or(Ok(found), |why| Err(EvalError::unusable(why)))
+    set.has(item).map_err(EvalError::unusable)
 }
 
 fn order(left: &Val<'_>, right: &Val<'_>) -> Result<std::cmp::Ordering, EvalError> {

@@ -399,8 +399,8 @@ fn authorization(value: &str) -> Result<Credential, CredentialError> {
     let name = "authorization";
     let (scheme, rest) = value.split_once(' ').ok_or_else(|| malformed(name, "has no scheme and value"))?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        let token68 = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
-        if rest.is_empty() || !rest.bytes().all(token68) {
+        // RFC 6750 has token68 here, but opaque tokens of other issuers contain more, such as `@`.
+        if rest.is_empty() || !rest.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(malformed(name, "is not a bearer token"));
         }
         return Ok(Credential::Bearer(Secret::new(rest.to_owned())));

@@ -11,6 +11,8 @@ pub mod code;
 #[cfg(feature = "identity")]
 pub mod credential;
 pub mod denied;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 #[cfg(feature = "engine")]
 pub mod guard;
 #[cfg(feature = "identity")]

@@ -20,6 +20,10 @@ pub const RECEIPT: &str = "receipt";
 pub const RECEIPT_ID: &str = "receipt-id";
 /// The text of an ERROR.
 pub const MESSAGE: &str = "message";
+/// The stable code of an ERROR; ours, beyond Kinotic.
+pub const CODE: &str = "code";
+/// How long to wait before connecting again, in an ERROR; ours, beyond Kinotic.
+pub const RETRY_AFTER_MS: &str = "retry-after-ms";
 /// The number of octets of the body.
 pub const CONTENT_LENGTH: &str = "content-length";
 /// The kind of the body, compared exactly.

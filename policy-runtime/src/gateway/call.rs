@@ -1,0 +1,110 @@
+//! One call of a Rust service, in a task of its own.
+//!
+//! In: a service, a method, arguments, the caller. Out: outcomes, in order, no faster than the connection takes them.
+//! A panic of the service is its call's failure.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::connection::{CallId, Outcome};
+use super::session::Event;
+use super::shared::Shared;
+use crate::code::Code;
+use crate::security::SecurityContext;
+use crate::service::{Arguments, CallError, Reply, Service};
+
+/// A call that is ready to be made.
+pub(super) struct Job {
+    pub(super) id: CallId,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) method: String,
+    pub(super) body: Bytes,
+    pub(super) context: SecurityContext,
+    pub(super) request_id: Arc<str>,
+}
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Running(AbortHandle);
+
+impl Running {
+    /// Starts a task.
+    pub(super) fn start(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Makes a call.
+pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Running {
+    Running::start(async move {
+        let started = Instant::now();
+        let (id, request_id) = (job.id, job.request_id.clone());
+        let mut streamed = false;
+        let made = AssertUnwindSafe(make(job, &events, &mut streamed)).catch_unwind().await;
+        let result = made.unwrap_or_else(|_| {
+            tracing::error!(target: "policy::gateway", request = &*request_id, "a service panicked");
+            Err(Ended::Failed(CallError::new(Code::Internal, Code::Internal.text())))
+        });
+        let failed = match result {
+            Ok(last) => {
+                let _ = events.send(Event::Call(id, last)).await;
+                None
+            }
+            Err(Ended::Unwanted) => None,
+            Err(Ended::Failed(error)) => {
+                let code = error.code();
+                let _ =
+                    events.send(Event::Call(id, Outcome::Failed { error, request_id: request_id.to_string() })).await;
+                Some(code)
+            }
+        };
+        shared.metrics.call(started.elapsed(), streamed, failed);
+    })
+}
+
+/// Why there is no last value.
+enum Ended {
+    /// The connection is gone.
+    Unwanted,
+    Failed(CallError),
+}
+
+impl From<CallError> for Ended {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn make(job: Job, events: &mpsc::Sender<Event>, streamed: &mut bool) -> Result<Outcome, Ended> {
+    let Job { id, service, method, body, context, .. } = job;
+    let arguments = Arguments::parse(&body)?;
+    drop(body);
+    // A stream is polled as the caller too.
+    let work = async {
+        match service.call(&method, arguments, context.clone()).await? {
+            Reply::Value(json) => Ok(Outcome::Value(json.into())),
+            Reply::Nothing => Ok(Outcome::Value(Bytes::from_static(b"null"))),
+            Reply::Stream(mut values) => {
+                *streamed = true;
+                while let Some(value) = values.next().await {
+                    let item = Event::Call(id, Outcome::Item(value?.into()));
+                    events.send(item).await.map_err(|_| Ended::Unwanted)?;
+                }
+                Ok(Outcome::Complete)
+            }
+        }
+    };
+    context.scope(work).await
+}

@@ -1,0 +1,123 @@
+//! Which Rust services there are, by application and address.
+//!
+//! In: services with where they are mounted. Out: the service of a call. Absent: services of connected clients.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use policy_core::{Scope, Slug};
+
+use crate::service::Service;
+use crate::wire::Cri;
+
+/// A service and where it answers.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use policy_runtime::{gateway::Mount, service::Service};
+/// # fn example(orders: Arc<dyn Service>) {
+/// let everywhere = Mount::new(orders.clone());
+/// let in_one = Mount::new(orders).application("orders").zone("app-api");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Mount {
+    service: Arc<dyn Service>,
+    application: Option<String>,
+    zone: Option<String>,
+}
+
+impl Mount {
+    /// Mounts a service for all applications, without a zone.
+    pub fn new(service: Arc<dyn Service>) -> Self {
+        Self { service, application: None, zone: None }
+    }
+
+    /// Mounts it for participants of one application only.
+    #[must_use]
+    pub fn application(mut self, id: &str) -> Self {
+        self.application = Some(id.to_owned());
+        self
+    }
+
+    /// Mounts it in a zone: `srv://<zone>~<namespace>.<name>`.
+    #[must_use]
+    pub fn zone(mut self, zone: &str) -> Self {
+        self.zone = Some(zone.to_owned());
+        self
+    }
+
+    fn address(&self) -> String {
+        let declaration = self.service.declaration();
+        let dot = if declaration.namespace.is_empty() { "" } else { "." };
+        let zone = self.zone.as_ref().map(|zone| format!("{zone}~")).unwrap_or_default();
+        format!("srv://{zone}{}{dot}{}", declaration.namespace, declaration.name)
+    }
+}
+
+impl<S: Service> From<Arc<S>> for Mount {
+    fn from(service: Arc<S>) -> Self {
+        Self::new(service)
+    }
+}
+
+impl fmt::Debug for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mount({} for {})", self.address(), self.application.as_deref().unwrap_or("all applications"))
+    }
+}
+
+/// A mount that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MountError {
+    /// The address is none.
+    #[error("`{0}` is no address of a service")]
+    Malformed(String),
+    /// Two services at one address.
+    #[error("`{0}` is mounted twice")]
+    Twice(String),
+    /// The application's id is none.
+    #[error("`{0}` is no id of an application")]
+    Application(String),
+}
+
+/// The mounted services.
+#[derive(Default)]
+pub(super) struct Services {
+    everywhere: HashMap<String, Arc<dyn Service>>,
+    by_application: HashMap<Slug, HashMap<String, Arc<dyn Service>>>,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.everywhere.keys()).finish()
+    }
+}
+
+impl Services {
+    pub(super) fn mount(&mut self, mount: Mount) -> Result<(), MountError> {
+        let address = mount.address();
+        if !Cri::parse(&address).is_ok_and(|cri| cri.path().is_none() && cri.to_string() == address) {
+            return Err(MountError::Malformed(address));
+        }
+        let place = match mount.application {
+            None => &mut self.everywhere,
+            Some(id) => {
+                let id = Slug::new(&id).map_err(|_| MountError::Application(id))?;
+                self.by_application.entry(id).or_default()
+            }
+        };
+        if place.insert(address.clone(), mount.service).is_some() {
+            return Err(MountError::Twice(address));
+        }
+        Ok(())
+    }
+
+    /// The service at an address, for callers on one application.
+    pub(super) fn find(&self, application: &Scope, address: &str) -> Option<&Arc<dyn Service>> {
+        let own = application.application_id().and_then(|id| self.by_application.get(id));
+        own.and_then(|services| services.get(address)).or_else(|| self.everywhere.get(address))
+    }
+}

@@ -1,0 +1,467 @@
+//! Drives one connection: its socket, its calls, its timers.
+//!
+//! In: an upgraded socket and what the upgrade found out. Out: nothing; it ends when the connection does, and with it all
+//! calls and streams of the connection. Calls that are in flight then are dropped where they wait, as HTTP servers do.
+//!
+//! ```text
+//! socket ─► Decoder ─► Connection ─► Act ─► task ─► Event ─► Connection ─► Outbound ─► socket
+//! ```
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy_core::context::Facts;
+use policy_core::value::Millis;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::admission::{Admission, Returning};
+use super::call::{self, Job, Running};
+use super::connection::{Act, Call, CallId, Connection, Farewell, Outcome};
+use super::meter::Metered;
+use super::metrics::count;
+use super::outbound::{Outbound, Step};
+use super::sessions::{Order, Registration, SocketPermit};
+use super::shared::{Run, Shared};
+use crate::authn::Outcome as Checked;
+use crate::code::Code;
+use crate::security::SecurityContext;
+use crate::service::CallError;
+use crate::wire::{self, Decoder, Frame, Headers, Incoming, header};
+
+mod sign_in;
+
+/// What the tasks of a connection tell it.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A call came to something.
+    Call(CallId, Outcome),
+    /// The credentials of CONNECT were checked.
+    Connect(Checked),
+    /// A fresh credential was checked.
+    Renew(CallId, Checked),
+}
+
+/// Who is on the other end, as the socket and the upgrade say.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// Names the connection in the log, and begins the ids of its requests.
+    pub(super) connection: String,
+    pub(super) returning: Option<Returning>,
+    #[expect(dead_code, reason = "held as long as the socket is")]
+    pub(super) permit: Arc<SocketPermit>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The peer said DISCONNECT.
+    Left,
+    /// The peer closed, or the network did.
+    Lost,
+    /// An ERROR was sent.
+    Refused,
+    /// The peer was silent.
+    Silent,
+    /// The peer does not read.
+    Stalled,
+    Expired,
+    Revoked,
+    /// The gateway shuts down.
+    Drained,
+}
+
+impl End {
+    /// What the socket is closed with; `None` when there is nobody to tell.
+    const fn close_frame(self) -> Option<(CloseCode, &'static str)> {
+        match self {
+            Self::Left => Some((CloseCode::Normal, "")),
+            Self::Refused => Some((CloseCode::Policy, "refused")),
+            Self::Expired => Some((CloseCode::Policy, "the credential has expired")),
+            Self::Revoked => Some((CloseCode::Policy, "the session was ended")),
+            Self::Drained => Some((CloseCode::Away, "the server is shutting down")),
+            Self::Lost | Self::Silent | Self::Stalled => None,
+        }
+    }
+}
+
+/// Who calls on this connection.
+struct Caller {
+    context: SecurityContext,
+    facts: Facts,
+    expires_at: Option<Millis>,
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    peer: Peer,
+    connection: Connection,
+    decoder: Decoder,
+    admission: Option<Admission>,
+    caller: Option<Caller>,
+    registration: Option<Registration>,
+    orders: Option<watch::Receiver<Order>>,
+    running: HashMap<CallId, Running>,
+    /// The check of credentials at CONNECT.
+    checking: Option<Running>,
+    connect_headers: Headers,
+    events: mpsc::Sender<Event>,
+    requests: u64,
+    sends_every: Option<Duration>,
+    heard: Instant,
+    said: Instant,
+    pinged: bool,
+    begun: Instant,
+    end: Option<End>,
+}
+
+/// How many outcomes may wait for their connection.
+const EVENTS: usize = 64;
+/// How many of them are taken before the socket is looked at again.
+const BATCH: usize = 64;
+/// How long a close frame may take to go out.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Runs a connection until it ends.
+pub(super) async fn run<S>(
+    mut socket: WebSocketStream<Metered<S>>,
+    shared: Arc<Shared>,
+    peer: Peer,
+    admission: Admission,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let (events, mut inbox) = mpsc::channel(EVENTS);
+    let mut running = shared.run.subscribe();
+    let limits = shared.limits.clone();
+    let now = Instant::now();
+    let mut session = Session {
+        connection: Connection::new(uuid::Uuid::new_v4().to_string(), &limits),
+        decoder: Decoder::new(wire::Limits::CONNECT),
+        admission: Some(admission),
+        caller: None,
+        registration: None,
+        orders: None,
+        running: HashMap::new(),
+        checking: None,
+        connect_headers: Headers::default(),
+        events,
+        requests: 0,
+        sends_every: None,
+        heard: now,
+        said: now,
+        pinged: false,
+        begun: now,
+        end: None,
+        shared,
+        peer,
+    };
+    let mut out = Outbound::default();
+    let timer = tokio::time::sleep_until(now + limits.connect_time);
+    tokio::pin!(timer);
+    let mut was_open = false;
+    let end = loop {
+        if let Some(end) = session.end
+            && (out.is_empty() || !matches!(end, End::Left | End::Refused))
+        {
+            break end;
+        }
+        if !was_open && session.connection.is_open() {
+            was_open = true;
+            socket.get_mut().open();
+            session.decoder.set_limits(limits.frame);
+        }
+        let due = session.due(&out);
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        let has_room = out.octets() < limits.outbound;
+        let may_read = session.end.is_none();
+        tokio::select! {
+            step = poll_fn(|cx| out.poll(&mut socket, cx, limits.outbound, may_read)) => match step {
+                Step::Room => {}
+                Step::Ended => session.end = Some(session.end.unwrap_or(End::Lost)),
+                Step::Broken(error) => {
+                    tracing::debug!(target: "policy::gateway", connection = session.peer.connection, %error, "the socket broke");
+                    break End::Lost;
+                }
+                Step::Message(message) => session.message(message, &mut out),
+            },
+            Some(event) = inbox.recv(), if has_room && session.end.is_none() => {
+                session.event(event, &mut out);
+                for _ in 0..BATCH {
+                    if out.octets() >= limits.outbound || session.end.is_some() {
+                        break;
+                    }
+                    let Ok(event) = inbox.try_recv() else { break };
+                    session.event(event, &mut out);
+                }
+            }
+            () = &mut timer => {
+                session.tick(&mut out);
+                timer.as_mut().reset(session.due(&out));
+            }
+            order = ordered(&mut session.orders) => if order == Order::Revoked {
+                count(&session.shared.metrics.revoked);
+                session.end = Some(End::Revoked);
+            },
+            run = next_phase(&mut running, session.connection.is_draining()) => match run {
+                Run::Serving => {}
+                Run::Draining => session.drain(),
+                Run::Over => break End::Drained,
+            },
+        }
+    };
+    session.over(end);
+    // Nothing of what was computed for a participant leaves after its credential ended.
+    out.clear();
+    if let Some((code, reason)) = end.close_frame() {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let _ = tokio::time::timeout(FAREWELL, socket.close(Some(frame))).await;
+    }
+}
+
+/// Waits until the gateway drains, or, if the connection knows that, until it is over.
+async fn next_phase(run: &mut watch::Receiver<Run>, is_draining: bool) -> Run {
+    let known = if is_draining { Run::Draining } else { Run::Serving };
+    run.wait_for(|run| *run > known).await.map_or(Run::Over, |run| *run)
+}
+
+/// Waits for an order; for ever while the connection is not open.
+async fn ordered(orders: &mut Option<watch::Receiver<Order>>) -> Order {
+    match orders {
+        Some(orders) => match orders.wait_for(|order| *order != Order::Stay).await {
+            Ok(order) => *order,
+            Err(_) => Order::Revoked,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+impl Session {
+    /// When the timers must be looked at again.
+    fn due(&self, out: &Outbound) -> Instant {
+        let limits = &self.shared.limits;
+        let mut due = Instant::now() + limits.stalled.min(limits.heart_beat);
+        let mut at = |time: Instant| due = due.min(time);
+        if !self.connection.is_open() {
+            at(self.begun + limits.connect_time);
+        }
+        if let Some(end) = self.caller.as_ref().and_then(|caller| caller.expires_at) {
+            at(Instant::now() + self.left(end));
+        }
+        if let Some(since) = out.stalled() {
+            at(since + limits.stalled);
+        }
+        if let Some(every) = self.sends_every {
+            at(self.said + every);
+        }
+        due
+    }
+
+    /// How long a credential still lasts.
+    fn left(&self, end: Millis) -> Duration {
+        let left = end.0.saturating_sub(self.shared.policy.clock().now().0);
+        Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    }
+
+    fn tick(&mut self, out: &mut Outbound) {
+        let (now, limits) = (Instant::now(), &self.shared.limits);
+        let silent = now.duration_since(self.heard);
+        if self.caller.as_ref().and_then(|caller| caller.expires_at).is_some_and(|end| self.left(end).is_zero()) {
+            count(&self.shared.metrics.expired);
+            self.end = Some(End::Expired);
+        } else if !self.connection.is_open() && now >= self.begun + limits.connect_time {
+            self.end = Some(End::Lost);
+        } else if out.stalled().is_some_and(|since| now >= since + limits.stalled) {
+            count(&self.shared.metrics.stalled);
+            self.end = Some(End::Stalled);
+        } else if silent >= limits.heart_beat * 5 / 2 {
+            self.end = Some(End::Silent);
+        } else {
+            if silent >= limits.heart_beat && !self.pinged {
+                self.pinged = true;
+                out.push(Message::Ping(bytes::Bytes::new()));
+            }
+            if self.sends_every.is_some_and(|every| now >= self.said + every) {
+                self.said = now;
+                out.push(Message::Text("\n".into()));
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.connection.drain();
+        self.end_if_drained();
+    }
+
+    fn end_if_drained(&mut self) {
+        if self.connection.is_draining() && self.connection.calls_in_flight() == 0 && self.end.is_none() {
+            self.end = Some(End::Drained);
+        }
+    }
+
+    fn message(&mut self, message: Message, out: &mut Outbound) {
+        self.heard = Instant::now();
+        self.pinged = false;
+        match message {
+            Message::Text(text) => self.decoder.feed(text.into()),
+            Message::Binary(bytes) => self.decoder.feed(bytes),
+            Message::Close(_) => {
+                self.end = Some(self.end.unwrap_or(End::Lost));
+                return;
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return,
+        }
+        let mut acts = Vec::new();
+        while self.end.is_none() {
+            match self.decoder.next() {
+                Ok(None) => break,
+                Ok(Some(Incoming::HeartBeat)) => {}
+                Ok(Some(Incoming::Frame(frame))) => {
+                    self.connection.receive(frame, &mut acts);
+                    self.perform(&mut acts, out);
+                }
+                Err(error) => {
+                    count(&self.shared.metrics.protocol_errors);
+                    self.connection.violated(&error.to_string(), &mut acts);
+                    self.perform(&mut acts, out);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event, out: &mut Outbound) {
+        let mut acts = Vec::new();
+        match event {
+            Event::Call(id, outcome) => self.outcome(id, outcome, &mut acts),
+            Event::Connect(checked) => {
+                self.checking = None;
+                self.checked(checked, &mut acts);
+            }
+            Event::Renew(id, checked) => {
+                let outcome = self.renewed(checked);
+                self.outcome(id, outcome, &mut acts);
+            }
+        }
+        self.perform(&mut acts, out);
+        self.end_if_drained();
+    }
+
+    fn outcome(&mut self, id: CallId, outcome: Outcome, acts: &mut Vec<Act>) {
+        if outcome.is_last() {
+            self.running.remove(&id);
+        }
+        self.connection.outcome(id, outcome, acts);
+    }
+
+    fn perform(&mut self, acts: &mut Vec<Act>, out: &mut Outbound) {
+        // Performing may add more.
+        while !acts.is_empty() {
+            for act in std::mem::take(acts) {
+                self.perform_one(act, acts, out);
+            }
+        }
+    }
+
+    fn perform_one(&mut self, act: Act, acts: &mut Vec<Act>, out: &mut Outbound) {
+        match act {
+            Act::Send(frame) => self.send(&frame, out),
+            Act::Authenticate(headers) => self.authenticate(headers, acts),
+            Act::Call(call) => self.call(call, acts),
+            Act::Cancel(id) => {
+                self.running.remove(&id);
+                self.end_if_drained();
+            }
+            Act::Renew(id, headers) => self.renew(id, &headers, acts),
+            Act::Host { address } => {
+                tracing::info!(target: "policy::gateway", connection = self.peer.connection, address, "hosting is not granted");
+            }
+            Act::Close(Farewell::Left) => self.end = Some(End::Left),
+            Act::Close(Farewell::Refused) => self.end = Some(End::Refused),
+        }
+    }
+
+    fn send(&mut self, frame: &Frame, out: &mut Outbound) {
+        let Ok(bytes) = frame.encode() else {
+            // Headers that were read from a frame, or made here, can be written.
+            tracing::error!(target: "policy::gateway", connection = self.peer.connection, ?frame, "a frame cannot be written");
+            self.end = Some(End::Lost);
+            return;
+        };
+        self.said = Instant::now();
+        out.push(match String::from_utf8(bytes) {
+            Ok(text) if frame.is_text() => Message::Text(text.into()),
+            Ok(text) => Message::Binary(text.into_bytes().into()),
+            Err(error) => Message::Binary(error.into_bytes().into()),
+        });
+    }
+
+    fn call(&mut self, call: Call, acts: &mut Vec<Act>) {
+        let Call { id, target, headers, body } = call;
+        let request_id = self.request_id(headers.get(header::REQUEST_ID));
+        let Some(caller) = &self.caller else { return };
+        let context = &caller.context;
+        let service = self.shared.services.find(context.application(), &target.base());
+        let failed = |code: Code, text: String| Outcome::Failed {
+            error: CallError::new(code, text),
+            request_id: request_id.to_string(),
+        };
+        match (service, target.path()) {
+            (Some(service), Some(method)) => {
+                let facts = Facts { request_id: Some(request_id.clone()), ..caller.facts.clone() };
+                let job = Job {
+                    id,
+                    service: service.clone(),
+                    method: method.to_owned(),
+                    body,
+                    context: context.clone().with_facts(facts),
+                    request_id,
+                };
+                let running = call::start(job, self.shared.clone(), self.events.clone());
+                self.running.insert(id, running);
+            }
+            (Some(_), None) => {
+                let outcome = failed(Code::UnknownMethod, Code::UnknownMethod.text().to_owned());
+                self.outcome(id, outcome, acts);
+            }
+            (None, _) => {
+                let name: String = target.base().chars().take(100).collect();
+                let outcome = failed(Code::UnknownService, format!("no service at `{name}`"));
+                self.outcome(id, outcome, acts);
+            }
+        }
+    }
+
+    /// The id that the client sent, if it can stand in a log; else one of ours.
+    fn request_id(&mut self, sent: Option<&str>) -> Arc<str> {
+        if let Some(id) = sent.filter(|id| super::is_request_id(id)) {
+            return id.into();
+        }
+        self.requests = self.requests.wrapping_add(1);
+        format!("{}-{}", self.peer.connection, self.requests).into()
+    }
+
+    /// The connection is over: what it had running ends, and it may be expected back.
+    fn over(&mut self, end: End) {
+        self.running.clear();
+        self.checking = None;
+        if self.registration.take().is_some() {
+            tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, ?end, "disconnected");
+            if let Some(returning) = self.peer.returning.take()
+                && end != End::Left
+            {
+                self.shared.owed.lost(returning, Instant::now());
+            }
+        }
+    }
+}

@@ -1,3 +1,5 @@
 //! What the tests across crates share.
 
+pub mod orders;
 pub mod tokens;
+pub mod users;

@@ -1,0 +1,44 @@
+//! Serves the fixture of `tests/kinotic-client`, so that the npm client can be tried by hand:
+//!
+//! ```text
+//! cargo run -p tests --bin acceptance-gateway -- --port 58503
+//! cd tests/kinotic-client && npm install && KINOTIC_PORT=58503 node run.mjs
+//! ```
+//!
+//! It prints one line when it listens and ends on SIGTERM (or Ctrl-C).
+#![expect(clippy::print_stdout, reason = "the line says where it listens")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use policy_runtime::Policy;
+use policy_runtime::authn::Chain;
+use policy_runtime::gateway::{DEFAULT_PORT, Gateway};
+use tests::orders::OrderService;
+use tests::users::Users;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn port() -> Result<u16, Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(DEFAULT_PORT),
+        ["--port", port] => Ok(port.parse()?),
+        _ => Err("usage: acceptance-gateway [--port PORT]".into()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let policy = Policy::for_application("orders")?;
+    let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
+    let gateway =
+        Gateway::builder(policy, chain).service(Arc::new(OrderService::default())).bind(("127.0.0.1", port()?)).await?;
+    println!("listening on ws://{}/v1", gateway.local_addr());
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    gateway.shutdown().await;
+    Ok(())
+}

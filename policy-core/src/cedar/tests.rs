@@ -204,7 +204,7 @@ fn a_forbid_that_lets_absence_through_is_shown_the_closing_form() {
     };
     let open =
         cedar("forbid (principal, action, resource) when { resource has owner && resource.owner != principal.id };");
-    expect!["`policy0` does not forbid where `resource.owner` is absent (help: if absence should forbid too, write `(!(resource has owner)) || (resource.owner != principal.id)`)"].assert_eq(&open.join("\n"));
+    expect!["`policy0` does not forbid where `resource.owner` is absent (help: if absence should forbid too, write `!((resource has owner) && (!(resource.owner != principal.id)))`)"].assert_eq(&open.join("\n"));
     let excused = cedar("forbid (principal, action, resource) unless { !(principal has mfa) || principal.mfa };");
     expect!["`policy0` does not forbid where `principal.mfa` is absent (help: if absence should forbid too, write `(principal has mfa) && principal.mfa`)"].assert_eq(&excused.join("\n"));
     for closed in [

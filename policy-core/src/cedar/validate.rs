@@ -201,14 +201,18 @@ fn reads(e: &Expr, attribute: &Expr) -> bool {
     e.reduce(&|x| (x == attribute).then_some(true), &|a, b| a || b, false)
 }
 
-/// The guard turned around, before what it guards.
+/// The form that closes, as Cedar's validator follows it: what `&&` has established holds to its right.
 fn closing(guard: &Expr, guarded: &[&Expr], op: BinaryOp) -> Option<String> {
     let join = |op, a: Expr, b: Expr| Expr::BinaryOp { op, left: Arc::new(a), right: Arc::new(b) };
-    let turned = match guard {
-        Expr::UnaryOp { op: UnaryOp::Not, expr } => (**expr).clone(),
-        has => Expr::UnaryOp { op: UnaryOp::Not, expr: Arc::new(has.clone()) },
+    let not = |e: Expr| match e {
+        Expr::UnaryOp { op: UnaryOp::Not, expr } => (*expr).clone(),
+        e => Expr::UnaryOp { op: UnaryOp::Not, expr: Arc::new(e) },
     };
-    let (outer, inner) = if op == BinaryOp::And { (BinaryOp::Or, op) } else { (BinaryOp::And, op) };
-    let rest = guarded.iter().map(|e| (*e).clone()).reduce(|a, b| join(inner, a, b))?;
-    Some(join(outer, turned, rest).to_string())
+    let rest = guarded.iter().map(|e| (*e).clone()).reduce(|a, b| join(op, a, b))?;
+    let closed = if op == BinaryOp::And {
+        not(join(BinaryOp::And, guard.clone(), not(rest)))
+    } else {
+        join(BinaryOp::And, not(guard.clone()), rest)
+    };
+    Some(closed.to_string())
 }

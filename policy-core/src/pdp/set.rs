@@ -7,11 +7,11 @@ use crate::cedar;
 use crate::check::Typed;
 use crate::decision::Revision;
 use crate::eval::Truth;
-use crate::ir::eval::{EntityRef, Env, holds, look};
+use crate::ir::eval::{Env, holds, look};
 use crate::ir::{Ir, Path, Root};
 use crate::kind::Kind;
 use crate::name::EntityUid;
-use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
+use crate::policy::{ActionConstraint, Effect, Policy};
 use crate::registry::{ActionEntry, Registry};
 use crate::request::ActionId;
 use crate::value::ValueRef;
@@ -31,8 +31,10 @@ pub(super) struct Member {
 impl Member {
     /// Whether the policy is satisfied.
     pub(super) fn satisfied(&self, env: &Env<'_>) -> Result<bool, String> {
-        if !constrains(&self.policy.principal, env.principal, env.principal_parents)
-            || !constrains(&self.policy.resource, env.resource, env.resource_parents)
+        let Policy { principal, resource, .. } = &self.policy;
+        // The index has seen to the action.
+        if !principal.admits(env.principal, env.principal_parents)
+            || !resource.admits(env.resource, env.resource_parents)
         {
             return Ok(false);
         }
@@ -48,18 +50,6 @@ impl Member {
             Some(text) => text.to_string(),
             None => cedar::render(&self.policy).unwrap_or_else(|e| format!("// {e}")),
         }
-    }
-}
-
-fn constrains(constraint: &Constraint, own: EntityRef<'_>, parents: &[EntityUid]) -> bool {
-    let is = |uid: &EntityUid| own.id == uid.id() && own.kind == uid.kind();
-    let within = |uid: &EntityUid| is(uid) || parents.contains(uid);
-    match constraint {
-        Constraint::Any => true,
-        Constraint::Eq(uid) => is(uid),
-        Constraint::In(uid) => within(uid),
-        Constraint::Is(kind) => *own.kind == **kind,
-        Constraint::IsIn(kind, uid) => *own.kind == **kind && within(uid),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::ir::Ir;
+use crate::ir::eval::{EntityRef, Env, EvalError, holds};
 use crate::name::EntityUid;
 
 /// What a policy says.
@@ -43,6 +44,21 @@ pub enum Constraint {
     IsIn(Arc<str>, EntityUid),
 }
 
+impl Constraint {
+    /// Whether an entity with these parents is meant.
+    pub fn admits(&self, own: EntityRef<'_>, parents: &[EntityUid]) -> bool {
+        let is = |uid: &EntityUid| own.id == uid.id() && own.kind == uid.kind();
+        let within = |uid: &EntityUid| is(uid) || parents.contains(uid);
+        match self {
+            Self::Any => true,
+            Self::Eq(uid) => is(uid),
+            Self::In(uid) => within(uid),
+            Self::Is(kind) => *own.kind == **kind,
+            Self::IsIn(kind, uid) => *own.kind == **kind && within(uid),
+        }
+    }
+}
+
 /// Which actions a policy is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these")]
@@ -53,6 +69,18 @@ pub enum ActionConstraint {
     Eq(EntityUid),
     /// `in uid` or `in [uid, ..]`: these actions and those of these groups.
     In(Vec<EntityUid>),
+}
+
+impl ActionConstraint {
+    /// Whether an action in these groups is meant.
+    pub fn admits(&self, own: EntityRef<'_>, groups: &[EntityUid]) -> bool {
+        let is = |uid: &EntityUid| own.id == uid.id() && own.kind == uid.kind();
+        match self {
+            Self::Any => true,
+            Self::Eq(uid) => is(uid),
+            Self::In(uids) => uids.iter().any(|uid| is(uid) || groups.contains(uid)),
+        }
+    }
 }
 
 /// One policy.
@@ -78,5 +106,17 @@ impl Policy {
     /// The text of an annotation.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.iter().find(|(n, _)| &**n == name).map(|(_, text)| &**text)
+    }
+
+    /// Whether the policy is satisfied, where its condition is lowered: `None` where Cedar has to be asked.
+    ///
+    /// # Errors
+    /// As [`holds`].
+    pub fn satisfied(&self, env: &Env<'_>) -> Option<Result<bool, EvalError>> {
+        let meant = self.principal.admits(env.principal, env.principal_parents)
+            && self.action.admits(env.action, env.action_groups)
+            && self.resource.admits(env.resource, env.resource_parents);
+        let condition = self.condition.as_ref()?;
+        Some(if meant { holds(condition, env) } else { Ok(false) })
     }
 }

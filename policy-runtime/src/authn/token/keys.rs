@@ -110,6 +110,11 @@ impl KeySet {
         &self.skipped
     }
 
+    /// Whether a key of that id is known; a token without an id asks for no new keys.
+    pub(super) fn knows(&self, kid: Option<&str>) -> bool {
+        kid.is_none_or(|kid| self.keys.iter().any(|key| key.kid.as_deref() == Some(kid)))
+    }
+
     pub(super) fn verify(&self, token: &Unverified<'_>) -> Result<(), AuthnError> {
         let mut named = self.keys.iter().filter(|key| token.kid.is_none() || key.kid == token.kid).peekable();
         if named.peek().is_none() {

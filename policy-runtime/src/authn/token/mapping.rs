@@ -120,7 +120,7 @@ pub struct ClaimMapping {
     fixed_roles: BTreeSet<String>,
     tenant: Option<(ClaimPath, BTreeSet<String>)>,
     mfa_amr: BTreeSet<String>,
-    mfa_acr: BTreeSet<String>,
+    mfa_level: (ClaimPath, BTreeSet<String>),
     email: Option<(ClaimPath, ClaimPath)>,
     display_name: Option<ClaimPath>,
 }
@@ -135,7 +135,7 @@ impl Default for ClaimMapping {
             fixed_roles: BTreeSet::new(),
             tenant: None,
             mfa_amr: BTreeSet::from(["mfa".to_owned()]),
-            mfa_acr: BTreeSet::new(),
+            mfa_level: (ClaimPath::name("acr"), BTreeSet::new()),
             email: Some((ClaimPath::name("email"), ClaimPath::name("email_verified"))),
             display_name: Some(ClaimPath::name("name")),
         }
@@ -204,7 +204,14 @@ impl ClaimMapping {
     #[must_use]
     pub fn mfa<'a>(mut self, amr: impl IntoIterator<Item = &'a str>, acr: impl IntoIterator<Item = &'a str>) -> Self {
         self.mfa_amr = amr.into_iter().map(str::to_owned).collect();
-        self.mfa_acr = acr.into_iter().map(str::to_owned).collect();
+        self.mfa_level = (ClaimPath::name("acr"), acr.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// Counts these values of a claim as a second factor, beside what `amr` says.
+    #[must_use]
+    pub fn mfa_level<'a>(mut self, claim: ClaimPath, levels: impl IntoIterator<Item = &'a str>) -> Self {
+        self.mfa_level = (claim, levels.into_iter().map(str::to_owned).collect());
         self
     }
 
@@ -302,7 +309,12 @@ impl ClaimMapping {
     fn has_mfa(&self, claims: &Json) -> bool {
         let amr = claims.get("amr").and_then(Json::as_list).unwrap_or_default();
         amr.iter().filter_map(Json::as_text).any(|method| self.mfa_amr.contains(method))
-            || claims.get("acr").and_then(Json::as_text).is_some_and(|acr| self.mfa_acr.contains(acr))
+            || self
+                .mfa_level
+                .0
+                .find(claims)
+                .and_then(Json::as_text)
+                .is_some_and(|level| self.mfa_level.1.contains(level))
     }
 }
 

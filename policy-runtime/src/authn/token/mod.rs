@@ -8,21 +8,27 @@
 //! token ─► form (jws, json) ─► header ─► key (keys, jwks) ─► signature ─► claims (rules) ─► attributes (mapping)
 //! ```
 
+mod fetch;
 mod issuer;
 mod json;
+mod jwks;
 mod jws;
 mod keys;
 mod mapping;
 mod path;
+mod presets;
 mod rules;
 mod source;
 
+pub use fetch::{FetchError, Fetcher, Reach};
 pub use issuer::{ACCESS_TOKEN_S, Issuer, TICKET_S};
 pub use json::{Json, JsonError};
+pub use jwks::{JwksError, JwksTimes, RemoteKeys};
 pub use jws::Algorithm;
 pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};
 pub use mapping::{ClaimKind, ClaimMapping, Mapped, MappingError, OnMismatch};
 pub use path::ClaimPath;
+pub use presets::{KeyPlace, PRESETS, Preset};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
 };

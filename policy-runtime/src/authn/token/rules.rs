@@ -61,7 +61,7 @@ impl SubjectClaim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MachineRule {
-    /// `client_id` (or `azp`) equals the subject (RFC 9068, section 2.2).
+    /// `client_id` (or `azp`, or Okta's `cid`) equals the subject (RFC 9068, section 2.2).
     SubjectIsClient,
     /// `gty` is `client-credentials`, as Auth0 has it.
     GrantType,
@@ -76,6 +76,7 @@ pub enum MachineRule {
 pub struct TokenRules {
     pub(super) issuer: IssuerRule,
     audience: Vec<String>,
+    audience_claim: &'static str,
     algorithms: Vec<Algorithm>,
     kinds: Vec<Option<String>>,
     leeway_s: f64,
@@ -97,6 +98,7 @@ impl TokenRules {
         Self {
             issuer: IssuerRule::Exactly(issuer.into()),
             audience: vec![audience.into()],
+            audience_claim: "aud",
             algorithms: Algorithm::ASYMMETRIC.to_vec(),
             kinds: vec![None, Some("jwt".into()), Some("at+jwt".into())],
             leeway_s: 60.0,
@@ -130,6 +132,13 @@ impl TokenRules {
     #[must_use]
     pub fn or_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
+        self
+    }
+
+    /// Takes the audience from `azp`, for providers that write the application for which a token was made only there.
+    #[must_use]
+    pub const fn audience_in_azp(mut self) -> Self {
+        self.audience_claim = "azp";
         self
     }
 
@@ -281,7 +290,7 @@ impl TokenRules {
             return Ok(());
         }
         let ours = |text: &str| self.audience.iter().any(|audience| audience == text);
-        let found = match claims.get("aud") {
+        let found = match claims.get(self.audience_claim) {
             Some(Json::Text(text)) => ours(text),
             Some(Json::List(items)) => {
                 let texts: Option<Vec<&str>> = items.iter().map(Json::as_text).collect();
@@ -341,7 +350,9 @@ impl TokenRules {
     fn is_machine(&self, claims: &Json, subject: &str) -> bool {
         let text = |name: &str| claims.get(name).and_then(Json::as_text);
         self.machine.iter().any(|rule| match rule {
-            MachineRule::SubjectIsClient => text("client_id").or_else(|| text("azp")) == Some(subject),
+            MachineRule::SubjectIsClient => {
+                text("client_id").or_else(|| text("azp")).or_else(|| text("cid")) == Some(subject)
+            }
             MachineRule::GrantType => text("gty") == Some("client-credentials"),
             MachineRule::IdType => text("idtyp") == Some("app"),
             MachineRule::ServiceAccount => {

@@ -1,5 +1,6 @@
 //! What the tests across crates share.
 
 pub mod orders;
+pub mod providers;
 pub mod tokens;
 pub mod users;

@@ -2,7 +2,6 @@
 //!
 //! `cargo run` prints it, `cargo run -- --json` prints the same for programs.
 
-mod orders;
 mod story;
 mod text;
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use policy_runtime::{Denied, Participant, Policy, Scope, SecurityContext, SetSource};
 use serde_json::{Value, json};
 
-use crate::orders::{Order, OrderError, OrderService};
+use examples::orders::{Order, OrderError, OrderService};
 
 /// The rule that the organization's admin adds while the program runs.
 pub(crate) const ORGANIZATION_RULE: (&str, &str) =

@@ -42,7 +42,7 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     writeln!(out, "\nThe Cedar made from the line:")?;
     block(out, &told.cedar_of_line)?;
     writeln!(out, "\nTry next:")?;
-    writeln!(out, "  change 50_000 in examples/src/bin/quickstart/orders.rs, or misspell `amount`, and run again")?;
+    writeln!(out, "  change 50_000 in examples/src/orders.rs, or misspell `amount`, and run again")?;
     writeln!(out, "  cargo run -- --json          the same for programs")?;
     writeln!(out, "  ./test.sh quick              the tests of the inner loop")
 }

@@ -5,30 +5,30 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug, Clone, Serialize, Deserialize, Attributes)]
-pub(crate) struct Order {
-    pub(crate) amount: i64,
+pub struct Order {
+    pub amount: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Receipt {
-    pub(crate) number: u64,
+pub struct Receipt {
+    pub number: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OrderError {
+pub enum OrderError {
     #[error(transparent)]
     Denied(#[from] Denied),
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct OrderService {
+pub struct OrderService {
     placed: AtomicU64,
 }
 
 #[publish("com.example")]
 impl OrderService {
     #[abac_policy(participant.roles contains "finance" and order.amount < 50_000)]
-    pub(crate) async fn place_order(&self, order: Order) -> Result<Receipt, OrderError> {
+    pub async fn place_order(&self, order: Order) -> Result<Receipt, OrderError> {
         let number = self.placed.fetch_add(1, Ordering::Relaxed) + 1;
         let _ = order.amount;
         Ok(Receipt { number })

@@ -1,0 +1,3 @@
+//! What the examples share: the application that they protect.
+
+pub mod orders;

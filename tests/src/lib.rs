@@ -2,5 +2,6 @@
 
 pub mod orders;
 pub mod providers;
+pub mod raw;
 pub mod tokens;
 pub mod users;

@@ -1,5 +1,6 @@
 //! The npm client, exactly as published, against the acceptance gateway.
 #![expect(clippy::print_stderr, reason = "what was left out must be seen")]
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -94,6 +94,17 @@ impl End {
     }
 }
 
+impl End {
+    /// Whether what waits to be sent goes out first. Nothing that was computed for a participant leaves after its credential
+    /// ended.
+    const fn waits_for_the_rest(self) -> bool {
+        match self {
+            Self::Left | Self::Refused | Self::Drained => true,
+            Self::Lost | Self::Silent | Self::Stalled | Self::Expired | Self::Revoked => false,
+        }
+    }
+}
+
 /// Who calls on this connection.
 struct Caller {
     context: SecurityContext,
@@ -171,7 +182,7 @@ pub(super) async fn run<S>(
     let mut was_open = false;
     let end = loop {
         if let Some(end) = session.end
-            && (out.is_empty() || !matches!(end, End::Left | End::Refused))
+            && (out.is_empty() || !end.waits_for_the_rest())
         {
             break end;
         }
@@ -222,7 +233,6 @@ pub(super) async fn run<S>(
         }
     };
     session.over(end);
-    // Nothing of what was computed for a participant leaves after its credential ended.
     out.clear();
     if let Some((code, reason)) = end.close_frame() {
         let frame = CloseFrame { code, reason: reason.into() };

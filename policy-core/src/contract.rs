@@ -281,6 +281,35 @@ impl<T: AttributeValue + Sync> SetRef for &[T] {
     }
 }
 
+/// Why a value, or something in it, is unusable; `None` when all of it can be used.
+///
+/// ```
+/// use policy_core::contract::{AttributeValue as _, unusable};
+/// assert_eq!(unusable(&vec![1u64, u64::MAX].read()), Some("a whole number above 9223372036854775807"));
+/// assert_eq!(unusable(&vec![1u64, 2].read()), None);
+/// ```
+pub fn unusable(value: &ValueRef<'_>) -> Option<&'static str> {
+    let mut found = None;
+    match value {
+        ValueRef::Unusable(why) => found = Some(*why),
+        ValueRef::Set(set) => set.each(&mut |item| {
+            found = unusable(&item);
+            found.is_none()
+        }),
+        ValueRef::Record(record) => record.each_field(&mut |_, value| found = found.or_else(|| unusable(&value))),
+        ValueRef::Absent
+        | ValueRef::Bool(_)
+        | ValueRef::Long(_)
+        | ValueRef::Decimal(_)
+        | ValueRef::Text(_)
+        | ValueRef::Char(_)
+        | ValueRef::Uuid(_)
+        | ValueRef::Datetime(_)
+        | ValueRef::Ip(_) => {}
+    }
+    found
+}
+
 /// Reads a borrowed slice as a set. A slice is no [`AttributeValue`] itself, since only a sized value can be borrowed as one.
 pub fn read_slice<'a, T: AttributeValue + Sync>(slice: &'a &'a [T]) -> ValueRef<'a> {
     ValueRef::Set(slice)

@@ -71,6 +71,8 @@ fn test(test: &Test, env: &Env<'_>) -> Truth {
         found => Some(found),
     };
     let known = match test {
+        // A root as a whole is always there; of an argument it depends.
+        Test::Exists(path) if path.path.slots.is_empty() && !path.optional => Some(true),
         Test::Exists(path) => Some(there(path).is_some()),
         Test::Compare(op, a, b) => match (term(a, env), term(b, env)) {
             (Some(a), Some(b)) => Some(compare(*op, &a, &b)),
@@ -184,7 +186,8 @@ pub fn observe(rule: &Typed, env: &Env<'_>) -> Vec<Observed> {
     let mut out: Vec<Observed> = Vec::new();
     rule.each_leaf(&mut |Leaf { test, .. }| {
         for path in test.paths() {
-            let value = if path.secret { "(secret)".to_owned() } else { find(path, env).to_string() };
+            let found = find(path, env);
+            let value = if path.secret { "(secret)".to_owned() } else { shown(&found) };
             let seen = Observed::new(&*path.text, value);
             if !out.contains(&seen) {
                 out.push(seen);
@@ -192,6 +195,18 @@ pub fn observe(rule: &Typed, env: &Env<'_>) -> Vec<Observed> {
         }
     });
     out
+}
+
+/// A value for people. Of a record only that it is there: something in it may be secret.
+pub(crate) fn shown(value: &ValueRef<'_>) -> String {
+    let mut records = matches!(value, ValueRef::Record(_));
+    if let ValueRef::Set(items) = value {
+        items.each(&mut |item| {
+            records |= matches!(item, ValueRef::Record(_) | ValueRef::Set(_));
+            !records
+        });
+    }
+    if records { "present".to_owned() } else { value.to_string() }
 }
 
 impl Clause {

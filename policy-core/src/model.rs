@@ -19,6 +19,17 @@ pub struct Model {
     pub context: Vec<Field>,
 }
 
+impl Model {
+    /// The same types and actions without the attributes and arguments that applications declare: what System rules read.
+    #[must_use]
+    pub fn platform_only(&self) -> Self {
+        let mut out = Self { context: Vec::new(), ..self.clone() };
+        out.entities.iter_mut().for_each(|entity| entity.attributes.clear());
+        out.actions.iter_mut().for_each(|action| action.params.clear());
+        out
+    }
+}
+
 /// An entity type.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]

@@ -56,6 +56,8 @@ pub struct Participant {
     subject: Option<Arc<str>>,
     /// Sorted by name.
     attributes: Vec<(Arc<str>, Value)>,
+    /// Names of attributes that were supplied with a value that their kind cannot hold, sorted.
+    unusable: Vec<(Arc<str>, &'static str)>,
     uid_id: Arc<str>,
     parents: Vec<EntityUid>,
 }
@@ -76,6 +78,7 @@ impl Participant {
                 mfa: false,
                 subject: None,
                 attributes: Vec::new(),
+                unusable: Vec::new(),
                 parents: Vec::new(),
             },
         }
@@ -131,6 +134,11 @@ impl Participant {
         &self.attributes
     }
 
+    /// The same party with built-in attributes alone.
+    pub(crate) fn without_own_attributes(&self) -> Self {
+        Self { attributes: Vec::new(), unusable: Vec::new(), ..self.clone() }
+    }
+
     /// The id of its Cedar entity, of whatever type: `<scope>/<id>`.
     pub fn uid_id(&self) -> &str {
         &self.uid_id
@@ -139,6 +147,15 @@ impl Participant {
     /// The uids of its roles and of the scopes it belongs to.
     pub fn parents(&self) -> &[EntityUid] {
         &self.parents
+    }
+}
+
+impl Participant {
+    fn own(&self, name: &str) -> ValueRef<'_> {
+        match self.unusable.iter().find(|(unusable, _)| **unusable == *name) {
+            Some((_, why)) => ValueRef::Unusable(why),
+            None => named(&self.attributes, name),
+        }
     }
 }
 
@@ -174,10 +191,10 @@ impl Record for Participant {
             10 => text(self.subject.as_ref()),
             Slot::BY_NAME => match BUILT_IN.field(&slot.name) {
                 Some((index, _)) => self.field(&Slot { index, name: slot.name.clone() }),
-                None => named(&self.attributes, &slot.name),
+                None => self.own(&slot.name),
             },
             // A declared participant type counts its own attributes from here on; they are kept by name.
-            _ => named(&self.attributes, &slot.name),
+            _ => self.own(&slot.name),
         }
     }
 
@@ -190,6 +207,9 @@ impl Record for Participant {
         }
         for (name, value) in &self.attributes {
             visit(name, value.as_ref());
+        }
+        for (name, why) in &self.unusable {
+            visit(name, ValueRef::Unusable(why));
         }
     }
 }
@@ -291,19 +311,26 @@ impl ParticipantBuilder {
     #[must_use]
     pub fn attribute(mut self, name: &str, value: Value) -> Self {
         if BUILT_IN.field(name).is_none() {
+            self.built.unusable.retain(|(unusable, _)| **unusable != *name);
             insert(&mut self.built.attributes, name, value);
         }
         self
     }
 
-    /// Sets the attributes of the application's own participant type.
+    /// Sets the attributes of the application's own participant type. One that its kind cannot hold refuses what reads it.
     #[must_use]
     pub fn attributes(mut self, own: &dyn Record) -> Self {
-        let mut found = Vec::new();
-        own.each_field(&mut |name, value| found.extend(value.to_value().map(|value| (name.to_owned(), value))));
+        let (mut found, mut unusable) = (Vec::new(), Vec::new());
+        own.each_field(&mut |name, value| match crate::contract::unusable(&value) {
+            Some(why) => unusable.push((Arc::from(name), why)),
+            None => found.extend(value.to_value().map(|value| (name.to_owned(), value))),
+        });
         for (name, value) in found {
             self = self.attribute(&name, value);
         }
+        unusable.retain(|(name, _): &(Arc<str>, _)| BUILT_IN.field(name).is_none());
+        self.built.attributes.retain(|(name, _)| !unusable.iter().any(|(other, _)| other == name));
+        self.built.unusable.extend(unusable);
         self
     }
 

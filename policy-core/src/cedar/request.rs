@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use cedar_policy::pst;
 use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid as CedarUid, PolicySet, Request,
     RestrictedExpression,
@@ -27,7 +28,7 @@ pub struct Fallback(Judge);
 impl Fallback {
     /// Prepares a policy.
     pub fn new(loaded: &Loaded) -> Self {
-        Self(Judge::new([loaded.cedar.clone()], &loaded.model))
+        Self(Judge::new([of_any_action(&loaded.cedar)], &loaded.model))
     }
 
     /// Whether the policy is satisfied.
@@ -37,10 +38,23 @@ impl Fallback {
     pub fn satisfied(&self, env: &Env<'_>) -> Result<bool, String> {
         let judgement = self.0.decide(env)?;
         match judgement.erring.into_iter().next() {
-            Some((_, why)) => Err(why),
+            // Cedar's own words may show the values.
+            Some((_, why)) if why.contains("overflow") => Err("a number leaves the range of its kind".to_owned()),
+            Some(_) => Err("Cedar cannot evaluate it".to_owned()),
             None => Ok(!judgement.deciding.is_empty()),
         }
     }
+}
+
+/// Whoever asks has chosen the policy by its action already, former names included, which Cedar does not know.
+fn of_any_action(policy: &cedar_policy::Policy) -> cedar_policy::Policy {
+    let open = || {
+        let pst::Policy::Static(policy) = policy.to_pst().ok()? else { return None };
+        let mut body = policy.body().clone();
+        body.action = pst::ActionConstraint::Any;
+        cedar_policy::Policy::from_pst(pst::Policy::Static(pst::StaticPolicy::try_from(body).ok()?)).ok()
+    };
+    open().unwrap_or_else(|| policy.clone())
 }
 
 impl fmt::Debug for Fallback {

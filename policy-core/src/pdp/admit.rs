@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::set::Member;
 use crate::cedar;
-use crate::check::{self, RuleEnv, Typed};
+use crate::check::{self, RootType, RuleEnv, Typed};
 use crate::decision::Revision;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::eval::Truth;
 use crate::ir::{Ir, Root};
+use crate::kind::{Described, Kind};
 use crate::lower::{Unknown, lower};
-use crate::name::{EntityUid, Scope, Tier, cedar_type, nearest};
+use crate::name::{EntityUid, Scope, Tier, nearest};
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::registry::{ActionEntry, Finding, Registry};
 use crate::syntax::rule::{Rule, RuleCondition, RuleEffect, parse_rule};
@@ -85,7 +86,7 @@ impl std::error::Error for SetError {}
 pub(super) fn revision(epoch: u64, number: u64, source: &SetSource) -> Revision {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut feed = |text: &str| {
-        for byte in text.bytes().chain([0]) {
+        for byte in (text.len() as u64).to_le_bytes().into_iter().chain(text.bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
@@ -93,9 +94,12 @@ pub(super) fn revision(epoch: u64, number: u64, source: &SetSource) -> Revision 
         Baseline::Shipped => cedar::baseline::ORGANIZATION,
         Baseline::Replaced => "",
     });
-    for (name, text) in source.cedar.iter().chain(&source.rules) {
-        feed(name);
-        feed(text);
+    for (section, entries) in [("cedar", &source.cedar), ("rules", &source.rules)] {
+        feed(section);
+        for (name, text) in entries {
+            feed(name);
+            feed(text);
+        }
     }
     Revision { epoch, number, hash }
 }
@@ -111,11 +115,13 @@ pub(super) fn admit(
         (Tier::Organization, Baseline::Shipped) => Some(("baseline/organization.cedar", cedar::baseline::ORGANIZATION)),
         (Tier::Application, _) | (_, Baseline::Replaced) => None,
     };
+    // System rules hold for every application, so they read only what every application has.
+    let schema = if scope.tier() == Tier::System { registry.platform_schema() } else { registry.schema() };
     if let Some((name, text)) = baseline {
-        load(registry, name, text, None, &mut members, &mut errors, &mut warnings);
+        load(schema, name, text, None, &mut members, &mut errors, &mut warnings);
     }
     for (name, text) in &source.cedar {
-        load(registry, name, text, Some(scope.tier()), &mut members, &mut errors, &mut warnings);
+        load(schema, name, text, Some(scope.tier()), &mut members, &mut errors, &mut warnings);
     }
     for (id, text) in &source.rules {
         match rule(registry, scope, id, text) {
@@ -125,6 +131,9 @@ pub(super) fn admit(
     }
     let mut seen = BTreeSet::new();
     for member in &members {
+        if member.policy.id.is_empty() {
+            errors.push(Finding::new(scope, "a rule has no id\nhelp: give it one, such as `mfa-for-orders`"));
+        }
         if !seen.insert(member.policy.id.clone()) {
             errors.push(Finding::new(
                 scope,
@@ -162,7 +171,7 @@ fn no_permit(registry: &Registry, policy: &Policy) -> Finding {
 
 /// `admin` is the tier whose admin wrote the text; `None` for what is shipped.
 fn load(
-    registry: &Registry,
+    schema: &cedar::CedarSchema,
     name: &str,
     text: &str,
     admin: Option<Tier>,
@@ -170,7 +179,7 @@ fn load(
     errors: &mut Vec<Finding>,
     warnings: &mut Vec<Finding>,
 ) {
-    let loaded = match cedar::load(text, name, registry.schema()) {
+    let loaded = match cedar::load(text, name, schema) {
         Ok(loaded) => loaded,
         Err(found) => {
             errors.extend(found.0.iter().map(|d| Finding::in_rule(name, text, d)));
@@ -178,7 +187,7 @@ fn load(
         }
     };
     let policies: Vec<_> = loaded.iter().map(|one| one.cedar.clone()).collect();
-    let mut found = cedar::validate(&policies, registry.schema()).0;
+    let mut found = cedar::validate(&policies, schema).0;
     if admin.is_some() {
         found.extend(loaded.iter().filter_map(|one| cedar::unscoped_permit(&one.policy)));
         found.extend(policies.iter().flat_map(|policy| cedar::lets_absence_through(policy).0));
@@ -203,14 +212,10 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let at = |d: &Diagnostic| Finding::in_rule(id, text, d);
     let parsed = parse_rule(text).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
     let (action, entries) = target(registry, &parsed).map_err(|d| vec![at(&d)])?;
-    let mut env = common_env(&entries);
+    let (mut env, mut schema) = (common_env(&entries), registry.schema());
     if scope.tier() == Tier::System {
-        // System rules hold for every application, so they read only what every application has.
-        env.roots.retain(|root| matches!(root.root, Root::Participant | Root::Context));
-        env.inferred.clear();
-        for root in &mut env.roots {
-            root.open = false;
-        }
+        env = common_env(&[]);
+        schema = registry.platform_schema();
     }
     let (effect, unknown, satisfied) = match parsed.effect {
         RuleEffect::Permit => (Effect::Permit, Unknown::Fails, Truth::True),
@@ -244,7 +249,7 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
         return Err(vec![no_permit(registry, &policy)]);
     }
     let cedar_policy = cedar::to_pst(&policy).map_err(|d| vec![Finding::new(id, d.to_string())])?;
-    let found = cedar::validate(std::slice::from_ref(&cedar_policy), registry.schema());
+    let found = cedar::validate(std::slice::from_ref(&cedar_policy), schema);
     if !found.0.is_empty() {
         // What can never be true is an error when somebody saves it.
         return Err(found.0.iter().map(|d| Finding::new(id, d.to_string())).collect());
@@ -255,21 +260,17 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
 /// An action, a service or an entity's group, by its dotted name.
 fn target<'r>(registry: &'r Registry, rule: &Rule) -> Result<(ActionConstraint, Vec<&'r ActionEntry>), Diagnostic> {
     let name = rule.target.name();
-    let name = name.strip_suffix(".*").unwrap_or(&name);
-    if let Some(entry) = registry.find(name).and_then(|id| registry.action(id)) {
+    let name = name.as_str();
+    if let Some(entry) = registry.find(name).filter(|_| !rule.target.wildcard).and_then(|id| registry.action(id)) {
         return Ok((ActionConstraint::Eq(entry.uid.clone()), vec![entry]));
     }
-    let group = registry
-        .actions()
-        .flat_map(|(_, entry)| entry.groups.iter().map(move |group| (entry, group)))
-        .find(|(entry, group)| dotted(entry, group) == name)
-        .map(|(_, group)| group.clone());
+    let group = registry.actions().flat_map(|(_, entry)| &entry.groups).find(|group| dotted(group) == name).cloned();
     if let Some(group) = group {
         let entries = registry.members(&group).iter().filter_map(|id| registry.action(*id)).collect();
         return Ok((ActionConstraint::In(vec![group]), entries));
     }
     let mut known: BTreeSet<String> = registry.actions().map(|(_, e)| e.name.to_string()).collect();
-    known.extend(registry.actions().flat_map(|(_, e)| e.groups.iter().map(move |g| dotted(e, g))));
+    known.extend(registry.actions().flat_map(|(_, e)| e.groups.iter().map(dotted)));
     let help = match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "a target is an action, a service or an entity's group, such as `com.example.OrderService.placeOrder`"
@@ -279,27 +280,35 @@ fn target<'r>(registry: &'r Registry, rule: &Rule) -> Result<(ActionConstraint, 
         .with_help(help))
 }
 
-fn dotted(entry: &ActionEntry, group: &EntityUid) -> String {
-    debug_assert_eq!(group.kind(), cedar_type(entry.name.namespace(), "Action"));
-    if entry.name.namespace().is_empty() {
-        group.id().to_owned()
-    } else {
-        format!("{}.{}", entry.name.namespace(), group.id())
+fn dotted(group: &EntityUid) -> String {
+    match group.kind().rsplit_once("::") {
+        Some((namespace, _)) => format!("{}.{}", namespace.replace("::", "."), group.id()),
+        None => group.id().to_owned(),
     }
 }
 
-/// The roots that all actions of a target have in common.
+/// The roots that all actions of a target have in common; participant and context always, if only with what is built in.
 fn common_env(entries: &[&ActionEntry]) -> RuleEnv {
-    let Some((first, rest)) = entries.split_first() else { return RuleEnv::default() };
-    let mut env = first.env.clone();
+    let mut env = entries.first().map(|first| first.env.clone()).unwrap_or_default();
+    let rest = entries.get(1..).unwrap_or_default();
     env.roots.retain(|root| {
         rest.iter().all(|entry| {
-            entry
-                .env
-                .roots
-                .iter()
-                .any(|other| other.name == root.name && other.root == root.root && other.ty == root.ty)
+            entry.env.roots.iter().any(|other| {
+                other.name == root.name && other.root == root.root && other.ty == root.ty && other.open == root.open
+            })
         })
     });
+    for (at, (name, root, built_in)) in [
+        ("participant", Root::Participant, &crate::participant::BUILT_IN),
+        ("context", Root::Context, &crate::context::BUILT_IN),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if !env.roots.iter().any(|r| r.root == root) {
+            let ty = Some(Described::required(Kind::Record(Arc::new((**built_in).clone()))));
+            env.roots.insert(at, RootType { name: name.into(), rust_name: name.into(), root, ty, open: false });
+        }
+    }
     env
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::set::{Member, TierSet};
 use super::{Sets, not_asked};
 use crate::decision::{Decision, Denial, DenialKind, Observed, Revision, TierAnswer};
-use crate::eval::{Clause, Truth, blame, observe, truth};
+use crate::eval::{Clause, Truth, blame, observe, shown, truth};
 use crate::ir::eval::{Env, look};
 use crate::ir::{Path, Root};
 use crate::kind::Kind;
@@ -54,6 +54,8 @@ pub struct PolicyReport {
     pub clause: Option<String>,
     /// What that clause read.
     pub values: Vec<Observed>,
+    /// Whether that clause was unknown, because something that it reads is absent.
+    pub unknown: bool,
     /// Whether Cedar itself decided it.
     pub by_cedar: bool,
 }
@@ -65,6 +67,7 @@ impl PolicyReport {
             (Effect::Permit, Ok(false)) | (Effect::Forbid, Ok(true)) => clause(member, entry, env),
             (Effect::Permit, _) | (Effect::Forbid, _) => None,
         };
+        let unknown = told.as_ref().is_some_and(|c| c.unknown);
         let (clause, values) = told.map_or((None, Vec::new()), |c| (Some(c.text), c.values));
         Self {
             id: member.policy.id.clone(),
@@ -73,6 +76,7 @@ impl PolicyReport {
             source: member.policy.annotation("source").map(Arc::from),
             clause,
             values,
+            unknown,
             by_cedar: member.fallback.is_some(),
         }
     }
@@ -103,7 +107,7 @@ fn clause(member: &Member, entry: &ActionEntry, env: &Env<'_>) -> Option<Clause>
         let (text, secret) = spelled(path, entry);
         let value = match look(path, env) {
             Ok(_) if secret => "(secret)".to_owned(),
-            Ok(found) => found.to_string(),
+            Ok(found) => shown(&found),
             Err(e) => format!("({e})"),
         };
         let seen = Observed::new(text, value);
@@ -179,11 +183,10 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
         .flat_map(|r| &r.policies)
         .filter_map(|p| p.outcome.as_ref().err().map(|e| (p.id.clone(), e.clone())))
         .collect();
-    let unusable = sets.tiers().flat_map(|t| sets.parts(t)).find_map(|set| set.unusable(request.action, env));
-    if let Some((path, why)) = unusable {
-        let (text, _) = spelled(path, entry);
+    if let Some(misfit) = sets.misfit(request.action, env) {
+        let (text, _) = spelled(misfit.path, entry);
         denial.kind = DenialKind::Unusable;
-        denial.message = format!("`{text}` is unusable: {why}");
+        denial.message = format!("`{text}` is unusable: {}", misfit.why);
         denial.values = vec![Observed::new(text, "unusable")];
         denial.tiers = not_asked();
         return denial;
@@ -193,12 +196,32 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
         return denial;
     };
     denial.tier = Some(first.tier);
-    let forbids = first.policies.iter().find(|p| p.effect == Effect::Forbid && p.stops());
-    let permits = || first.policies.iter().find(|p| p.effect == Effect::Permit && p.stops());
-    match forbids.or_else(permits) {
-        Some(policy) => tell(&mut denial, policy),
-        None => {
-            denial.message = format!("no policy of the {} permits it", first.tier);
+    if let Some(forbid) = first.policies.iter().find(|p| p.effect == Effect::Forbid && p.stops()) {
+        tell(&mut denial, forbid);
+        return denial;
+    }
+    // The program's permit and a permit of the tier's own set are both needed: what lacks one is told.
+    let permits = |set: &TierSet| -> Vec<PolicyReport> {
+        let all = set.candidates(request.action, env).into_iter();
+        all.filter(|m| m.policy.effect == Effect::Permit).map(|m| PolicyReport::of(m, entry, env)).collect()
+    };
+    let lacking = sets
+        .permitting(first.tier)
+        .map(permits)
+        .find(|permits| permits.iter().all(PolicyReport::stops))
+        .unwrap_or_default();
+    match lacking.as_slice() {
+        [] => denial.message = format!("no policy of the {} permits it", first.tier),
+        [one] => tell(&mut denial, one),
+        many => {
+            let ids: Vec<String> = many.iter().take(8).map(|p| format!("`{}`", p.id)).collect();
+            let more = if many.len() > ids.len() { ", .." } else { "" };
+            denial.message = format!(
+                "none of the {} permits of the {} is satisfied: {}{more}",
+                many.len(),
+                first.tier,
+                ids.join(", ")
+            );
         }
     }
     denial
@@ -212,7 +235,6 @@ fn tell(denial: &mut Denial, policy: &PolicyReport) {
     let values: Vec<String> = policy.values.iter().map(|v| format!("{} is {}", v.path, v.value)).collect();
     let values = values.join(", ");
     let clause = policy.clause.as_deref().unwrap_or_default();
-    let unknown = policy.values.iter().any(|v| v.value == "absent");
     (denial.kind, denial.message) = match (policy.effect, &policy.outcome) {
         (Effect::Forbid, Err(e)) => {
             (DenialKind::ForbidFailed, format!("the forbid `{}` cannot be decided, so it denies: {e}", policy.id))
@@ -222,7 +244,9 @@ fn tell(denial: &mut Denial, policy: &PolicyReport) {
             DenialKind::NotPermitted,
             format!("the permit `{}` cannot be decided, so it does not count: {e}", policy.id),
         ),
-        (Effect::Permit, Ok(_)) if unknown => (DenialKind::NotPermitted, format!("`{clause}` was unknown: {values}")),
+        (Effect::Permit, Ok(_)) if policy.unknown => {
+            (DenialKind::NotPermitted, format!("`{clause}` was unknown: {values}"))
+        }
         (Effect::Permit, Ok(_)) if values.is_empty() => {
             (DenialKind::NotPermitted, format!("`{}` is not satisfied", policy.id))
         }

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ir::Path;
 use crate::ir::eval::{EntityRef, Env};
 use crate::name::EntityUid;
 use crate::policy::Constraint;
@@ -57,6 +56,20 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// The candidates for a principal, whatever the resource is.
+    pub(super) fn all(&self, env: &Env<'_>) -> Vec<u32> {
+        let mut out = self.always.clone();
+        reach(self.by_principal.as_deref(), env.principal, env.principal_parents, &mut |n| {
+            out.push(n);
+            false
+        });
+        let resources = self.by_resource.iter().flat_map(|by_kind| by_kind.values()).flat_map(HashMap::values);
+        out.extend(resources.flatten());
+        out
+    }
+}
+
 fn reach(map: Option<&ByUid>, own: EntityRef<'_>, parents: &[EntityUid], visit: &mut dyn FnMut(u32) -> bool) -> bool {
     let Some(map) = map else { return false };
     at(map, own).iter().any(|n| visit(*n))
@@ -68,6 +81,4 @@ fn reach(map: Option<&ByUid>, own: EntityRef<'_>, parents: &[EntityUid], visit: 
 pub(super) struct Slice {
     pub(super) forbids: Bucket,
     pub(super) permits: Bucket,
-    /// Attributes that a policy here reads and whose type can hold more than its kind.
-    pub(super) fallible: Vec<Path>,
 }

@@ -1,10 +1,11 @@
 //! What may this participant do here: for user interfaces, which show a button only where it can work.
 
+use super::set::Member;
 use super::{Engine, env};
 use crate::context::Context;
 use crate::ir::eval::{Env, holds};
-use crate::ir::{Ir, Root};
-use crate::name::{ActionName, Scope, Tier};
+use crate::ir::{Ir, Root, Var};
+use crate::name::{ActionName, Scope};
 use crate::participant::Participant;
 use crate::policy::Effect;
 use crate::request::{ActionId, Request};
@@ -48,29 +49,41 @@ impl Engine {
         let snapshot = self.current.load();
         let Some(entry) = self.registry().action(request.action) else { return May::Never };
         let Ok(sets) = snapshot.sets(entry, request) else { return May::Never };
-        let env = env(entry, request, sets.chain);
+        let mut stranger = None;
+        let env = env(entry, request, sets.chain, &mut stranger);
+        // What the request is about is known where it is a scope or a service, and not where it is an entity.
+        let known = request.resource.is_none() && !entry.env.roots.iter().any(|root| root.root == Root::Resource);
         let mut all = May::Always;
         for tier in sets.tiers() {
-            let mut permitted = May::Never;
             for set in sets.parts(tier) {
-                for member in set.candidates(request.action, &env) {
-                    let outcome = match (&member.policy.condition, &member.fallback) {
-                        (Some(condition), _) => settle(condition, &env),
-                        _ => None,
-                    };
-                    match (member.policy.effect, outcome) {
-                        (Effect::Forbid, Some(true)) => return May::Never,
-                        (Effect::Permit, Some(true)) if scoped(member, &env) => permitted = May::Always,
-                        (Effect::Forbid, None) => all = weaker(all, May::Depends),
-                        (Effect::Permit, None) if permitted == May::Never => permitted = May::Depends,
-                        _ => {}
+                for member in set.possible(request.action, &env, known) {
+                    if member.policy.effect == Effect::Forbid {
+                        match settled(member, &env, known) {
+                            Some(true) => return May::Never,
+                            Some(false) => {}
+                            None => all = weaker(all, May::Depends),
+                        }
                     }
                 }
             }
-            if tier == Tier::Application && sets.code.is_none() {
-                permitted = May::Never;
+            let mut none = true;
+            for set in sets.permitting(tier) {
+                none = false;
+                let mut permitted = May::Never;
+                for member in set.possible(request.action, &env, known) {
+                    if member.policy.effect == Effect::Permit {
+                        match settled(member, &env, known) {
+                            Some(true) => permitted = May::Always,
+                            None if permitted == May::Never => permitted = May::Depends,
+                            Some(false) | None => {}
+                        }
+                    }
+                }
+                all = weaker(all, permitted);
             }
-            all = weaker(all, permitted);
+            if none {
+                return May::Never;
+            }
         }
         all
     }
@@ -81,8 +94,17 @@ impl Engine {
     }
 }
 
-fn scoped(member: &super::set::Member, env: &Env<'_>) -> bool {
-    member.satisfied(env) != Ok(false) || member.policy.condition.as_ref().is_some_and(|c| holds(c, env) != Ok(true))
+/// Whether a policy is satisfied; `None` when that depends, or may err.
+fn settled(member: &Member, env: &Env<'_>, known: bool) -> Option<bool> {
+    let condition = match &member.policy.condition {
+        Some(condition) => settle(condition, env, known),
+        None => None,
+    };
+    match (member.scoped(env, known), condition) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
 }
 
 const fn weaker(a: May, b: May) -> May {
@@ -94,10 +116,10 @@ const fn weaker(a: May, b: May) -> May {
 }
 
 /// The truth of a condition whose arguments and resource are not known; `None` when it depends on them, or may err.
-fn settle(ir: &Ir, env: &Env<'_>) -> Option<bool> {
+fn settle(ir: &Ir, env: &Env<'_>, known: bool) -> Option<bool> {
     match ir {
         Ir::And(items) => {
-            let settled: Vec<Option<bool>> = items.iter().map(|i| settle(i, env)).collect();
+            let settled: Vec<Option<bool>> = items.iter().map(|i| settle(i, env, known)).collect();
             if settled.contains(&Some(false)) {
                 Some(false)
             } else {
@@ -105,18 +127,32 @@ fn settle(ir: &Ir, env: &Env<'_>) -> Option<bool> {
             }
         }
         Ir::Or(items) => {
-            let settled: Vec<Option<bool>> = items.iter().map(|i| settle(i, env)).collect();
+            let settled: Vec<Option<bool>> = items.iter().map(|i| settle(i, env, known)).collect();
             if settled.contains(&Some(true)) {
                 Some(true)
             } else {
                 settled.iter().all(Option::is_some).then_some(false)
             }
         }
-        Ir::Not(inner) => settle(inner, env).map(|b| !b),
+        Ir::Not(inner) => settle(inner, env, known).map(|b| !b),
         _ => {
             let mut open = false;
             ir.each_path(&mut |path| open |= matches!(path.root, Root::Arg(..) | Root::Resource));
-            if open { None } else { holds(ir, env).ok() }
+            if open || (!known && asks_resource(ir)) { None } else { holds(ir, env).ok() }
         }
+    }
+}
+
+/// Whether an expression asks about the resource itself.
+fn asks_resource(ir: &Ir) -> bool {
+    match ir {
+        Ir::Var(Var::Resource) => true,
+        Ir::Not(inner) | Ir::Unary(_, inner) | Ir::Like(inner, _) => asks_resource(inner),
+        // Its type is known.
+        Ir::Is(..) | Ir::Const(_) | Ir::Duration(_) | Ir::Entity(_) | Ir::Var(_) | Ir::Path(_) | Ir::Has(_) => false,
+        Ir::And(items) | Ir::Or(items) | Ir::Set(items) => items.iter().any(asks_resource),
+        Ir::If(parts) => parts.iter().any(asks_resource),
+        Ir::Binary(_, sides) => sides.iter().any(asks_resource),
+        Ir::Record(fields) => fields.values().any(asks_resource),
     }
 }

@@ -10,6 +10,7 @@
 //! enforcement, storage, and the clock.
 
 mod admit;
+mod conform;
 mod explain;
 mod index;
 mod list;
@@ -23,15 +24,16 @@ use arc_swap::ArcSwap;
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
 use crate::ir::eval::{EntityRef, Env};
 use crate::name::{EntityUid, Scope, Slug, Tier};
-use crate::participant::chain;
+use crate::participant::{Participant, chain};
 use crate::platform;
 use crate::registry::{ActionEntry, Registry};
-use crate::request::Request;
+use crate::request::{ActionId, Request};
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use list::{May, Possible};
 
+use conform::Misfit;
 use set::TierSet;
 
 /// Decides, for one program and the policy sets of its tiers.
@@ -133,9 +135,10 @@ impl Engine {
             Ok(sets) => sets,
             Err(denial) => return Decision::Deny(Box::new(denial)),
         };
-        let env = env(entry, request, sets.chain);
+        let mut stranger = None;
+        let env = env(entry, request, sets.chain, &mut stranger);
         let mut allowed = Allowed { revisions: sets.revisions(), permits: [None; 3] };
-        let mut all = sets.usable(request.action, &env);
+        let mut all = sets.misfit(request.action, &env).is_none();
         for tier in sets.tiers() {
             if !all {
                 break;
@@ -162,7 +165,8 @@ impl Engine {
         let tiers = match self.registry.action(request.action) {
             Some(entry) => match snapshot.sets(entry, request) {
                 Ok(sets) => {
-                    let env = env(entry, request, sets.chain);
+                    let mut stranger = None;
+                    let env = env(entry, request, sets.chain, &mut stranger);
                     sets.tiers().map(|tier| explain::report(&sets, tier, entry, request, &env)).collect()
                 }
                 Err(_) => Vec::new(),
@@ -338,13 +342,20 @@ impl<'s> Sets<'s> {
         self.of(tier).into_iter().chain(code)
     }
 
-    /// Whether every value that a rule here reads can be held by its kind.
-    fn usable(&self, action: crate::request::ActionId, env: &Env<'_>) -> bool {
-        self.tiers().all(|tier| self.parts(tier).all(|set| set.unusable(action, env).is_none()))
+    /// The sets of which each must have a satisfied permit. An application's own set only forbids.
+    fn permitting(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
+        let code = if tier == self.tier { self.code } else { None };
+        let own = if tier == Tier::Application { None } else { self.of(tier) };
+        own.into_iter().chain(code)
+    }
+
+    /// The first value that is not what the rules were checked against.
+    fn misfit<'e>(&'e self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'e>> {
+        self.tiers().flat_map(|tier| self.parts(tier)).find_map(|set| set.misfit(action, env))
     }
 
     /// The number of a satisfied permit, when no forbid is satisfied or failed.
-    fn quick(&self, tier: Tier, action: crate::request::ActionId, env: &Env<'_>) -> Option<u32> {
+    fn quick(&self, tier: Tier, action: ActionId, env: &Env<'_>) -> Option<u32> {
         let own = self.of(tier)?;
         if !own.no_forbid(action, env) {
             return None;
@@ -359,10 +370,21 @@ impl<'s> Sets<'s> {
     }
 }
 
-/// The facts of a request as conditions read them.
-fn env<'a>(entry: &'a ActionEntry, request: &Request<'a>, chain: &'a [EntityUid]) -> Env<'a> {
-    let application = request.participant.scope().tier() == Tier::Application;
-    let principal = if application { &*entry.participant } else { platform::PARTICIPANT };
+/// The facts of a request as conditions read them. `stranger` is a place for a caller whose own attributes do not count.
+fn env<'a>(
+    entry: &'a ActionEntry,
+    request: &Request<'a>,
+    chain: &'a [EntityUid],
+    stranger: &'a mut Option<Participant>,
+) -> Env<'a> {
+    // A caller of another tier is no instance of the participant type that the service declares.
+    let native = request.participant.scope().tier() == entry.tier;
+    let principal = if native { &*entry.participant } else { platform::PARTICIPANT };
+    let participant = if principal == &*entry.participant {
+        request.participant
+    } else {
+        &*stranger.insert(request.participant.without_own_attributes())
+    };
     let own = entry.resource.starts_with("Platform::");
     let (resource, parents) = match (&request.resource, chain.split_first()) {
         (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain),
@@ -374,7 +396,7 @@ fn env<'a>(entry: &'a ActionEntry, request: &Request<'a>, chain: &'a [EntityUid]
     Env {
         principal: EntityRef { kind: principal, id: request.participant.uid_id() },
         principal_parents: request.participant.parents(),
-        participant: request.participant,
+        participant,
         action: EntityRef::from(&entry.uid),
         action_groups: &entry.groups,
         resource,

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
+use super::conform::{Check, Misfit};
 use super::index::Slice;
 use crate::cedar;
 use crate::check::Typed;
 use crate::decision::Revision;
 use crate::eval::Truth;
-use crate::ir::eval::{Env, holds, look};
-use crate::ir::{Ir, Path, Root};
-use crate::kind::Kind;
+use crate::ir::eval::{Env, holds};
+use crate::ir::{Ir, Path};
 use crate::name::EntityUid;
-use crate::policy::{ActionConstraint, Effect, Policy};
+use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::registry::{ActionEntry, Registry};
 use crate::request::ActionId;
-use crate::value::ValueRef;
 
 /// A policy that was admitted.
 #[derive(Debug)]
@@ -45,6 +44,19 @@ impl Member {
         }
     }
 
+    /// Whether its principal and resource are those that the policy is about; `None` when the resource is not `known` yet and
+    /// it depends on that.
+    pub(super) fn scoped(&self, env: &Env<'_>, known: bool) -> Option<bool> {
+        let principal = self.policy.principal.admits(env.principal, env.principal_parents);
+        let resource = self.policy.resource.admits(env.resource, env.resource_parents);
+        let told = known || !matches!(self.policy.resource, Constraint::Eq(_));
+        match (principal, resource) {
+            (false, _) => Some(false),
+            (true, resource) if told => Some(resource),
+            (true, _) => None,
+        }
+    }
+
     pub(super) fn cedar_text(&self) -> String {
         match &self.written {
             Some(text) => text.to_string(),
@@ -61,50 +73,46 @@ pub(super) struct TierSet {
     /// For each action its slice.
     by_action: Vec<u32>,
     slices: Vec<Slice>,
+    /// For each action what its policies read of data that may not be as it was declared.
+    checks: Vec<Vec<Check>>,
 }
 
 impl TierSet {
     pub(super) fn new(members: Vec<Member>, registry: &Registry, revision: Revision) -> Self {
         let count = registry.actions().count();
         // Slice 0 is of the actions that no policy names.
-        let mut set = Self { revision, members: Vec::new(), by_action: vec![0; count], slices: vec![Slice::default()] };
-        let anyone: Vec<u32> =
-            numbered(&members).filter(|(_, m)| m.policy.action == ActionConstraint::Any).map(|(n, _)| n).collect();
-        for (_, member) in numbered(&members) {
-            for action in named(&member.policy.action, registry) {
-                if let Some(at) = set.by_action.get_mut(action.0 as usize).filter(|at| **at == 0) {
-                    *at = u32::try_from(set.slices.len()).unwrap_or(0);
-                    set.slices.push(Slice::default());
-                }
+        let mut set = Self {
+            revision,
+            members: Vec::new(),
+            by_action: vec![0; count],
+            slices: vec![Slice::default()],
+            checks: vec![Vec::new(); count],
+        };
+        let wild = |member: &Member| member.policy.action == ActionConstraint::Any;
+        let targets: Vec<Vec<ActionId>> = members.iter().map(|m| named(&m.policy.action, registry)).collect();
+        for action in targets.iter().flatten() {
+            if let Some(at) = set.by_action.get_mut(action.0 as usize).filter(|at| **at == 0) {
+                *at = u32::try_from(set.slices.len()).unwrap_or(0);
+                set.slices.push(Slice::default());
             }
         }
-        for (number, member) in numbered(&members) {
-            let wild = anyone.contains(&number) && member.policy.action == ActionConstraint::Any;
-            if wild {
+        for ((number, member), actions) in numbered(&members).zip(&targets) {
+            if wild(member) {
                 set.slices.iter_mut().for_each(|slice| add(slice, number, member));
-            } else {
-                for action in named(&member.policy.action, registry) {
-                    let at = set.by_action.get(action.0 as usize).copied().unwrap_or(0) as usize;
-                    if let Some(slice) = set.slices.get_mut(at).filter(|_| at > 0) {
-                        add(slice, number, member);
-                    }
+            }
+            for action in actions {
+                let at = set.by_action.get(action.0 as usize).copied().unwrap_or(0) as usize;
+                if let Some(slice) = set.slices.get_mut(at).filter(|_| at > 0) {
+                    add(slice, number, member);
                 }
             }
         }
-        for (action, entry) in registry.actions() {
-            let at = set.by_action.get(action.0 as usize).copied().unwrap_or(0) as usize;
-            let mut paths = Vec::new();
-            if at > 0 {
-                for member in members.iter().filter(|m| m.policy.condition.is_some()) {
-                    if matches!(member.policy.action, ActionConstraint::Any)
-                        || named(&member.policy.action, registry).contains(&action)
-                    {
-                        fallible(member, entry, &mut paths);
-                    }
-                }
+        for ((action, entry), checks) in registry.actions().zip(&mut set.checks) {
+            for member in members.iter().filter(|m| wild(m)) {
+                reads(member, entry, checks);
             }
-            if let Some(slice) = set.slices.get_mut(at).filter(|_| at > 0) {
-                slice.fallible = paths;
+            for (member, _) in members.iter().zip(&targets).filter(|(_, actions)| actions.contains(&action)) {
+                reads(member, entry, checks);
             }
         }
         set.members = members;
@@ -123,7 +131,17 @@ impl TierSet {
                 written: None,
             })
             .collect();
-        Self::new(members, registry, Revision { epoch: 0, number: 1, hash: 0 })
+        let mut set = Self::new(members, registry, Revision { epoch: 0, number: 1, hash: 0 });
+        for ((_, entry), checks) in registry.actions().zip(&mut set.checks) {
+            // An argument that its kind cannot hold refuses the call, whether a rule reads it or not.
+            let parameters =
+                entry.env.roots.iter().filter(|root| entry.params.iter().any(|(name, _)| *name == root.name));
+            for (root, ty) in parameters.filter_map(|root| Some((&root.root, root.ty.as_ref()?))) {
+                checks
+                    .extend(Check::fallible(root, ty).into_iter().filter(|c| !checks.contains(c)).collect::<Vec<_>>());
+            }
+        }
+        set
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -138,22 +156,9 @@ impl TierSet {
         self.slices.get(*self.by_action.get(action.0 as usize)? as usize)
     }
 
-    /// The first attribute that a policy reads and whose value its kind cannot hold.
-    pub(super) fn unusable(&self, action: ActionId, env: &Env<'_>) -> Option<(&Path, &'static str)> {
-        self.slice(action)?.fallible.iter().find_map(|path| match look(path, env) {
-            Ok(ValueRef::Unusable(why)) => Some((path, why)),
-            Ok(ValueRef::Set(set)) => {
-                let mut found = None;
-                set.each(&mut |item| {
-                    if let ValueRef::Unusable(why) = item {
-                        found = Some((path, why));
-                    }
-                    found.is_none()
-                });
-                found
-            }
-            _ => None,
-        })
+    /// The first attribute that a policy reads and whose value is not what the policy was checked against.
+    pub(super) fn misfit(&self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'_>> {
+        self.checks.get(action.0 as usize)?.iter().find_map(|check| check.look(env).err())
     }
 
     /// Whether no forbid is satisfied, and none failed.
@@ -172,6 +177,15 @@ impl TierSet {
             found.is_some()
         });
         found
+    }
+
+    /// All policies that can apply when the resource may not be known yet.
+    pub(super) fn possible(&self, action: ActionId, env: &Env<'_>, known: bool) -> Vec<&Member> {
+        if known {
+            return self.candidates(action, env);
+        }
+        let buckets = self.slice(action).into_iter().flat_map(|slice| [&slice.forbids, &slice.permits]);
+        buckets.flat_map(|bucket| bucket.all(env)).filter_map(|n| self.member(n)).collect()
     }
 
     /// All policies that can apply, forbids first.
@@ -213,27 +227,18 @@ fn named(constraint: &ActionConstraint, registry: &Registry) -> Vec<ActionId> {
     }
 }
 
-fn fallible(member: &Member, entry: &ActionEntry, out: &mut Vec<Path>) {
-    let Some(condition) = &member.policy.condition else { return };
-    condition.each_path(&mut |path| {
-        if is_fallible(path, entry) && !out.contains(path) {
-            out.push(path.clone());
-        }
-    });
-}
-
-fn is_fallible(path: &Path, entry: &ActionEntry) -> bool {
-    let root = entry.env.roots.iter().find(|r| match (&r.root, &path.root) {
-        (Root::Arg(a, _), Root::Arg(b, _)) => a == b,
-        (a, b) => a == b,
-    });
-    let Some(mut ty) = root.and_then(|r| r.ty.as_ref()) else { return false };
-    for slot in &path.slots {
-        let Kind::Record(record) = &ty.kind else { return false };
-        let Some((_, field)) = record.field(&slot.name) else { return false };
-        ty = &field.ty;
+/// What is to be looked at before a policy is asked; a policy that Cedar decides may read anything.
+fn reads(member: &Member, entry: &ActionEntry, out: &mut Vec<Check>) {
+    let mut found = Vec::new();
+    match &member.policy.condition {
+        Some(condition) => condition.each_path(&mut |path| found.extend(Check::of(path, entry))),
+        None => found = Check::all(entry),
     }
-    ty.fallible
+    for check in found {
+        if !out.contains(&check) {
+            out.push(check);
+        }
+    }
 }
 
 impl Ir {

@@ -37,6 +37,7 @@ pub(super) fn build(
         return Err(RegistryError(found.into()));
     }
     let schema = cedar::schema(&model).map_err(|e| one("the schema", &e.to_string()))?;
+    let platform_schema = cedar::schema(&model.platform_only()).map_err(|e| one("the schema", &e.to_string()))?;
     let mut actions: Vec<ActionEntry> =
         drafts.into_iter().zip(permits).map(|(draft, permit)| draft.entry(permit.map(Arc::new))).collect();
     actions.extend(platform::actions().into_iter().map(of_platform));
@@ -50,6 +51,7 @@ pub(super) fn build(
         services: services.to_vec(),
         model,
         schema,
+        platform_schema,
         warnings,
         program: false,
     };
@@ -126,7 +128,7 @@ impl Draft {
         let declared_resource =
             joined.declarations.iter().map(|d| d.resource).find(|r| !matches!(r, ResourceDecl::Scope));
         let resource_decl = declared_resource.unwrap_or(first.resource);
-        let (resource, entity) = match resource_decl {
+        let (resource, entity): (Arc<str>, _) = match resource_decl {
             ResourceDecl::Scope => (scope_type(first.tier).into(), None),
             ResourceDecl::Service { name } => (cedar_type(joined.name.namespace(), name).into(), None),
             ResourceDecl::Parameter { entity, .. } | ResourceDecl::Entity { entity } => {
@@ -134,7 +136,8 @@ impl Draft {
                 (cedar_type(&dotted(entity.namespace), entity.name).into(), Some(entity))
             }
         };
-        let env = roots(first, own.as_ref(), entity.as_ref(), resource_decl, &params, found);
+        names_can_be_written(&joined, &participant, &resource, found);
+        let env = roots(&joined, own.as_ref(), entity.as_ref(), resource_decl, &params, found);
         Self { joined, first, participant, own, resource, entity, params, env }
     }
 
@@ -184,6 +187,21 @@ impl Draft {
         Some(Annotated { policy, rules: typed })
     }
 
+    /// Its groups, and those of its former names: what is written for a former service goes on matching.
+    fn groups(&self) -> Vec<EntityUid> {
+        let formers = self.joined.declarations.iter().flat_map(|d| d.was.iter().map(|was| former_name(d, was)));
+        let mut out: Vec<EntityUid> = Vec::new();
+        for name in [self.joined.name.clone()].into_iter().chain(formers) {
+            let kind = name.cedar_type();
+            for group in groups(&name, self.first).iter().map(|id| EntityUid::new(&kind, id)) {
+                if !out.contains(&group) {
+                    out.push(group);
+                }
+            }
+        }
+        out
+    }
+
     fn entry(self, permit: Option<Arc<Annotated>>) -> ActionEntry {
         let mut callers: Vec<Tier> = self.joined.declarations.iter().flat_map(|d| d.callers).copied().collect();
         callers.sort_unstable();
@@ -193,10 +211,7 @@ impl Draft {
         }
         ActionEntry {
             uid: uid(&self.joined.name),
-            groups: groups(&self.joined.name, self.first)
-                .into_iter()
-                .map(|g| EntityUid::new(&self.joined.name.cedar_type(), &g))
-                .collect(),
+            groups: self.groups(),
             tier: self.first.tier,
             callers,
             must_audit: self.joined.declarations.iter().any(|d| d.must_audit),
@@ -252,8 +267,47 @@ fn record_of(described: &Described) -> Option<&RecordType> {
     }
 }
 
+/// Whether participants of another tier than the service's may call.
+fn strangers(joined: &Joined) -> bool {
+    joined.declarations.iter().any(|d| d.callers.iter().any(|tier| *tier != d.tier))
+}
+
+/// Cedar's names are identifiers that are no words of its own, and the platform's namespace is the platform's.
+fn names_can_be_written(joined: &Joined, participant: &str, resource: &str, found: &mut Vec<Finding>) {
+    const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
+    let Some(first) = joined.declarations.first() else { return };
+    let usable = |part: &str| {
+        let mut bytes = part.bytes();
+        bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !RESERVED.contains(&part)
+    };
+    let mut bad = BTreeSet::new();
+    let namespace = joined.name.namespace();
+    if !namespace.is_empty() {
+        bad.extend(namespace.split('.').filter(|part| !usable(part)));
+    }
+    bad.extend([participant, resource].iter().flat_map(|name| name.split("::")).filter(|part| !usable(part)));
+    for part in bad {
+        found.push(Finding::new(
+            first.place,
+            format!(
+                "`{part}` in the name of `{}` cannot be written in Cedar\nhelp: publish it under another name: letters, digits and `_`, and none of {}",
+                joined.name,
+                RESERVED.map(|word| format!("`{word}`")).join(", ")
+            ),
+        ));
+    }
+    if namespace == platform::NAMESPACE || namespace.starts_with("Platform.") {
+        found.push(Finding::new(
+            first.place,
+            format!("`{}` is in the platform's own namespace\nhelp: publish it under another one", joined.name),
+        ));
+    }
+}
+
 fn roots(
-    first: &ActionDecl,
+    joined: &Joined,
     own: Option<&Described>,
     entity: Option<&EntityDecl>,
     resource: ResourceDecl,
@@ -261,6 +315,8 @@ fn roots(
     found: &mut Vec<Finding>,
 ) -> RuleEnv {
     let mut participant = participant::BUILT_IN.clone();
+    let Some(first) = joined.declarations.first() else { return RuleEnv::default() };
+    let strangers = strangers(joined);
     if let Some(own) = own.and_then(record_of) {
         participant.name.clone_from(&own.name);
         for field in &own.fields {
@@ -273,7 +329,10 @@ fn roots(
                     ),
                 ));
             }
-            participant.fields.push(field.clone());
+            let mut field = field.clone();
+            // To a caller of another tier the service's own attributes are absent.
+            field.ty.optional |= strangers;
+            participant.fields.push(field);
         }
     }
     let record = |record: RecordType| Some(Described::required(Kind::Record(Arc::new(record))));
@@ -387,22 +446,25 @@ fn model(
             found,
         );
     }
+    let taken: BTreeSet<&ActionName> = drafts.iter().map(|d| &d.joined.name).collect();
     let actions = drafts
         .iter()
-        .map(|draft| {
+        .flat_map(|draft| {
             let mut principals = vec![draft.participant.clone()];
-            let others =
-                draft.joined.declarations.iter().flat_map(|d| d.callers).any(|tier| *tier != Tier::Application);
-            if others && &*draft.participant != platform::PARTICIPANT {
+            if strangers(&draft.joined) && &*draft.participant != platform::PARTICIPANT {
                 principals.push(platform::PARTICIPANT.into());
             }
-            ActionModel {
-                name: draft.joined.name.clone(),
-                groups: groups(&draft.joined.name, draft.first).into_iter().map(Arc::from).collect(),
-                principals,
+            // A former name stays known, so that what was written for it goes on validating.
+            let formers = draft.joined.declarations.iter().flat_map(|d| d.was.iter().map(|was| former_name(d, was)));
+            let formers: BTreeSet<ActionName> = formers.filter(|former| !taken.contains(former)).collect();
+            let model = move |name: ActionName| ActionModel {
+                groups: groups(&name, draft.first).into_iter().map(Arc::from).collect(),
+                name,
+                principals: principals.clone(),
                 resource: draft.resource.clone(),
                 params: draft.params.clone(),
-            }
+            };
+            [draft.joined.name.clone()].into_iter().chain(formers).map(model)
         })
         .collect();
     Model { entities: entities.into_values().map(|(entity, _)| entity).collect(), actions, context: open("context") }

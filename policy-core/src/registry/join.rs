@@ -1,5 +1,7 @@
 //! Declarations of one action are joined; two functions with one action are refused.
 
+use std::collections::BTreeMap;
+
 use super::finding::Finding;
 use crate::decl::ActionDecl;
 use crate::name::ActionName;
@@ -38,13 +40,32 @@ pub(super) fn join(declarations: &[&'static ActionDecl], found: &mut Vec<Finding
             _ => joined.push(Joined { name, declarations: vec![declaration] }),
         }
     }
+    one_spelling(&joined, found);
     joined
+}
+
+/// `a.b` + `c.d` and `a` + `b.c.d` are two actions that a rule would name alike.
+fn one_spelling(joined: &[Joined], found: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<String, &Joined> = BTreeMap::new();
+    for one in joined {
+        let Some(other) = seen.insert(one.name.to_string(), one) else { continue };
+        let place = |j: &Joined| j.declarations.first().map(|d| d.place.to_string()).unwrap_or_default();
+        found.push(Finding::new(
+            place(one),
+            format!(
+                "`{}` is spelled like another action, at {}\nhelp: give one of them another `action = \"..\"`",
+                one.name,
+                place(other)
+            ),
+        ));
+    }
 }
 
 fn clash(first: &ActionDecl, second: &ActionDecl) -> Option<String> {
     if first.function != second.function {
         return Some(format!("`{}` has the same action", second.function));
     }
-    let same_params = first.params.iter().map(|p| p.name).eq(second.params.iter().map(|p| p.name));
-    (!same_params || first.tier != second.tier).then(|| format!("`{}` is declared otherwise", second.function))
+    let params = |d: &ActionDecl| d.params.iter().map(|p| (p.name, (p.describe)())).collect::<Vec<_>>();
+    (params(first) != params(second) || first.tier != second.tier)
+        .then(|| format!("`{}` is declared otherwise", second.function))
 }

@@ -58,6 +58,7 @@ pub struct Registry {
     services: Vec<&'static ServiceDecl>,
     model: Model,
     schema: CedarSchema,
+    platform_schema: CedarSchema,
     warnings: Vec<Finding>,
     program: bool,
 }
@@ -181,6 +182,11 @@ impl Registry {
     /// Cedar's schema of it.
     pub const fn schema(&self) -> &CedarSchema {
         &self.schema
+    }
+
+    /// The schema that System's policies are validated against: it has every action, and of attributes only the platform's.
+    pub const fn platform_schema(&self) -> &CedarSchema {
+        &self.platform_schema
     }
 
     /// What is worth a look, though nothing is refused.

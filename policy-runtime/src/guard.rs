@@ -120,7 +120,7 @@ impl Guard {
 }
 
 /// The scope that a request's resource belongs to.
-fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Scope> {
+pub(crate) fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Scope> {
     match tier {
         Tier::Application => Some(cx.application().clone()),
         Tier::Organization => cx.participant().scope().organization_id().cloned().map(Scope::Organization),

@@ -28,6 +28,8 @@ pub mod security;
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "wire")]
 pub mod wire;
 

@@ -1,0 +1,303 @@
+//! Authenticates requests and runs the service as its caller.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use policy_core::Facts;
+use policy_core::context::OwnAttributes;
+use policy_core::value::IpRange;
+use tower::{Layer, Service};
+
+use super::body::ResponseBody;
+use super::problem::Problem;
+use super::request_id::{self, RequestId};
+use crate::authn::{Authenticated, AuthnError, Chain, Outcome};
+use crate::code::Code;
+use crate::credential::{Credential, Credentials, Listener};
+use crate::policy::Policy;
+use crate::security::SecurityContext;
+
+type OfRequest<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
+type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
+
+/// Authenticates requests: bearer, basic, API key, and headers of the application's own.
+///
+/// Without credentials a request is answered 401, unless [`AuthenticateLayer::optional`]. The service runs in a
+/// [`SecurityContext`], which is also an extension of the request, like its [`RequestId`].
+#[derive(Clone)]
+pub struct AuthenticateLayer {
+    setup: Arc<Setup>,
+}
+
+#[derive(Clone)]
+struct Setup {
+    policy: Policy,
+    chain: Chain,
+    listener: Listener,
+    peer: OfRequest<Option<IpAddr>>,
+    attributes: Option<AddAttributes>,
+    custom: Vec<&'static str>,
+    origins: Vec<String>,
+    challenge: HeaderValue,
+    optional: bool,
+}
+
+impl AuthenticateLayer {
+    /// Makes the layer: who is believed is up to the chain, what is allowed up to the policy.
+    pub fn new(policy: Policy, chain: Chain) -> Self {
+        Self {
+            setup: Arc::new(Setup {
+                listener: Listener::serving(policy.application().clone()),
+                policy,
+                chain,
+                peer: Arc::new(peer_of_socket),
+                attributes: None,
+                custom: Vec::new(),
+                origins: Vec::new(),
+                challenge: HeaderValue::from_static("Bearer"),
+                optional: false,
+            }),
+        }
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Setup)) -> Self {
+        change(Arc::make_mut(&mut self.setup));
+        self
+    }
+
+    /// Adds the application's own attributes of the context, which rules read as `context.<name>`.
+    #[must_use]
+    pub fn context(self, add: impl Fn(&Parts, &mut OwnAttributes) + Send + Sync + 'static) -> Self {
+        self.changed(|setup| setup.attributes = Some(Arc::new(add)))
+    }
+
+    /// Says where a request comes from, `context.ip`. Otherwise it is the other end of the socket, as axum's `ConnectInfo` tells
+    /// it. A function that reads forwarded headers must believe those of its own proxies only.
+    #[must_use]
+    pub fn peer(self, peer: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.changed(|setup| setup.peer = Arc::new(peer))
+    }
+
+    /// Says what this listener admits; otherwise the policy's application, and nobody of System.
+    #[must_use]
+    pub fn listener(self, listener: Listener) -> Self {
+        self.changed(|setup| setup.listener = listener)
+    }
+
+    /// Declares a header (in lower case) to hold a credential that an authenticator of the application's own knows; `cookie` for
+    /// sessions. A request whose only credential is a cookie must come from this site if it can change something.
+    #[must_use]
+    pub fn credential_header(self, name: &'static str) -> Self {
+        self.changed(|setup| setup.custom.push(name))
+    }
+
+    /// Lets pages of another origin (`https://app.example.com`) send requests with cookies.
+    #[must_use]
+    pub fn allow_origin(self, origin: impl Into<String>) -> Self {
+        self.changed(|setup| setup.origins.push(origin.into()))
+    }
+
+    /// Sets `WWW-Authenticate` of a 401 (`Bearer`).
+    #[must_use]
+    pub fn challenge(self, challenge: HeaderValue) -> Self {
+        self.changed(|setup| setup.challenge = challenge)
+    }
+
+    /// Lets requests without credentials pass, without a caller: guards refuse them. Wrong credentials stay refused.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        self.changed(|setup| setup.optional = true)
+    }
+}
+
+impl fmt::Debug for AuthenticateLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticateLayer")
+            .field("chain", &self.setup.chain)
+            .field("listener", &self.setup.listener)
+            .field("optional", &self.setup.optional)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = Authenticate<S>;
+
+    fn layer(&self, service: S) -> Authenticate<S> {
+        Authenticate { setup: Arc::clone(&self.setup), service }
+    }
+}
+
+/// A service behind an [`AuthenticateLayer`].
+#[derive(Clone)]
+pub struct Authenticate<S> {
+    setup: Arc<Setup>,
+    service: S,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Authenticate<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticate").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl<S, I, O> Service<Request<I>> for Authenticate<S>
+where
+    S: Service<Request<I>, Response = Response<O>> + Clone + Send + 'static,
+    S::Future: Send,
+    I: Send + 'static,
+{
+    type Response = Response<ResponseBody<O>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<I>) -> Self::Future {
+        // The service that is ready is the one to call; its clone waits for the next request.
+        let clone = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, clone);
+        let setup = Arc::clone(&self.setup);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let id = RequestId::of(&parts.headers);
+            let mut response = match setup.authenticate(&parts, &id).await {
+                Err(problem) => Response::from(problem.request_id(id.shared())),
+                Ok(cx) => {
+                    parts.extensions.insert(id.clone());
+                    if let Some(cx) = &cx {
+                        parts.extensions.insert(cx.clone());
+                    }
+                    let request = Request::from_parts(parts, body);
+                    match &cx {
+                        Some(cx) => {
+                            // Also the part of `call` that is not in its future runs as the caller.
+                            let running = cx.run(|| service.call(request));
+                            answer(cx, cx.scope(running).await?)
+                        }
+                        None => setup.anonymous(service.call(request).await?, &id),
+                    }
+                }
+            };
+            if let Some(id) = id.header() {
+                response.headers_mut().insert(&request_id::HEADER, id);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Gives back the refusal that an error of the service swallowed.
+fn answer<O>(cx: &SecurityContext, response: Response<O>) -> Response<ResponseBody<O>> {
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR
+        && response.extensions().get::<Answered>().is_none()
+        && let Some(denied) = cx.refusal()
+    {
+        let id = cx.facts().request_id.clone();
+        let problem = Problem::from(denied);
+        return id.map_or(problem.clone(), |id| problem.request_id(id)).into();
+    }
+    response.map(|body| ResponseBody::of_service(body, Some(cx.clone())))
+}
+
+/// Marks a response that says itself what was refused: its status is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered(pub(super) Code);
+
+impl Setup {
+    async fn authenticate(&self, parts: &Parts, id: &RequestId) -> Result<Option<SecurityContext>, Problem> {
+        let peer = (self.peer)(parts);
+        let presented = Credentials::from_headers_with(&parts.headers, peer, &self.custom)
+            .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()));
+        let presented = match presented {
+            Ok(presented) => presented,
+            Err(error) => return Err(self.refused(&error.into(), id, true)),
+        };
+        self.check_origin(parts, &presented)?;
+        match self.chain.authenticate(&presented).await {
+            Outcome::Authenticated(found) => Ok(Some(self.context_of(*found, parts, peer, id))),
+            Outcome::NotPresented if self.optional => Ok(None),
+            Outcome::NotPresented => Err(Problem::new(Code::Unauthenticated).challenge(self.challenge.clone())),
+            Outcome::Rejected(error) => Err(self.refused(&error, id, true)),
+        }
+    }
+
+    fn refused(&self, error: &AuthnError, id: &RequestId, presented: bool) -> Problem {
+        tracing::warn!(
+            target: "policy",
+            request = id.as_str(),
+            code = error.code().as_str(),
+            detail = error.detail(),
+            "sign-in refused"
+        );
+        // RFC 6750, section 3.1: only who presented something is told that it is not valid.
+        let invalid = presented && self.challenge == "Bearer";
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        Problem::of_sign_in(&error.answer()).challenge(if invalid { challenge } else { self.challenge.clone() })
+    }
+
+    /// A browser sends cookies along with what other sites make it send.
+    fn check_origin(&self, parts: &Parts, presented: &Credentials) -> Result<(), Problem> {
+        let cookie = |c: &Credential| matches!(c, Credential::Custom { header, .. } if header == "cookie");
+        let only_cookies = !presented.presented().is_empty() && presented.presented().iter().all(cookie);
+        if !only_cookies || matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let origin = header("origin");
+        let allowed = origin.is_some_and(|origin| self.origins.iter().any(|o| o == origin));
+        let own = if let Some(site) = header("sec-fetch-site") {
+            site == "same-origin" || site == "none"
+        } else {
+            let host = header("host").or(parts.uri.authority().map(http::uri::Authority::as_str));
+            let from = origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            from.is_some() && from == host
+        };
+        if own || allowed {
+            return Ok(());
+        }
+        Err(Problem::new(Code::SignInRefused).detail("a request with a cookie must come from this site"))
+    }
+
+    fn context_of(&self, found: Authenticated, parts: &Parts, peer: Option<IpAddr>, id: &RequestId) -> SecurityContext {
+        let participant = found.into_participant();
+        let mut facts = Facts {
+            ip: peer.map(IpRange::single),
+            mfa: participant.mfa(),
+            connection: Some("http".into()),
+            request_id: Some(id.shared()),
+            attributes: OwnAttributes::default(),
+        };
+        if let Some(add) = &self.attributes {
+            add(parts, &mut facts.attributes);
+        }
+        SecurityContext::new(&self.policy, participant.into()).with_facts(facts)
+    }
+
+    /// A guard that found no caller asks for one.
+    fn anonymous<O>(&self, response: Response<O>, id: &RequestId) -> Response<ResponseBody<O>> {
+        if matches!(response.extensions().get(), Some(Answered(Code::NoContext))) {
+            let problem = Problem::new(Code::Unauthenticated).challenge(self.challenge.clone());
+            return problem.request_id(id.shared()).into();
+        }
+        response.map(|body| ResponseBody::of_service(body, None))
+    }
+}
+
+#[cfg(feature = "axum")]
+fn peer_of_socket(parts: &Parts) -> Option<IpAddr> {
+    let info = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+    info.map(|info| info.0.ip())
+}
+
+#[cfg(not(feature = "axum"))]
+fn peer_of_socket(_: &Parts) -> Option<IpAddr> {
+    None
+}

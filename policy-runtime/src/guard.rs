@@ -87,7 +87,11 @@ impl Guard {
             context: Context { time: policy.clock().now(), facts: cx.facts() },
             args,
         };
-        match engine.decide(&request) {
+        let decision = engine.decide(&request);
+        if decision.is_allowed() {
+            cx.keep(&request);
+        }
+        match decision {
             Decision::Allow(allowed) if self.declaration.must_audit || policy.must_audit(action) => {
                 Ok(Permit { due: Some(Box::new(self.due(cx, &scope, &allowed, request.context.time.0))) })
             }

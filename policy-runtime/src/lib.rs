@@ -22,6 +22,8 @@ pub mod identity;
 #[cfg(feature = "engine")]
 pub mod policy;
 mod proxy;
+#[cfg(feature = "engine")]
+mod question;
 pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;

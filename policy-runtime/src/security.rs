@@ -4,14 +4,19 @@
 //! Absent: how the participant was authenticated.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use policy_core::pdp::Possible;
-use policy_core::{Context, Facts, Participant, Scope};
+use policy_core::{Context, Decision, Facts, Participant, Request, Scope};
 
 use crate::audit::AuditLog;
+use crate::code::Code;
 use crate::denied::Denied;
 use crate::policy::Policy;
+use crate::question::Question;
+
+/// How many questions are kept of one piece of work: those that opened it. What it asks later is decided then.
+const KEPT: usize = 16;
 
 tokio::task_local! {
     static CURRENT: SecurityContext;
@@ -34,6 +39,8 @@ struct Inner {
     audit: Option<Arc<dyn AuditLog>>,
     /// The last refusal under this context: lets a dispatcher tell a refusal from a failure of the method.
     refusal: Arc<Mutex<Option<Denied>>>,
+    /// What was allowed under this context, if it is to be decided again.
+    kept: Option<Arc<Mutex<Vec<Question>>>>,
 }
 
 impl SecurityContext {
@@ -48,6 +55,7 @@ impl SecurityContext {
                 participant,
                 facts,
                 refusal: Arc::default(),
+                kept: None,
             }),
         }
     }
@@ -76,6 +84,40 @@ impl SecurityContext {
     #[must_use]
     pub fn with_audit(self, audit: Arc<dyn AuditLog>) -> Self {
         self.changed(|inner| inner.audit = Some(audit))
+    }
+
+    /// Keeps what is allowed under this context from now on, for [`SecurityContext::decide_again`].
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        self.changed(|inner| inner.kept = Some(Arc::default()))
+    }
+
+    pub(crate) fn keep(&self, request: &Request<'_>) {
+        if let Some(kept) = &self.inner.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < KEPT {
+                kept.push(Question::of(request));
+            }
+        }
+    }
+
+    /// Decides everything that was kept once more, for the participant as it is now and under the policies of now. Whoever
+    /// holds something open for a caller, such as a stream, asks when [`Policy::changes`] moves.
+    ///
+    /// # Errors
+    /// [`Denied`] when one of them is not allowed any more.
+    pub fn decide_again(&self, participant: &Participant) -> Result<(), Denied> {
+        let Some(kept) = &self.inner.kept else { return Ok(()) };
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for question in kept.iter() {
+            if let Decision::Deny(denial) = question.decide(self.policy(), participant, self.facts()) {
+                let denied = Denied::new(Code::AccessDenied);
+                tracing::warn!(target: "policy", decision = denied.id(), participant = participant.id(), "no longer allowed: {}", denial.message);
+                self.policy().remember(&denied, *denial);
+                return Err(denied);
+            }
+        }
+        Ok(())
     }
 
     /// The context of the running task, if there is one.

@@ -23,7 +23,15 @@ use crate::users::Users;
 /// When it does not start.
 #[expect(clippy::expect_used, reason = "only tests call it")]
 pub async fn serve(change: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> Gateway {
-    let policy = Policy::for_application("orders").expect("the fixture's policies are sound");
+    serve_with(Policy::for_application("orders").expect("the fixture's policies are sound"), change).await
+}
+
+/// Starts the fixture under these policies.
+///
+/// # Panics
+/// When it does not start.
+#[expect(clippy::expect_used, reason = "only tests call it")]
+pub async fn serve_with(policy: Policy, change: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> Gateway {
     let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
     let builder = Gateway::builder(policy, chain).service(Arc::new(OrderService::default()));
     change(builder).bind("127.0.0.1:0").await.expect("a port is free")

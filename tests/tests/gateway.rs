@@ -6,7 +6,8 @@ use std::time::Duration;
 use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::gateway::{Gateway, Limits, Refusals};
 use policy_runtime::wire::{Command, Frame, header, message};
-use tests::raw::{Ended, Raw, serve, show};
+use policy_runtime::{Policy, SetSource};
+use tests::raw::{Ended, Raw, serve, serve_with, show};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -416,4 +417,28 @@ async fn connections_are_limited() {
     let mut buffer = [0; 1];
     let read = tokio::time::timeout(Duration::from_secs(2), last.read(&mut buffer)).await.unwrap();
     assert!(matches!(read, Ok(0) | Err(_)), "the sixth socket of one address is closed");
+}
+
+#[tokio::test]
+async fn open_streams_are_decided_again_when_policies_change() {
+    let policy = Policy::for_application("orders").unwrap();
+    let gateway = serve_with(policy.clone(), |builder| builder).await;
+    let mut raw = Raw::connect(&gateway, ALICE).await;
+    raw.call("ticks", "t", "[5]").await;
+    raw.call("ticks", "slow", "[60000]").await;
+    assert_eq!(show(&raw.frame().await.unwrap()), "1");
+    let set = |rule: &str| SetSource { rules: vec![("stop".into(), rule.into())], ..SetSource::default() };
+    policy.replace(policy.application(), &set("forbid com.example.OrderService.placeOrder")).unwrap();
+    for _ in 0..20 {
+        raw.frame().await.unwrap();
+    }
+    policy.replace(policy.application(), &set("forbid com.example.OrderService.ticks when ms < 10")).unwrap();
+    let end = loop {
+        let frame = raw.frame().await.unwrap();
+        if frame.header(header::ERROR).is_some() {
+            break frame;
+        }
+    };
+    assert_eq!((show(&end), end.header(header::CORRELATION_ID)), ("error ACCESS_DENIED".into(), Some("t")));
+    assert_eq!(raw.ask("activeStreams", "").await, "1", "the other stream goes on");
 }

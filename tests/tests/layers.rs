@@ -27,6 +27,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["secret", "clock", "code", "id", "wire"],
     &["denied", "audit", "credential"],
     &["policy"],
+    &["question"],
     &["security"],
     &["guard", "service", "identity"],
     &["authn", "proxy"],

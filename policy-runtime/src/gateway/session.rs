@@ -122,6 +122,9 @@ struct Session {
     registration: Option<Registration>,
     orders: Option<watch::Receiver<Order>>,
     running: HashMap<CallId, Running>,
+    /// The calls that may have an open stream; they are decided again when policies or the participant change.
+    streams: HashMap<CallId, SecurityContext>,
+    decided: Instant,
     /// The check of credentials at CONNECT.
     checking: Option<Running>,
     connect_headers: Headers,
@@ -139,6 +142,8 @@ struct Session {
 const EVENTS: usize = 64;
 /// How many of them are taken before the socket is looked at again.
 const BATCH: usize = 64;
+/// How long an open stream goes on without being decided again, since rules read the time.
+const DECIDED_FOR: Duration = Duration::from_secs(60);
 /// How long a close frame may take to go out.
 const FAREWELL: Duration = Duration::from_millis(250);
 
@@ -153,6 +158,7 @@ pub(super) async fn run<S>(
 {
     let (events, mut inbox) = mpsc::channel(EVENTS);
     let mut running = shared.run.subscribe();
+    let mut policies = shared.policy.changes();
     let limits = shared.limits.clone();
     let now = Instant::now();
     let mut session = Session {
@@ -163,6 +169,8 @@ pub(super) async fn run<S>(
         registration: None,
         orders: None,
         running: HashMap::new(),
+        streams: HashMap::new(),
+        decided: now,
         checking: None,
         connect_headers: Headers::default(),
         events,
@@ -225,6 +233,7 @@ pub(super) async fn run<S>(
                 count(&session.shared.metrics.revoked);
                 session.end = Some(End::Revoked);
             },
+            Ok(()) = policies.changed() => session.decide_again(&mut out),
             run = next_phase(&mut running, session.connection.is_draining()) => match run {
                 Run::Serving => {}
                 Run::Draining => session.drain(),
@@ -298,6 +307,9 @@ impl Session {
         } else if silent >= limits.heart_beat * 5 / 2 {
             self.end = Some(End::Silent);
         } else {
+            if !self.streams.is_empty() && now >= self.decided + DECIDED_FOR {
+                return self.decide_again(out);
+            }
             if silent >= limits.heart_beat && !self.pinged {
                 self.pinged = true;
                 out.push(Message::Ping(bytes::Bytes::new()));
@@ -361,6 +373,7 @@ impl Session {
             Event::Renew(id, checked) => {
                 let outcome = self.renewed(checked);
                 self.outcome(id, outcome, &mut acts);
+                self.decide_again(out);
             }
         }
         self.perform(&mut acts, out);
@@ -369,9 +382,28 @@ impl Session {
 
     fn outcome(&mut self, id: CallId, outcome: Outcome, acts: &mut Vec<Act>) {
         if outcome.is_last() {
-            self.running.remove(&id);
+            self.ends(id);
         }
         self.connection.outcome(id, outcome, acts);
+    }
+
+    fn ends(&mut self, id: CallId) {
+        self.running.remove(&id);
+        self.streams.remove(&id);
+    }
+
+    /// Open streams go on only while what opened them would still be allowed.
+    fn decide_again(&mut self, out: &mut Outbound) {
+        self.decided = Instant::now();
+        let Some(caller) = &self.caller else { return };
+        let participant = caller.context.participant();
+        let decided = self.streams.iter().map(|(id, context)| (*id, context.decide_again(participant)));
+        let denied: Vec<_> = decided.filter_map(|(id, decided)| decided.err().map(|denied| (id, denied))).collect();
+        let mut acts = Vec::new();
+        for (id, denied) in denied {
+            self.outcome(id, Outcome::Failed { error: denied.into(), request_id: String::new() }, &mut acts);
+        }
+        self.perform(&mut acts, out);
     }
 
     fn perform(&mut self, acts: &mut Vec<Act>, out: &mut Outbound) {
@@ -389,7 +421,7 @@ impl Session {
             Act::Authenticate(headers) => self.authenticate(headers, acts),
             Act::Call(call) => self.call(call, acts),
             Act::Cancel(id) => {
-                self.running.remove(&id);
+                self.ends(id);
                 self.end_if_drained();
             }
             Act::Renew(id, headers) => self.renew(id, &headers, acts),
@@ -429,14 +461,12 @@ impl Session {
         match (service, target.path()) {
             (Some(service), Some(method)) => {
                 let facts = Facts { request_id: Some(request_id.clone()), ..caller.facts.clone() };
-                let job = Job {
-                    id,
-                    service: service.clone(),
-                    method: method.to_owned(),
-                    body,
-                    context: context.clone().with_facts(facts),
-                    request_id,
-                };
+                let mut context = context.clone().with_facts(facts);
+                if service.declaration().methods.iter().any(|known| known.name == method && known.streaming) {
+                    context = context.keeping();
+                    self.streams.insert(id, context.clone());
+                }
+                let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id };
                 let running = call::start(job, self.shared.clone(), self.events.clone());
                 self.running.insert(id, running);
             }
@@ -464,6 +494,7 @@ impl Session {
     /// The connection is over: what it had running ends, and it may be expected back.
     fn over(&mut self, end: End) {
         self.running.clear();
+        self.streams.clear();
         self.checking = None;
         if self.registration.take().is_some() {
             tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, ?end, "disconnected");

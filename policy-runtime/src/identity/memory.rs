@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "api-key")]
 use super::{ApiKeyRecord, KeyStore};
-use super::{EmailKey, StoreError, User, UserStore};
+use super::{EmailKey, ExternalIdentity, IdentityStore, StoreError, User, UserStore};
 use crate::id::random_id;
 use crate::secret::Secret;
 use futures_util::future::BoxFuture;
@@ -41,6 +41,7 @@ struct Inner {
     users: BTreeMap<String, User>,
     emails: BTreeMap<(Scope, EmailKey), String>,
     hashes: BTreeMap<String, Secret<String>>,
+    identities: BTreeMap<(Scope, ExternalIdentity), String>,
     #[cfg(feature = "api-key")]
     keys: BTreeMap<String, ApiKeyRecord>,
 }
@@ -172,29 +173,7 @@ impl MemoryStore {
     /// # Errors
     /// When the scope is unknown, the address is none, or the identity exists.
     pub fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
-        let key = EmailKey::new(&new.email).map_err(|error| StoreError::Invalid(error.to_string()))?;
-        let id = format!("u_{}", random_id().map_err(|e| StoreError::Unavailable(e.to_string()))?);
-        let mut inner = self.inner();
-        inner.require(&new.scope)?;
-        let identity = (new.scope.clone(), key);
-        if inner.emails.contains_key(&identity) {
-            return Err(StoreError::Exists { what: "user", name: new.email });
-        }
-        let user = User {
-            email: Some(new.email.trim().to_owned()),
-            display_name: new.display_name,
-            roles: new.roles,
-            attributes: new.attributes,
-            tenant: new.tenant,
-            epoch: 1,
-            ..User::new(id.clone(), new.scope)
-        };
-        inner.emails.insert(identity, id.clone());
-        inner.users.insert(id.clone(), user.clone());
-        if let Some(hash) = new.hash {
-            inner.hashes.insert(id, hash);
-        }
-        Ok(user)
+        self.inner().insert_user(new)
     }
 
     /// Changes a user and raises its epoch; id and scope stay.
@@ -259,6 +238,7 @@ impl MemoryStore {
         inner.users.remove(id).ok_or_else(|| missing("user", id))?;
         inner.hashes.remove(id);
         inner.emails.retain(|_, owner| owner != id);
+        inner.identities.retain(|_, owner| owner != id);
         drop(inner);
         self.announce();
         Ok(())
@@ -296,6 +276,31 @@ impl MemoryStore {
 }
 
 impl Inner {
+    fn insert_user(&mut self, new: NewUser) -> Result<User, StoreError> {
+        let key = EmailKey::new(&new.email).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let id = format!("u_{}", random_id().map_err(|e| StoreError::Unavailable(e.to_string()))?);
+        self.require(&new.scope)?;
+        let identity = (new.scope.clone(), key);
+        if self.emails.contains_key(&identity) {
+            return Err(StoreError::Exists { what: "user", name: new.email });
+        }
+        let user = User {
+            email: Some(new.email.trim().to_owned()),
+            display_name: new.display_name,
+            roles: new.roles,
+            attributes: new.attributes,
+            tenant: new.tenant,
+            epoch: 1,
+            ..User::new(id.clone(), new.scope)
+        };
+        self.emails.insert(identity, id.clone());
+        self.users.insert(id.clone(), user.clone());
+        if let Some(hash) = new.hash {
+            self.hashes.insert(id, hash);
+        }
+        Ok(user)
+    }
+
     fn require(&self, scope: &Scope) -> Result<(), StoreError> {
         let known = match scope {
             Scope::System => true,
@@ -360,6 +365,64 @@ impl UserStore for MemoryStore {
         let organization = self.inner().applications.get(id).cloned();
         let scope = organization.map(|organization| Scope::Application { organization, application: id.clone() });
         Box::pin(async move { Ok(scope) })
+    }
+}
+
+impl IdentityStore for MemoryStore {
+    fn user_of<'a>(
+        &'a self,
+        scope: &'a Scope,
+        identity: &'a ExternalIdentity,
+    ) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+        let inner = self.inner();
+        let id = inner.identities.get(&(scope.clone(), identity.clone()));
+        let user = id.and_then(|id| inner.users.get(id)).map(|user| inner.seen(user));
+        Box::pin(async move { Ok(user) })
+    }
+
+    fn bind<'a>(
+        &'a self,
+        scope: &'a Scope,
+        email: &'a EmailKey,
+        identity: &'a ExternalIdentity,
+    ) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+        let mut inner = self.inner();
+        let key = (scope.clone(), identity.clone());
+        let id = inner.emails.get(&(scope.clone(), email.clone())).cloned();
+        // Never a user who has an identity already, and never an identity that is somebody's.
+        let free = |id: &String| !inner.identities.contains_key(&key) && !inner.identities.values().any(|at| at == id);
+        let user = id.filter(free).and_then(|id| {
+            let user = inner.users.get_mut(&id)?;
+            user.epoch += 1;
+            let user = user.clone();
+            inner.identities.insert(key, id);
+            Some(inner.seen(&user))
+        });
+        Box::pin(async move { Ok(user) })
+    }
+
+    fn create<'a>(
+        &'a self,
+        scope: &'a Scope,
+        email: &'a str,
+        display_name: Option<&'a str>,
+        roles: &'a [String],
+        identity: &'a ExternalIdentity,
+    ) -> BoxFuture<'a, Result<User, StoreError>> {
+        let new = roles.iter().fold(NewUser::new(scope.clone(), email), |new, role| new.role(role));
+        let new = display_name.into_iter().fold(new, NewUser::display_name);
+        let mut inner = self.inner();
+        let key = (scope.clone(), identity.clone());
+        let user = if inner.identities.contains_key(&key) {
+            Err(StoreError::Exists { what: "identity", name: identity.subject.clone() })
+        } else {
+            inner.insert_user(new)
+        };
+        if let Ok(user) = &user {
+            inner.identities.insert(key, user.id.clone());
+        }
+        let user = user.map(|user| inner.seen(&user));
+        Box::pin(async move { user })
     }
 }
 

@@ -16,11 +16,13 @@ use futures_util::future::BoxFuture;
 #[cfg(feature = "api-key")]
 mod api_key;
 mod email;
+mod external;
 mod memory;
 
 #[cfg(feature = "api-key")]
 pub use api_key::{ApiKeyRecord, KeyStore};
 pub use email::{EmailError, EmailKey};
+pub use external::{ExternalIdentity, IdentityStore};
 pub use memory::{MemoryStore, NewUser};
 
 /// A person (or whatever has a password) in exactly one scope.

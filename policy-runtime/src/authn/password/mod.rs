@@ -5,6 +5,7 @@
 //! threads, a few at a time; whoever would wait too long is told so. Absent: where users are kept.
 
 mod hash;
+mod policy;
 mod throttle;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 pub use hash::{HashError, Match, StoredHash, hash};
+pub use policy::{PasswordPolicy, Weakness};
 pub use throttle::Throttle;
 
 use self::throttle::Key;

@@ -17,6 +17,7 @@ mod keys;
 mod mapping;
 mod path;
 mod presets;
+mod provision;
 mod rules;
 mod source;
 
@@ -29,6 +30,7 @@ pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};
 pub use mapping::{ClaimKind, ClaimMapping, Mapped, MappingError, OnMismatch};
 pub use path::ClaimPath;
 pub use presets::{KeyPlace, PRESETS, Preset};
+pub use provision::{Provisioned, Provisioning};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
 };

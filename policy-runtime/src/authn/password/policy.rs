@@ -1,0 +1,161 @@
+//! Which passwords a scope takes.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::credential::MAX_PASSCODE;
+use crate::secret::Secret;
+
+/// Passwords of eight characters and more that people choose most, in lower case: the list of Django 5.2 (BSD), which its
+/// makers took from Royce Williams' list of what breaches showed.
+static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("common.txt").lines().collect());
+
+/// What is wrong with a new password; never says which word was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Weakness {
+    /// It is too short.
+    #[error("the password has fewer than {0} characters")]
+    TooShort(usize),
+    /// It is too long.
+    #[error("the password is longer than {MAX_PASSCODE} bytes")]
+    TooLong,
+    /// Many others have it.
+    #[error("the password is one that many people choose")]
+    Common,
+    /// It repeats or counts.
+    #[error("the password repeats itself or counts")]
+    Pattern,
+    /// It is made of what everybody knows about the user.
+    #[error("the password is made of the user's own words")]
+    Personal,
+}
+
+/// The passwords that a scope takes: by length, a kept list of common ones, and what is known of the user.
+///
+/// There are no rules about kinds of characters: they make passwords worse (NIST SP 800-63B, section 3.1.1.2).
+///
+/// ```
+/// use policy_runtime::authn::password::{PasswordPolicy, Weakness};
+/// use policy_runtime::secret::Secret;
+/// let policy = PasswordPolicy::default();
+/// let check = |text: &str| policy.check(&Secret::new(text.to_owned()), &["alice@example.com"]);
+/// assert_eq!(check("Password2026!"), Err(Weakness::Common));
+/// assert_eq!(check("alice2026acme"), Ok(()));
+/// assert_eq!(check("alice-2026"), Err(Weakness::Personal));
+/// assert_eq!(check("correct horse battery"), Ok(()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    min_chars: usize,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self { min_chars: 10 }
+    }
+}
+
+impl PasswordPolicy {
+    /// Sets the least number of characters; eight is the least that can be set.
+    #[must_use]
+    pub const fn min_chars(mut self, count: usize) -> Self {
+        self.min_chars = if count < 8 { 8 } else { count };
+        self
+    }
+
+    /// Checks a new password; `known` are texts that others know of the user, such as the address and the name.
+    ///
+    /// # Errors
+    /// With the first weakness found.
+    pub fn check(&self, password: &Secret<String>, known: &[&str]) -> Result<(), Weakness> {
+        let text = password.expose();
+        if text.len() > MAX_PASSCODE {
+            return Err(Weakness::TooLong);
+        }
+        let folded: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
+        let chars: Vec<char> = folded.chars().collect();
+        if chars.len() < self.min_chars {
+            return Err(Weakness::TooShort(self.min_chars));
+        }
+        if is_pattern(&chars) {
+            return Err(Weakness::Pattern);
+        }
+        let core = core_of(&folded);
+        if [folded.as_str(), core].iter().any(|text| COMMON.contains(text)) || WORDS.contains(&core) {
+            return Err(Weakness::Common);
+        }
+        let mut rest = core.to_owned();
+        for word in known.iter().flat_map(|text| words_of(text)) {
+            rest = rest.replace(&word, "");
+        }
+        let left = rest.chars().filter(|c| c.is_alphabetic()).count();
+        if rest != core && left < 4 { Err(Weakness::Personal) } else { Ok(()) }
+    }
+}
+
+/// Words too short for the list, which people lengthen by a year and a mark.
+const WORDS: &[&str] =
+    &["admin", "hello", "letmein", "login", "qwerty", "secret", "summer", "winter", "welcome", "test"];
+
+/// What is left without the digits and marks that people put around a word.
+fn core_of(text: &str) -> &str {
+    text.trim_matches(|c: char| !c.is_alphabetic())
+}
+
+fn words_of(text: &str) -> Vec<String> {
+    let folded = caseless::default_case_fold_str(text);
+    folded.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= 3).map(str::to_owned).collect()
+}
+
+/// Whether few different characters stand there, a short piece is repeated, or each follows the one before.
+fn is_pattern(chars: &[char]) -> bool {
+    let distinct: HashSet<&char> = chars.iter().collect();
+    if distinct.len() < 5 {
+        return true;
+    }
+    let repeats = (1..=chars.len() / 2)
+        .any(|n| chars.len().is_multiple_of(n) && chars.chunks(n).all(|chunk| Some(chunk) == chars.get(..n)));
+    let step = |pair: &[char], by: i64| match pair {
+        [a, b] => i64::from(u32::from(*b)) - i64::from(u32::from(*a)) == by || (*a == '9' && *b == '0'),
+        _ => false,
+    };
+    repeats || [1, -1].iter().any(|by| chars.windows(2).all(|pair| step(pair, *by)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weaknesses() {
+        let known = ["alice.smith@acme.example", "Alice Smith"];
+        let check = |text: &str| PasswordPolicy::default().check(&Secret::new(text.to_owned()), &known).err();
+        let cases = [
+            ("short", Some(Weakness::TooShort(10))),
+            ("ßßßßßßßßß", Some(Weakness::Pattern)),
+            ("aaaaaaaaaaaaa", Some(Weakness::Pattern)),
+            ("abcdeabcde", Some(Weakness::Pattern)),
+            ("abcdefghijkl", Some(Weakness::Pattern)),
+            ("1234567890", Some(Weakness::Pattern)),
+            ("zyxwvutsrqp", Some(Weakness::Pattern)),
+            ("qwertyuiop", Some(Weakness::Common)),
+            ("PASSWORD123", Some(Weakness::Common)),
+            ("!!Password1!!", Some(Weakness::Common)),
+            ("Welcome2026!", Some(Weakness::Common)),
+            ("ＰＡＳＳＷＯＲＤ２０２６", Some(Weakness::Common)),
+            ("AliceSmith1", Some(Weakness::Personal)),
+            ("acme-2026-alice", Some(Weakness::Personal)),
+            ("correct horse battery", None),
+            ("ein Satz mit Umlauten äöü", None),
+            ("🦀🐢🦊🐙🦉🐝🐳🦁🐼🦄", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(check(text), expected, "{text}");
+        }
+        assert_eq!(check(&"ab7 ".repeat(300)), Some(Weakness::TooLong));
+        assert_eq!(PasswordPolicy::default().min_chars(1), PasswordPolicy::default().min_chars(8));
+    }
+}

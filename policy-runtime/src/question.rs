@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy_core::context::Facts;
-use policy_core::value::{Record as _, Value, ValueRef};
+use policy_core::value::{Value, ValueRef};
 use policy_core::{ActionId, Context, Decision, Participant, Request, Resource, Scope};
 
 use crate::policy::Policy;

@@ -143,7 +143,7 @@ const EVENTS: usize = 64;
 /// How many of them are taken before the socket is looked at again.
 const BATCH: usize = 64;
 /// How long an open stream goes on without being decided again, since rules read the time.
-const DECIDED_FOR: Duration = Duration::from_secs(60);
+const DECIDED_FOR: Duration = Duration::from_mins(1);
 /// How long a close frame may take to go out.
 const FAREWELL: Duration = Duration::from_millis(250);
 

@@ -26,6 +26,8 @@ pub mod request;
 pub mod shape;
 pub mod source;
 pub mod syntax;
+#[cfg(all(test, feature = "engine"))]
+mod testdata;
 pub mod value;
 
 pub use context::{Context, Facts};

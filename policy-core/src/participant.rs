@@ -135,6 +135,7 @@ impl Participant {
     }
 
     /// The same party with built-in attributes alone.
+    #[cfg(feature = "engine")]
     pub(crate) fn without_own_attributes(&self) -> Self {
         Self { attributes: Vec::new(), unusable: Vec::new(), ..self.clone() }
     }

@@ -224,7 +224,15 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let mut rules = Vec::new();
     let mut condition = Ir::And(Vec::new());
     if let Some(written) = &parsed.condition {
-        let typed = check::check(written.expr(), &env).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
+        let typed = check::check(written.expr(), &env).map_err(|found| {
+            let told = found.0.into_iter().map(|d| match d.code {
+                "undeclared" => {
+                    d.with_help("a rule that is saved reads what the program's types declare or its rules read already")
+                }
+                _ => d,
+            });
+            told.map(|d| at(&d)).collect::<Vec<_>>()
+        })?;
         let (typed, wanted) = match written {
             RuleCondition::When(_) => (typed, satisfied),
             RuleCondition::Unless(_) => (typed, !satisfied),

@@ -234,6 +234,10 @@ fn reads(member: &Member, entry: &ActionEntry, out: &mut Vec<Check>) {
         Some(condition) => condition.each_path(&mut |path| found.extend(Check::of(path, entry))),
         None => found = Check::all(entry),
     }
+    // What is never absent is not in the condition; it was there all the same when the rule was checked.
+    for (rule, _) in &member.rules {
+        rule.each_leaf(&mut |leaf| found.extend(leaf.test.paths().iter().filter_map(|p| Check::of(&p.path, entry))));
+    }
     for check in found {
         if !out.contains(&check) {
             out.push(check);

@@ -7,6 +7,16 @@
 //! ```text
 //! Credentials ─► Chain ─► Authenticator ─► Authenticated ─► scope and method checks ─► hook ─► Outcome
 //! ```
+//!
+//! What rules read as `participant.authType`, and who that is:
+//!
+//! | value | who | proofs (`amr`) |
+//! | --- | --- | --- |
+//! | `password` | a person with a password of ours | `pwd` |
+//! | `token` | a person with a token or a ticket that we signed | those of the sign-in it came from |
+//! | `oidc`, `jwt` | a person whose provider has public keys, or shares a secret | what the provider says |
+//! | `oidc-machine`, `jwt-machine` | a machine, by its provider | what the provider says |
+//! | `api-key` | a machine with a key of ours | none |
 
 use std::borrow::Cow;
 use std::fmt;

@@ -210,3 +210,46 @@ async fn a_store_that_is_down_lets_nobody_in() {
     assert_eq!((error.code(), error.answer().status), (AuthnCode::Unavailable, 503));
     assert!(!error.answer().message.contains("connection"));
 }
+
+/// How unlikely it is that two samples come from one source: the z-score of the rank-sum test (Mann and Whitney).
+fn rank_sum(a: &[Duration], b: &[Duration]) -> f64 {
+    let mut all: Vec<(Duration, bool)> =
+        a.iter().map(|time| (*time, true)).chain(b.iter().map(|time| (*time, false))).collect();
+    all.sort_unstable();
+    let ranks: u32 = all.iter().zip(1..).filter(|((_, first), _)| *first).map(|(_, rank)| rank).sum();
+    let (n, m) = (f64::from(u32::try_from(a.len()).unwrap()), f64::from(u32::try_from(b.len()).unwrap()));
+    let (mean, deviation) = (n * (n + m + 1.0) / 2.0, (n * m * (n + m + 1.0) / 12.0).sqrt());
+    ((f64::from(ranks) - mean) / deviation).abs()
+}
+
+#[tokio::test]
+async fn time_does_not_tell_who_exists() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let off =
+        f.store.create_user(NewUser::new(orders(), "off@example.com").password_hash(hash(&secret(PASSWORD)).unwrap()));
+    f.store.update_user(&off.unwrap().id, |user| user.enabled = false).unwrap();
+    let authenticator = authenticator(&f).throttle(Throttle::new(u32::MAX, u32::MAX));
+    let too_long = "x".repeat(MAX_PASSCODE + 1);
+    let cases = [
+        ("alice@example.com", "wrong"),
+        ("nobody@example.com", "wrong"),
+        ("off@example.com", PASSWORD),
+        // A control, which does no work: the test can tell a difference when there is one.
+        ("alice@example.com", too_long.as_str()),
+    ];
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..25 {
+        // In turns, so that a busy machine slows all alike.
+        for ((name, password), times) in cases.iter().zip(&mut times) {
+            let began = std::time::Instant::now();
+            authenticator.login(name, &secret(password), &login(name, password)).await.unwrap_err();
+            times.push(began.elapsed());
+        }
+    }
+    let [wrong, unknown, disabled, control] = &times;
+    assert!(rank_sum(wrong, control) > 5.0, "the test sees nothing");
+    for (other, what) in [(unknown, "an unknown user"), (disabled, "a disabled user")] {
+        let z = rank_sum(wrong, other);
+        assert!(z < 4.0, "{what} is told from a wrong password by its time (z = {z:.1})");
+    }
+}

@@ -1,5 +1,7 @@
 //! A signed token in its compact form, taken apart and not yet believed.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -87,7 +89,7 @@ pub(super) struct Unverified<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
     pub(super) typ: Option<String>,
-    pub(super) claims: Json,
+    pub(super) claims: Arc<Json>,
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
 }
@@ -125,7 +127,7 @@ impl<'a> Unverified<'a> {
         };
         let header = json(header)?;
         let (algorithm, kid, typ) = read_header(&header)?;
-        Ok(Self { algorithm, kid, typ, claims: json(payload)?, signed, signature: decode(signature)? })
+        Ok(Self { algorithm, kid, typ, claims: Arc::new(json(payload)?), signed, signature: decode(signature)? })
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
             "name": "Alice",
         });
         let claims = Json::parse(claims.to_string().as_bytes()).unwrap();
-        TokenRules::new("i", "a").check_claims(claims, Millis(NOW * 1000)).unwrap()
+        TokenRules::new("i", "a").check_claims(Arc::new(claims), Millis(NOW * 1000)).unwrap()
     }
 
     fn store() -> (Arc<MemoryStore>, Scope) {

@@ -1,5 +1,7 @@
 //! What a configuration demands of a token, and the check of the claims against it.
 
+use std::sync::Arc;
+
 use policy_core::value::Millis;
 
 use super::json::Json;
@@ -250,7 +252,7 @@ impl TokenRules {
     }
 
     /// Checks the claims of a token whose signature is good.
-    pub(super) fn check_claims(&self, claims: Json, now: Millis) -> Result<VerifiedToken, AuthnError> {
+    pub(super) fn check_claims(&self, claims: Arc<Json>, now: Millis) -> Result<VerifiedToken, AuthnError> {
         if !self.issued_here(&claims) {
             return Err(AuthnError::new(AuthnCode::TokenIssuer, "the issuer is not the configured one"));
         }
@@ -388,7 +390,7 @@ pub struct VerifiedToken {
     subject: Subject,
     machine: bool,
     expires_at: Millis,
-    claims: Json,
+    claims: Arc<Json>,
 }
 
 impl VerifiedToken {
@@ -413,7 +415,7 @@ impl VerifiedToken {
     }
 
     /// All of its claims.
-    pub const fn claims(&self) -> &Json {
+    pub fn claims(&self) -> &Json {
         &self.claims
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use policy_core::value::{Millis, Value};
 use policy_core::{Participant, Scope};
 use serde_json::json;
@@ -18,7 +20,7 @@ fn claims(body: &serde_json::Value, life_s: i64) -> Json {
 }
 
 fn verify(rules: &TokenRules, body: &serde_json::Value, life_s: i64) -> Result<VerifiedToken, AuthnCode> {
-    rules.check_claims(claims(body, life_s), Millis(NOW * 1000)).map_err(|error| error.code())
+    rules.check_claims(Arc::new(claims(body, life_s)), Millis(NOW * 1000)).map_err(|error| error.code())
 }
 
 fn participant(preset: &Preset, allow: &[&str], token: &VerifiedToken) -> Result<Participant, AuthnError> {

@@ -2,6 +2,7 @@
 //!
 //! `cargo run` prints it, `cargo run -- --json` prints the same for programs.
 
+mod stage;
 mod story;
 mod text;
 

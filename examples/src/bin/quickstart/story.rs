@@ -1,12 +1,12 @@
-//! What happens, in order; every answer comes from the engine.
+//! What happens, in order; every answer comes over a socket, every reason from the engine.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use anyhow::{Context as _, Result, anyhow};
-use policy_runtime::{Denied, Participant, Policy, Scope, SecurityContext, SetSource};
+use anyhow::{Context as _, Result};
+use policy_runtime::{Policy, Scope, SetSource, TierAnswer};
 use serde_json::{Value, json};
 
-use examples::orders::{Order, OrderError, OrderService};
+use crate::stage::{ALICE, BOB, CAROL, Caller, DAVE, MALLORY, Stage};
 
 /// The rule that the organization's admin adds while the program runs.
 pub(crate) const ORGANIZATION_RULE: (&str, &str) =
@@ -42,145 +42,118 @@ pub(crate) struct Told {
     pub(crate) steps: Vec<Step>,
     pub(crate) cedar_of_line: String,
     pub(crate) cedar_of_rule: String,
+    /// The organization's, before and after.
     pub(crate) revisions: (u64, u64),
+    /// How often the closure of alice's client was called, before and after her socket was cut.
+    pub(crate) tokens: (u32, u32),
 }
-
-struct Stage {
-    policy: Policy,
-    service: Arc<OrderService>,
-}
-
-impl Stage {
-    async fn call(&self, who: &Caller, amount: i64) -> Result<Call> {
-        let participant = Arc::new(who.participant()?);
-        let cx = SecurityContext::new(&self.policy, participant);
-        let outcome = cx.scope(self.service.place_order(Order { amount })).await;
-        self.row(who, amount, outcome.map(|receipt| receipt.number))
-    }
-
-    fn row(&self, who: &Caller, amount: i64, outcome: Result<u64, OrderError>) -> Result<Call> {
-        let (tiers, allowed, detail, told) = match outcome {
-            Ok(number) => (["yes"; 3], true, format!("receipt {number}"), format!("receipt {number}")),
-            Err(OrderError::Denied(denied)) => {
-                let (tiers, detail) = self.why(&denied)?;
-                (tiers, false, detail, denied.to_string())
-            }
-        };
-        Ok(Call { caller: who.name, what: who.what, amount, tiers, allowed, detail, told })
-    }
-
-    /// What only the log and an administrator see.
-    fn why(&self, denied: &Denied) -> Result<([&'static str; 3], String)> {
-        let denial = self.policy.denial(denied.id()).context("the denial is remembered")?;
-        let tiers = denial.tiers.map(|answer| match answer {
-            policy_runtime::TierAnswer::Allow => "yes",
-            policy_runtime::TierAnswer::Deny => "NO",
-            policy_runtime::TierAnswer::NotAsked => "-",
-        });
-        let detail = match (&denial.clause, denial.values.as_slice()) {
-            (Some(clause), [one]) if denial.is_forbidden() => {
-                let policy = denial.policy.as_deref().unwrap_or(clause);
-                format!("{policy}: {} is {}", one.path, one.value)
-            }
-            (Some(clause), [one]) => format!("{clause}: it is {}", one.value),
-            _ => denial.message.clone(),
-        };
-        Ok((tiers, detail))
-    }
-}
-
-struct Caller {
-    name: &'static str,
-    what: &'static str,
-    organization: &'static str,
-    application: &'static str,
-    role: &'static str,
-    email: &'static str,
-    mfa: bool,
-}
-
-impl Caller {
-    fn participant(&self) -> Result<Participant> {
-        let scope = Scope::application(self.organization, self.application).map_err(|e| anyhow!(e))?;
-        Ok(Participant::builder(scope, self.name)
-            .email(self.email)
-            .role(self.role)
-            .mfa(self.mfa)
-            .auth_type("password")
-            .build())
-    }
-}
-
-const fn caller(name: &'static str, what: &'static str, role: &'static str, email: &'static str, mfa: bool) -> Caller {
-    Caller { name, what, organization: "acme", application: "orders", role, email, mfa }
-}
-
-const ALICE: Caller = caller("alice", "finance, mfa", "finance", "alice@acme.example", true);
-const BOB: Caller = caller("bob", "support, mfa", "support", "bob@acme.example", true);
-const CAROL: Caller = caller("carol", "finance, no mfa", "finance", "carol@acme.example", false);
-const DAVE: Caller = caller("dave", "finance, mfa, contractor", "finance", "dave@contractor.example", true);
-const MALLORY: Caller = Caller {
-    organization: "globex",
-    application: "shop",
-    ..caller("mallory", "of another org", "finance", "m@globex.example", true)
-};
 
 /// Plays it.
 pub(crate) async fn tell() -> Result<Told> {
-    let policy = Policy::builder().organization("acme").application("orders").also("globex", "shop").build()?;
+    let mut stage = Stage::start("127.0.0.1:0").await?;
+    let policy = stage.policy.clone();
     let acme = policy.organization();
-    let stage = Stage { policy: policy.clone(), service: Arc::default() };
     let mut steps = Vec::new();
 
     let mut calls = Vec::new();
     for (who, amount) in [(&ALICE, 4_200), (&ALICE, 72_000), (&BOB, 4_200), (&CAROL, 4_200), (&MALLORY, 4_200)] {
-        calls.push(stage.call(who, amount).await?);
+        calls.push(call(&mut stage, who, amount).await?);
     }
-    calls.push(nobody(stage.service.place_order(Order { amount: 4_200 }).await));
+    calls.push(nobody(&stage).await?);
     steps.push(Step { title: "the annotated line and the shipped baselines decide".to_owned(), calls });
 
     let rule = |(id, text): (&str, &str)| SetSource { rules: vec![(id.into(), text.into())], ..SetSource::default() };
     let activation = policy.replace(&acme, &rule(ORGANIZATION_RULE))?;
     let revisions = (activation.before.number, activation.revision.number);
     let cedar_of_rule = cedar(&policy, &acme, ORGANIZATION_RULE.0)?;
+    let title = format!(
+        "acme's admin adds a rule; nothing is recompiled (organization revision {} -> {})",
+        revisions.0, revisions.1
+    );
     steps.push(Step {
-        title: format!(
-            "acme's admin adds a rule; nothing is recompiled (organization revision {} -> {})",
-            revisions.0, revisions.1
-        ),
-        calls: vec![stage.call(&CAROL, 4_200).await?, stage.call(&ALICE, 4_200).await?],
+        title,
+        calls: vec![call(&mut stage, &CAROL, 4_200).await?, call(&mut stage, &ALICE, 4_200).await?],
     });
 
     policy.replace(&Scope::System, &rule(SYSTEM_RULE))?;
-    steps.push(Step {
-        title: "the platform's operator adds a rule for every organization".to_owned(),
-        calls: vec![stage.call(&DAVE, 4_200).await?],
-    });
+    let title = "the platform's operator adds a rule for every organization".to_owned();
+    steps.push(Step { title, calls: vec![call(&mut stage, &DAVE, 4_200).await?] });
+
+    let before = stage.tokens.load(Ordering::Relaxed);
+    stage.cut(&ALICE).await?;
+    let tokens = (before, stage.tokens.load(Ordering::Relaxed));
+    let title = format!(
+        "alice's socket is cut; her client fetches a fresh token and comes back (token {} -> {})",
+        tokens.0, tokens.1
+    );
+    steps.push(Step { title, calls: vec![call(&mut stage, &ALICE, 4_200).await?] });
 
     let line = "com.example.OrderService.placeOrder";
     let registry = policy.engine().registry();
     let entry = registry.find(line).and_then(|id| registry.action(id)).context("the method is registered")?;
     let permit = entry.permit.as_ref().context("the method has a rule")?;
     let of = |name: &str| permit.policy.annotation(name).unwrap_or_default().to_owned();
-    Ok(Told {
+    let told = Told {
         source: of("source"),
         rule: of("rule"),
         cedar_of_line: cedar(&policy, policy.application(), line)?,
         cedar_of_rule,
         steps,
         revisions,
-    })
+        tokens,
+    };
+    stage.end().await;
+    Ok(told)
 }
 
-/// A call outside any connection: there is nobody to ask about.
-fn nobody<T>(outcome: Result<T, OrderError>) -> Call {
-    let told = match outcome {
-        Ok(_) => "allowed".to_owned(),
-        Err(error) => error.to_string(),
+async fn call(stage: &mut Stage, who: &Caller, amount: i64) -> Result<Call> {
+    let outcome = stage.place(who, amount).await?;
+    let (tiers, allowed, detail, told) = match outcome {
+        Ok(number) => (["yes"; 3], true, format!("receipt {number}"), format!("receipt {number}")),
+        Err(refused) => {
+            // The gateway does not even name the service to a foreigner; the reason is the guard's.
+            let id = match refused.decision() {
+                Some(id) => id.to_owned(),
+                None => stage.inside(who, amount).await?.id().to_owned(),
+            };
+            let (tiers, detail) = why(&stage.policy, &id)?;
+            (tiers, false, detail, refused.to_string())
+        }
     };
-    let allowed = told == "allowed";
-    let detail = told.split(' ').next().unwrap_or_default().to_owned();
-    Call { caller: "nobody", what: "no credentials", amount: 4_200, tiers: ["-"; 3], allowed, detail, told }
+    Ok(Call { caller: who.name, what: who.what, amount, tiers, allowed, detail, told })
+}
+
+/// What only the log and an administrator see; the caller has the id to ask with.
+fn why(policy: &Policy, id: &str) -> Result<([&'static str; 3], String)> {
+    let denial = policy.denial(id).context("the denial is remembered")?;
+    let tiers = denial.tiers.map(|answer| match answer {
+        TierAnswer::Allow => "yes",
+        TierAnswer::Deny => "NO",
+        TierAnswer::NotAsked => "-",
+    });
+    let detail = match (&denial.clause, denial.values.as_slice()) {
+        (Some(clause), [one]) if denial.is_forbidden() => {
+            format!("{}: {} is {}", denial.policy.as_deref().unwrap_or(clause), one.path, one.value)
+        }
+        (Some(clause), [one]) => format!("{clause}: it is {}", one.value),
+        _ => denial.message.clone(),
+    };
+    Ok((tiers, detail))
+}
+
+/// A connection that is refused: there is nobody to decide about.
+async fn nobody(stage: &Stage) -> Result<Call> {
+    let refused = stage.intrude().await?;
+    let detail = format!("{}: never connected", refused.code());
+    Ok(Call {
+        caller: "nobody",
+        what: "a wrong password",
+        amount: 4_200,
+        tiers: ["-"; 3],
+        allowed: false,
+        detail,
+        told: refused.to_string(),
+    })
 }
 
 fn cedar(policy: &Policy, scope: &Scope, id: &str) -> Result<String> {
@@ -195,9 +168,10 @@ impl Told {
     /// The same for programs.
     pub(crate) fn json(&self) -> Value {
         let call = |c: &Call| {
+            let [system, organization, application] = c.tiers;
             json!({
                 "caller": c.caller, "what": c.what, "amount": c.amount,
-                "system": c.tiers[0], "organization": c.tiers[1], "application": c.tiers[2],
+                "system": system, "organization": organization, "application": application,
                 "decision": if c.allowed { "ALLOW" } else { "DENY" }, "detail": c.detail, "told": c.told,
             })
         };
@@ -207,6 +181,7 @@ impl Told {
                 "title": s.title, "calls": s.calls.iter().map(call).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
             "organizationRevision": { "before": self.revisions.0, "after": self.revisions.1 },
+            "tokens": { "before": self.tokens.0, "after": self.tokens.1 },
             "cedar": { "annotation": self.cedar_of_line, "organizationRule": self.cedar_of_rule },
         })
     }

@@ -29,9 +29,13 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
         writeln!(out, "  which is this Cedar:")?;
         block(out, &told.cedar_of_rule)?;
     }
-    for (more, rule) in steps.zip([SYSTEM_RULE]) {
+    if let Some(third) = steps.next() {
+        writeln!(out, "\n{}", third.title)?;
+        writeln!(out, "    {}: {}", SYSTEM_RULE.0, SYSTEM_RULE.1)?;
+        step(out, third)?;
+    }
+    for more in steps {
         writeln!(out, "\n{}", more.title)?;
-        writeln!(out, "    {}: {}", rule.0, rule.1)?;
         step(out, more)?;
     }
     let refused = told.steps.iter().flat_map(|s| &s.calls).find(|c| !c.allowed);
@@ -48,7 +52,7 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
 }
 
 fn header(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "{:43}{:<8}{:<6}{:<8}", "", "system", "acme", "orders")
+    writeln!(out, "{:37}{:<8}{:<6}{:<8}", "", "system", "acme", "orders")
 }
 
 fn step(out: &mut String, step: &Step) -> std::fmt::Result {
@@ -58,12 +62,12 @@ fn step(out: &mut String, step: &Step) -> std::fmt::Result {
 fn row(out: &mut String, call: &Call) -> std::fmt::Result {
     let Call { caller, what, amount, tiers: [system, organization, application], .. } = call;
     let verdict = if call.allowed { "ALLOW" } else { "DENY" };
-    let left = format!("  {caller:<8} {what:<24} {amount:>6}");
-    let line = format!("{left:<43}{system:<8}{organization:<6}{application:<8}{verdict:<6} {}", call.detail);
+    let left = format!("  {caller:<8} {what:<17} {amount:>6}");
+    let line = format!("{left:<37}{system:<8}{organization:<6}{application:<8}{verdict:<6} {}", call.detail);
     if line.chars().count() <= WIDTH {
         return writeln!(out, "{line}");
     }
-    writeln!(out, "{left:<43}{system:<8}{organization:<6}{application:<8}{verdict}")?;
+    writeln!(out, "{left:<37}{system:<8}{organization:<6}{application:<8}{verdict}")?;
     writeln!(out, "           {}", call.detail)
 }
 

@@ -215,3 +215,168 @@ impl Clause {
         Self { text, values, unknown }
     }
 }
+
+#[cfg(all(test, feature = "engine"))]
+mod tests {
+    use super::*;
+    use crate::context::{Context, Facts};
+    use crate::ir::eval::{EntityRef, holds};
+    use crate::lower::{Unknown, lower};
+    use crate::testdata::{Fields, alice, an_order, place_order, registry};
+    use crate::value::Millis;
+
+    fn typed(rule: &str) -> Typed {
+        static ENV: std::sync::LazyLock<crate::check::RuleEnv> = std::sync::LazyLock::new(|| {
+            let registry = registry(vec![place_order(&["order.amount > 0"])]).unwrap();
+            let id = registry.find("com.example.OrderService.placeOrder").unwrap();
+            registry.action(id).unwrap().env.clone()
+        });
+        crate::check::check(&crate::syntax::parse(rule).unwrap(), &ENV).unwrap()
+    }
+
+    fn on<T>(order: &Fields, ask: impl FnOnce(&Env<'_>) -> T) -> T {
+        let (alice, facts) = (alice().build(), Facts::default());
+        let context = Context { time: Millis(0), facts: &facts };
+        let entity = EntityRef { kind: "X", id: "x" };
+        ask(&Env {
+            principal: entity,
+            principal_parents: &[],
+            participant: &alice,
+            action: entity,
+            action_groups: &[],
+            resource: entity,
+            resource_parents: &[],
+            attributes: None,
+            context,
+            args: &[ValueRef::Record(order)],
+        })
+    }
+
+    fn of(rule: &str) -> Truth {
+        let rule = typed(rule);
+        on(&an_order(5), |env| {
+            let meant = truth(&rule, env);
+            // What is compiled says the same, for what permits and for what forbids.
+            assert_eq!(holds(&lower(&rule, Unknown::Fails), env), Ok(meant == Truth::True), "{rule}");
+            assert_eq!(holds(&lower(&rule, Unknown::Holds), env), Ok(meant != Truth::False), "{rule}");
+            meant
+        })
+    }
+
+    /// True, false and unknown in `an_order`.
+    const T: &str = "order.amount == 5";
+    const F: &str = "order.amount == 6";
+    const U: &str = "order.note == 'x'";
+
+    #[test]
+    fn kleene() {
+        use Truth::{False, True, Unknown};
+        let table = [
+            (T, T, True, True),
+            (T, F, False, True),
+            (T, U, Unknown, True),
+            (F, F, False, False),
+            (F, U, False, Unknown),
+            (U, U, Unknown, Unknown),
+        ];
+        for (a, b, and, or) in table {
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!((of(&format!("{a} and {b}")), of(&format!("{a} or {b}"))), (and, or), "{a}, {b}");
+                // De Morgan holds in three values.
+                assert_eq!(of(&format!("not ({a} and {b})")), !and);
+                assert_eq!(of(&format!("not ({a} or {b})")), !or);
+            }
+        }
+        assert_eq!([of(T), of(F), of(U)].map(|t| !t), [False, True, Unknown]);
+    }
+
+    #[test]
+    fn absence_is_unknown_whatever_the_operator() {
+        for rule in [
+            "order.note == 'x'",
+            "order.note != 'x'",
+            "not order.note == 'x'",
+            "not order.note != 'x'",
+            "order.note like '*'",
+            "not order.note like '*'",
+            "order.note in []",
+            "not order.note in []",
+            "order.note in ['a', 'b']",
+            "order.codes contains 1",
+            "not order.codes contains 1",
+            "order.amount in order.codes",
+            "order.price < 5",
+            "order.price >= 5",
+            "order.gift",
+            "not order.gift",
+            "order.from in '10.0.0.0/8'",
+            "order.note == order.ownerId",
+            "order.note == participant.id",
+            "participant.email == order.note",
+            "order.customer.card == 'x'",
+            "order.at < context.time",
+        ] {
+            assert_eq!(of(rule), Truth::Unknown, "{rule}");
+        }
+        for (rule, truth) in [
+            ("order.note exists", Truth::False),
+            ("not order.note exists", Truth::True),
+            ("order exists", Truth::True),
+            ("participant exists", Truth::True),
+            ("order.amount exists", Truth::True),
+            ("order.customer.card exists", Truth::False),
+            ("order.amount in []", Truth::False),
+            ("not order.amount in []", Truth::True),
+            ("not order.gift exists or order.gift == false", Truth::True),
+            ("order.tags contains 'new'", Truth::True),
+            ("order.tags contains order.note", Truth::Unknown),
+        ] {
+            assert_eq!(of(rule), truth, "{rule}");
+        }
+    }
+
+    fn told(rule: &str, wanted: Truth) -> String {
+        let mut order = an_order(72_000);
+        order.insert("pin".into(), Value::Long(4711));
+        let rule = typed(rule);
+        on(&order, |env| match blame(&rule, wanted, env) {
+            None => "as wanted".to_owned(),
+            Some(clause) => {
+                let values: Vec<_> = clause.values.iter().map(|v| format!("{} is {}", v.path, v.value)).collect();
+                format!("{}{}: {}", clause.text, if clause.unknown { " (unknown)" } else { "" }, values.join(", "))
+            }
+        })
+    }
+
+    #[test]
+    fn the_smallest_clause_that_made_it_so_is_told() {
+        use Truth::{False, True};
+        for (rule, wanted, clause) in [
+            ("order.amount < 50000 and participant.mfa", True, "order.amount < 50000: order.amount is 72000"),
+            (
+                "participant.roles contains 'finance' and order.amount < 50000",
+                True,
+                "order.amount < 50000: order.amount is 72000",
+            ),
+            ("order.note == 'x' and order.amount < 50000", True, "order.amount < 50000: order.amount is 72000"),
+            ("order.note == 'x' and order.amount > 50000", True, "order.note == 'x' (unknown): order.note is absent"),
+            (
+                "order.amount < 1 or participant.mfa",
+                True,
+                "order.amount < 1 or participant.mfa: order.amount is 72000, participant.mfa is false",
+            ),
+            ("not (order.amount > 50000 or order.rush)", True, "not order.amount > 50000: order.amount is 72000"),
+            (
+                "not (order.amount > 50000 and order.amount > 1)",
+                True,
+                "not (order.amount > 50000 and order.amount > 1): order.amount is 72000",
+            ),
+            ("order.amount > 50000 or order.rush", False, "order.amount > 50000: order.amount is 72000"),
+            ("order.pin == 1", True, "order.pin == 1: order.pin is (secret)"),
+            ("order.customer exists", False, "order.customer exists: order.customer is present"),
+            ("order.amount > 1", True, "as wanted"),
+        ] {
+            assert_eq!(told(rule, wanted), clause, "{rule}");
+        }
+    }
+}

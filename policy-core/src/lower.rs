@@ -143,3 +143,123 @@ const fn lowered(op: CompareOp) -> Binary {
         CompareOp::Ge => Binary::GreaterEq,
     }
 }
+
+#[cfg(all(test, feature = "engine"))]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
+    use crate::testdata::{place_order, registry};
+
+    fn check(rule: &str, permit: &Expect, forbid: &Expect) {
+        static ENV: std::sync::LazyLock<crate::check::RuleEnv> = std::sync::LazyLock::new(|| {
+            let registry = registry(vec![place_order(&["order.amount > 0"])]).unwrap();
+            let id = registry.find("com.example.OrderService.placeOrder").unwrap();
+            registry.action(id).unwrap().env.clone()
+        });
+        let typed = crate::check::check(&crate::syntax::parse(rule).unwrap(), &ENV).unwrap();
+        let condition = |unknown| {
+            let policy = Policy {
+                id: "p".into(),
+                effect: Effect::Permit,
+                principal: Constraint::Any,
+                action: ActionConstraint::Any,
+                resource: Constraint::Any,
+                condition: Some(lower(&typed, unknown)),
+                annotations: vec![],
+            };
+            let text = crate::cedar::render(&policy).unwrap();
+            let (_, when) = text.split_once("when").unwrap();
+            when.trim_matches(|c: char| c.is_whitespace() || "{};".contains(c))
+                .replace("context.args.", "")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        permit.assert_eq(&condition(Unknown::Fails));
+        forbid.assert_eq(&condition(Unknown::Holds));
+    }
+
+    #[test]
+    fn what_is_required_needs_no_guard() {
+        check(
+            "order.amount < 5 and not order.rush",
+            &expect!["(order.amount < 5) && (!order.rush)"],
+            &expect!["(order.amount < 5) && (!order.rush)"],
+        );
+        check("5 > order.amount", &expect!["order.amount < 5"], &expect!["order.amount < 5"]);
+        check(
+            "order.status in ['open', 'paid']",
+            &expect![[r#"["open", "paid"].contains(order.status)"#]],
+            &expect![[r#"["open", "paid"].contains(order.status)"#]],
+        );
+        check(
+            "order.status in ['open']",
+            &expect![[r#"order.status == "open""#]],
+            &expect![[r#"order.status == "open""#]],
+        );
+        check("not order.amount in []", &expect!["true"], &expect!["true"]);
+    }
+
+    #[test]
+    fn what_may_be_absent_is_guarded_by_polarity() {
+        check(
+            "order.note == 'x'",
+            &expect![[r#"(context.args has order.note) && (order.note == "x")"#]],
+            &expect![[r#"!((context.args has order.note) && (order.note != "x"))"#]],
+        );
+        check(
+            "not order.note == 'x'",
+            &expect![[r#"(context.args has order.note) && (order.note != "x")"#]],
+            &expect![[r#"!((context.args has order.note) && (order.note == "x"))"#]],
+        );
+        check(
+            "not (order.note == 'x' or order.price < 5)",
+            &expect![[
+                r#"(context.args has order.note) && (order.note != "x") } when { (context.args has order.price) && order.price.greaterThanOrEqual(decimal("5.0"))"#
+            ]],
+            &expect![[
+                r#"(!((context.args has order.note) && (order.note == "x"))) && (!((context.args has order.price) && order.price.lessThan(decimal("5.0"))))"#
+            ]],
+        );
+        check(
+            "order.note == order.ownerId",
+            &expect![
+                "(context.args has order.note) && (context.args has order.ownerId) && (order.note == order.ownerId)"
+            ],
+            &expect![
+                "!((context.args has order.note) && (context.args has order.ownerId) && (order.note != order.ownerId))"
+            ],
+        );
+        check(
+            "order.customer.card == 'x'",
+            &expect![[r#"(context.args has order.customer.card) && (order.customer.card == "x")"#]],
+            &expect![[r#"!((context.args has order.customer.card) && (order.customer.card != "x"))"#]],
+        );
+        check(
+            "not order.gift exists or order.gift == false",
+            &expect!["(!(context.args has order.gift)) || ((context.args has order.gift) && (order.gift == false))"],
+            &expect!["(!(context.args has order.gift)) || (!((context.args has order.gift) && (order.gift != false)))"],
+        );
+        check(
+            "not not order.gift",
+            &expect!["(context.args has order.gift) && order.gift"],
+            &expect!["!((context.args has order.gift) && (!order.gift))"],
+        );
+        check(
+            "not order.price >= 5.0",
+            &expect![[r#"(context.args has order.price) && order.price.lessThan(decimal("5.0"))"#]],
+            &expect![[r#"!((context.args has order.price) && order.price.greaterThanOrEqual(decimal("5.0")))"#]],
+        );
+        check(
+            "participant.email == order.note and context.ip in '10.0.0.0/8'",
+            &expect![[
+                r#"(principal has email) && (context.args has order.note) && (principal.email == order.note) } when { (context has ip) && context.ip.isInRange(ip("10.0.0.0/8"))"#
+            ]],
+            &expect![[
+                r#"(!((principal has email) && (context.args has order.note) && (principal.email != order.note))) && (!((context has ip) && (!context.ip.isInRange(ip("10.0.0.0/8")))))"#
+            ]],
+        );
+    }
+}

@@ -33,9 +33,7 @@ enum Says {
 
 /// Two uses of an attribute that cannot both be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{attribute}` is used as {first} at {first_place} and as {second} at {second_place}; declare it with `participant = Type`"
-)]
+#[error("`{attribute}` is used as {first} at {first_place} and as {second} at {second_place}{}", remedy(attribute))]
 pub struct Conflict {
     /// The attribute, with its root.
     pub attribute: String,
@@ -45,14 +43,18 @@ pub struct Conflict {
     second_place: Arc<str>,
 }
 
+fn remedy(attribute: &str) -> &'static str {
+    if attribute.starts_with("participant.") { "; declare it with `participant = Type`" } else { "" }
+}
+
 /// Collects how a rule uses attributes that nothing declares.
 pub fn collect(expr: &Expr, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
     match &expr.kind {
         ExprKind::And(items) | ExprKind::Or(items) => items.iter().for_each(|item| collect(item, env, place, out)),
         ExprKind::Not(inner) => collect(inner, env, place, out),
-        ExprKind::Compare { left, right, .. } => {
-            sides(left, right, env, place, out);
-            sides(right, left, env, place, out);
+        ExprKind::Compare { op, left, right } => {
+            sides(left, right, op.is_ordering(), env, place, out);
+            sides(right, left, op.is_ordering(), env, place, out);
         }
         ExprKind::Contains { set, item } => members(set, item, env, place, out),
         ExprKind::In { item, set: SetOperand::Operand(set @ Operand::Path(_)) } => members(set, item, env, place, out),
@@ -75,8 +77,10 @@ fn kind_of(path: &Path, env: &RuleEnv) -> Option<Result<Kind, (Arc<str>, Arc<str
     }
 }
 
-fn sides(one: &Operand, other: &Operand, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
+fn sides(one: &Operand, other: &Operand, ordered: bool, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
     let says = match other {
+        // Text orders nowhere, so this one is an instant.
+        Operand::Literal(Literal { kind: LiteralKind::Text(_), .. }) if ordered => Says::Hard(Kind::Datetime),
         Operand::Literal(literal) => Says::Soft(vec![literal.clone()], false),
         Operand::Path(path) => match kind_of(path, env) {
             Some(Ok(kind)) => Says::Hard(kind),
@@ -136,7 +140,9 @@ pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<(Arc<str>, Arc<str>), Kin
                 settle(&mut kinds, &mut conflicts, key(e), &kind, &e.place);
             }
         }
-        for e in evidence {
+        // A number with a point first: beside it whole numbers are decimals, beside a whole number it is nothing.
+        let decimal = |e: &Evidence| matches!(&e.says, Says::Soft(l, _) if l.iter().any(|l| matches!(l.kind, LiteralKind::Decimal(_))));
+        for e in evidence.iter().filter(|e| decimal(e)).chain(evidence.iter().filter(|e| !decimal(e))) {
             if let Says::Soft(literals, set) = &e.says {
                 soften(&mut kinds, &mut conflicts, e, literals, *set);
             }
@@ -148,7 +154,8 @@ pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<(Arc<str>, Arc<str>), Kin
     for e in evidence {
         kinds.entry(key(e)).or_insert_with(|| (Kind::Text, e.place.clone()));
     }
-    conflicts.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+    let order = |c: &Conflict| (c.attribute.clone(), c.first_place.clone(), c.second_place.clone(), c.second.clone());
+    conflicts.sort_by_key(order);
     conflicts.dedup();
     if conflicts.is_empty() { Ok(kinds.into_iter().map(|(k, (kind, _))| (k, kind)).collect()) } else { Err(conflicts) }
 }
@@ -183,7 +190,6 @@ fn soften(kinds: &mut Kinds, conflicts: &mut Vec<Conflict>, e: &Evidence, litera
     if known.is_some() && fits {
         return;
     }
-    // A whole number met before a decimal: the decimal kind holds both.
     let only_numbers = |l: &Literal| matches!(l.kind, LiteralKind::Integer(_) | LiteralKind::Decimal(_));
     let natural = literals.iter().fold(Kind::Text, |_, l| match l.kind {
         LiteralKind::Text(_) => Kind::Text,

@@ -7,6 +7,8 @@ mod infer;
 mod literal;
 mod predicate;
 mod resolve;
+#[cfg(all(test, feature = "engine"))]
+mod tests;
 mod typed;
 
 use std::collections::BTreeMap;

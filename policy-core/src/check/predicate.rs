@@ -156,7 +156,14 @@ fn contains(set: &Operand, item: &Operand, env: &RuleEnv) -> Found<Test> {
     let of = of.clone();
     let term = match item {
         Operand::Literal(literal) => {
-            Term::Value(literal::read(literal, &of, &format!("an item of {}", path.text)).map_err(|d| vec![d])?)
+            let value = literal::read(literal, &of, &format!("an item of {}", path.text)).map_err(|d| vec![d])?;
+            match &value {
+                Value::Ip(ip) if !ip.is_single() => {
+                    let message = format!("`{ip}` is a range, and the items of `{}` are addresses", path.text);
+                    return Err(vec![Diagnostic::error("literal", literal.span, message)]);
+                }
+                _ => Term::Value(value),
+            }
         }
         Operand::Path(item_path) => {
             let typed = known(item_path, env)?;

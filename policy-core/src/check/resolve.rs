@@ -123,7 +123,11 @@ fn undeclared_record(start: &RootType, segment: &Segment) -> Diagnostic {
         segment.span,
         format!("`{}.{}` is read like a record, but nothing declares it", start.name, segment.name),
     )
-    .with_help("declare the participant's own attributes with `participant = Type`")
+    .with_help(if &*start.name == "participant" {
+        "declare the participant's own attributes with `participant = Type`"
+    } else {
+        "what an application adds to the context are scalars and sets of them"
+    })
 }
 
 pub(super) fn unknown_attribute(before: &str, record: &RecordType, segment: &Segment) -> Diagnostic {
@@ -148,11 +152,24 @@ pub(super) fn unknown_attribute(before: &str, record: &RecordType, segment: &Seg
 pub(super) fn known(path: &Path, env: &RuleEnv) -> Result<TypedPath, Diagnostic> {
     match resolve(path, env)? {
         Resolved::Known(path) => Ok(path),
-        Resolved::Open { root, attribute } => Err(uninferable(&root, &attribute, path.span)),
+        Resolved::Open { root, attribute } => {
+            let declared = env.roots.iter().filter(|r| r.name == root).filter_map(|r| match &r.ty.as_ref()?.kind {
+                Kind::Record(record) => Some(&record.fields),
+                _ => None,
+            });
+            let names: Vec<&str> = declared.flatten().map(|field| &*field.name).collect();
+            Err(uninferable(&root, &attribute, path.span, nearest(&attribute, names)))
+        }
     }
 }
 
-pub(super) fn uninferable(root: &str, attribute: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("undeclared", span, format!("nothing tells the kind of `{root}.{attribute}`"))
-        .with_help("declare it with `participant = Type`, or compare it with a literal")
+fn uninferable(root: &str, attribute: &str, span: Span, near: Option<&str>) -> Diagnostic {
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if root == "participant" => {
+            "declare it with `participant = Type`, or compare it with a literal in a rule of the program".to_owned()
+        }
+        None => "compare it with a literal in a rule of the program".to_owned(),
+    };
+    Diagnostic::error("undeclared", span, format!("nothing tells the kind of `{root}.{attribute}`")).with_help(help)
 }

@@ -293,3 +293,86 @@ impl KeySource for RemoteKeys {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::FixedClock;
+
+    const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    struct Stand {
+        keys: Arc<RemoteKeys>,
+        clock: FixedClock,
+        down: Arc<AtomicBool>,
+    }
+
+    /// An issuer that publishes the key `k1`, until it is down.
+    async fn stand() -> Stand {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let down = Arc::new(AtomicBool::new(false));
+        let state = down.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let body = format!(r#"{{"keys":[{KEY},"kid":"k1"}}]}}"#);
+                let status = if state.load(Ordering::SeqCst) { "500 Down" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let clock = FixedClock::at(1_000_000);
+        let keys = RemoteKeys::at(&uri, Arc::new(clock.clone())).unwrap();
+        Stand { keys, clock, down }
+    }
+
+    impl Stand {
+        async fn asks(&self, kid: &str) -> (Result<bool, AuthnCode>, u64) {
+            let found = self.keys.keys(Some(kid)).await;
+            (found.map(|keys| keys.knows(Some(kid))).map_err(|error| error.code()), self.keys.questions())
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_kept_and_unknown_ones_asked_for_once_in_a_while() {
+        let stand = stand().await;
+        assert_eq!(stand.asks("k1").await, (Ok(true), 1));
+        assert_eq!(stand.asks("k1").await, (Ok(true), 1));
+        assert_eq!(stand.asks("x").await, (Ok(false), 2));
+        assert_eq!(stand.asks("y").await, (Ok(false), 2), "in the cool-down nobody asks");
+        stand.clock.advance(30_000);
+        assert_eq!(stand.asks("y").await, (Ok(false), 3));
+    }
+
+    #[tokio::test]
+    async fn old_keys_are_renewed_aside_then_waited_for_then_gone() {
+        let stand = stand().await;
+        stand.asks("k1").await.0.unwrap();
+        stand.clock.advance(11 * 60_000);
+        stand.asks("k1").await.0.unwrap();
+        for _ in 0..100 {
+            if stand.keys.state().attempts == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(stand.asks("k1").await, (Ok(true), 2), "renewed without a wait");
+        stand.down.store(true, Ordering::SeqCst);
+        stand.clock.advance(21 * 60_000);
+        assert_eq!(stand.asks("k1").await, (Ok(true), 3), "asked first, then served stale");
+        assert_eq!(stand.asks("k1").await, (Ok(true), 3));
+        stand.clock.advance(24 * 3_600_000);
+        assert_eq!(stand.asks("k1").await, (Err(AuthnCode::Unavailable), 4), "not for ever");
+        assert_eq!(stand.asks("k1").await, (Err(AuthnCode::Unavailable), 4));
+        stand.down.store(false, Ordering::SeqCst);
+        stand.clock.advance(5_000);
+        assert_eq!(stand.asks("k1").await, (Ok(true), 5));
+    }
+}

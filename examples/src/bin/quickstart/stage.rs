@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use examples::orders::{Order, OrderError, OrderService, OrderServiceProxy};
 use futures_util::StreamExt as _;
 use policy_runtime::authn::Chain;
@@ -18,6 +20,8 @@ use policy_runtime::identity::{MemoryStore, NewUser, User};
 use policy_runtime::secret::Secret;
 use policy_runtime::service::CallError;
 use policy_runtime::{Denied, Policy, Scope, SecurityContext};
+
+use crate::http::{self, Answer};
 
 /// Somebody who calls.
 pub(crate) struct Caller {
@@ -66,6 +70,7 @@ pub(crate) struct Stage {
     pub(crate) policy: Policy,
     pub(crate) gateway: Gateway,
     service: Arc<OrderService>,
+    chain: Chain,
     issuer: Issuer,
     users: HashMap<&'static str, User>,
     clients: HashMap<&'static str, Client>,
@@ -93,8 +98,8 @@ impl Stage {
         let chain = Chain::builder().with(PasswordAuthenticator::new(store, clock)).with(issuer.clone()).build();
         let service = Arc::new(OrderService::default());
         let mount = Mount::new(service.clone()).application("orders");
-        let gateway = Gateway::builder(policy.clone(), chain).service(mount).bind(address).await?;
-        Ok(Self { policy, gateway, service, issuer, users, clients: HashMap::new(), tokens: Arc::default() })
+        let gateway = Gateway::builder(policy.clone(), chain.clone()).service(mount).bind(address).await?;
+        Ok(Self { policy, gateway, service, chain, issuer, users, clients: HashMap::new(), tokens: Arc::default() })
     }
 
     fn options(&self) -> ConnectOptions {
@@ -150,6 +155,30 @@ impl Stage {
             Ok(_) => anyhow::bail!("a wrong password was let in"),
             Err(refused) => Ok(refused),
         }
+    }
+
+    /// A token as the closure of a client fetches it.
+    pub(crate) fn token(&self, who: &Caller) -> Result<String> {
+        let user = self.users.get(who.name).context("a user of the demonstration")?;
+        Ok(self.issuer.access_token(user, &["pwd", "mfa"])?.expose().clone())
+    }
+
+    /// Orders over plain HTTP, by password and by token.
+    pub(crate) async fn over_http(&self) -> Result<Vec<Answer>> {
+        let router = http::router(self.policy.clone(), self.chain.clone(), self.service.clone());
+        let basic = STANDARD.encode(format!("{}:{PASSWORD}", CAROL.email));
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let carol = [
+            header("authorization", &format!("Basic {basic}")),
+            header("organizationId", CAROL.organization),
+            header("applicationId", CAROL.application),
+        ];
+        let alice = [header("authorization", &format!("Bearer {}", self.token(&ALICE)?))];
+        Ok(vec![
+            http::order(&router, "carol, by password", &carol, 4_200).await?,
+            http::order(&router, "alice, by token", &alice, 4_200).await?,
+            http::order(&router, "nobody", &[], 4_200).await?,
+        ])
     }
 
     /// Cuts the caller's socket and waits until the client has come back by itself.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use policy_runtime::{Policy, Scope, SetSource, TierAnswer};
 use serde_json::{Value, json};
 
+use crate::http::Answer;
 use crate::stage::{ALICE, BOB, CAROL, Caller, DAVE, MALLORY, Stage};
 
 /// The rule that the organization's admin adds while the program runs.
@@ -46,6 +47,8 @@ pub(crate) struct Told {
     pub(crate) revisions: (u64, u64),
     /// How often the closure of alice's client was called, before and after her socket was cut.
     pub(crate) tokens: (u32, u32),
+    /// The same method behind axum.
+    pub(crate) http: Vec<Answer>,
 }
 
 /// Plays it.
@@ -88,6 +91,8 @@ pub(crate) async fn tell() -> Result<Told> {
     );
     steps.push(Step { title, calls: vec![call(&mut stage, &ALICE, 4_200).await?] });
 
+    let http = stage.over_http().await?;
+
     let line = "com.example.OrderService.placeOrder";
     let registry = policy.engine().registry();
     let entry = registry.find(line).and_then(|id| registry.action(id)).context("the method is registered")?;
@@ -101,6 +106,7 @@ pub(crate) async fn tell() -> Result<Told> {
         steps,
         revisions,
         tokens,
+        http,
     };
     stage.end().await;
     Ok(told)
@@ -182,6 +188,9 @@ impl Told {
             })).collect::<Vec<_>>(),
             "organizationRevision": { "before": self.revisions.0, "after": self.revisions.1 },
             "tokens": { "before": self.tokens.0, "after": self.tokens.1 },
+            "http": self.http.iter().map(|a| json!({
+                "caller": a.caller, "status": a.status, "body": a.body,
+            })).collect::<Vec<_>>(),
             "cedar": { "annotation": self.cedar_of_line, "organizationRule": self.cedar_of_rule },
         })
     }

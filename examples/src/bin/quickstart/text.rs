@@ -38,6 +38,11 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
         writeln!(out, "\n{}", more.title)?;
         step(out, more)?;
     }
+    writeln!(out, "\nthe same method behind axum, by one layer (POST /orders, amount 4200)")?;
+    for answer in &told.http {
+        let body: String = answer.body.chars().take(WIDTH - 30).collect();
+        writeln!(out, "  {:<20} {}   {body}", answer.caller, answer.status)?;
+    }
     let refused = told.steps.iter().flat_map(|s| &s.calls).find(|c| !c.allowed);
     if let Some(call) = refused {
         writeln!(out, "\nWhat {} was told of the refusal: `{}`.", call.caller, call.told)?;
@@ -48,6 +53,7 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     writeln!(out, "\nTry next:")?;
     writeln!(out, "  change 50_000 in examples/src/orders.rs, or misspell `amount`, and run again")?;
     writeln!(out, "  cargo run -- --json          the same for programs")?;
+    writeln!(out, "  cargo run -- serve           keeps the gateway up for the npm client and for yours")?;
     writeln!(out, "  ./test.sh quick              the tests of the inner loop")
 }
 

@@ -288,6 +288,10 @@ fn names_can_be_written(joined: &Joined, participant: &str, resource: &str, foun
         bad.extend(namespace.split('.').filter(|part| !usable(part)));
     }
     bad.extend([participant, resource].iter().flat_map(|name| name.split("::")).filter(|part| !usable(part)));
+    // Cedar keeps this name for itself, as a type.
+    bad.extend(
+        [participant, resource].iter().filter_map(|name| name.rsplit("::").next()).filter(|part| *part == "Action"),
+    );
     for part in bad {
         found.push(Finding::new(
             first.place,

@@ -7,6 +7,8 @@ mod build;
 mod finding;
 mod join;
 mod manifest;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

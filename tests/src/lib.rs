@@ -2,6 +2,7 @@
 
 pub mod orders;
 pub mod providers;
+pub mod proxy;
 pub mod raw;
 pub mod tokens;
 pub mod users;

@@ -208,7 +208,7 @@ async fn send_all(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Renewed {
-    expires_in_ms: u64,
+    expires_in_ms: Option<u64>,
 }
 
 /// Has a fresh credential installed at 80 % of the lifetime of the last.
@@ -249,5 +249,5 @@ async fn renew_once(options: &ConnectOptions, live: &Arc<Live>) -> Result<Option
         return Err(format!("the server did not answer within {:?}", options.connect_timeout));
     };
     let answer: Option<Renewed> = serde_json::from_slice(&answer.map_err(told)?).map_err(|e| e.to_string())?;
-    Ok(answer.map(|renewed| Duration::from_millis(renewed.expires_in_ms)))
+    Ok(answer.and_then(|renewed| renewed.expires_in_ms).map(Duration::from_millis))
 }

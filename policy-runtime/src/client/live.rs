@@ -1,7 +1,7 @@
 //! One open connection as callers see it: what waits for an answer, and the way out.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -49,9 +49,39 @@ enum Waiting {
 #[derive(Debug)]
 struct Streaming {
     destination: String,
-    values: mpsc::Sender<Bytes>,
+    values: mpsc::UnboundedSender<Bytes>,
+    kept: Arc<Kept>,
+}
+
+/// What the two ends of a stream share.
+#[derive(Debug)]
+struct Kept {
     /// What ended it, if it was an error; set before the values end.
-    end: Arc<OnceLock<CallError>>,
+    end: OnceLock<CallError>,
+    /// Octets that wait for the reader, and how many may.
+    octets: AtomicUsize,
+    most: usize,
+}
+
+impl Kept {
+    /// What a value counts: its octets, and what keeping it costs.
+    const fn weight(value: &Bytes) -> usize {
+        value.len().saturating_add(64)
+    }
+}
+
+impl Streaming {
+    fn push(&self, value: Bytes) -> Result<(), CallError> {
+        let weight = Kept::weight(&value);
+        let before = self.kept.octets.fetch_add(weight, Ordering::Relaxed);
+        // One value is always taken, however large it is.
+        if before > 0 && before.saturating_add(weight) > self.kept.most {
+            return Err(CallError::new(Code::Failed, "the stream was ended: its reader is too slow"));
+        }
+        // The reader may just have gone; that cancels it.
+        let _ = self.values.send(value);
+        Ok(())
+    }
 }
 
 /// What the socket takes from callers.
@@ -74,8 +104,8 @@ pub(super) struct Sent {
 pub(super) struct Subscription {
     live: Arc<Live>,
     correlation: String,
-    values: mpsc::Receiver<Bytes>,
-    end: Arc<OnceLock<CallError>>,
+    values: mpsc::UnboundedReceiver<Bytes>,
+    kept: Arc<Kept>,
     ended: bool,
 }
 
@@ -146,11 +176,11 @@ impl Live {
         buffer: usize,
     ) -> Result<Subscription, NotSent> {
         let correlation = self.correlation();
-        let (sender, values) = mpsc::channel(buffer.max(1));
-        let end = Arc::new(OnceLock::new());
-        let streaming = Streaming { destination: destination.to_owned(), values: sender, end: Arc::clone(&end) };
+        let (sender, values) = mpsc::unbounded_channel();
+        let kept = Arc::new(Kept { end: OnceLock::new(), octets: AtomicUsize::new(0), most: buffer });
+        let streaming = Streaming { destination: destination.to_owned(), values: sender, kept: Arc::clone(&kept) };
         self.wait(&correlation, Waiting::Stream(streaming))?;
-        let subscription = Subscription { live: Arc::clone(self), correlation, values, end, ended: false };
+        let subscription = Subscription { live: Arc::clone(self), correlation, values, kept, ended: false };
         self.send(&self.frame(destination, &subscription.correlation, call)).await?;
         Ok(subscription)
     }
@@ -200,19 +230,16 @@ impl Live {
                 }
             }
             (Waiting::Stream(stream), Some(error)) => {
-                let _ = stream.end.set(error);
+                let _ = stream.kept.end.set(error);
                 calls.waiting.remove(correlation);
             }
             (Waiting::Stream(_), None) if complete => {
                 calls.waiting.remove(correlation);
             }
             (Waiting::Stream(stream), None) => {
-                let taken = json(frame).and_then(|value| {
-                    let slow = |_| CallError::new(Code::Failed, "the stream was ended: its reader is too slow");
-                    stream.values.try_send(value).map_err(slow)
-                });
+                let taken = json(frame).and_then(|value| stream.push(value));
                 if let Err(error) = &taken {
-                    let _ = stream.end.set(error.clone());
+                    let _ = stream.kept.end.set(error.clone());
                     self.cancel(&stream.destination, correlation);
                 }
                 // A value that is not one of several is the only one.
@@ -235,7 +262,7 @@ impl Live {
                     let _ = sender.send(Err(error.clone()));
                 }
                 Waiting::Stream(stream) => {
-                    let _ = stream.end.set(error.clone());
+                    let _ = stream.kept.end.set(error.clone());
                 }
             }
         }
@@ -315,10 +342,11 @@ impl Subscription {
             return None;
         }
         if let Some(value) = self.values.recv().await {
+            self.kept.octets.fetch_sub(Kept::weight(&value), Ordering::Relaxed);
             return Some(Ok(value));
         }
         self.ended = true;
-        self.end.get().cloned().map(Err)
+        self.kept.end.get().cloned().map(Err)
     }
 }
 

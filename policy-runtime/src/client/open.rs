@@ -133,12 +133,12 @@ fn connected(socket: Socket, decoder: Decoder, frame: &Frame) -> Result<Opened, 
 /// What an ERROR in answer to CONNECT says; before the connection is open, it is the credentials that are refused.
 fn refusal_of(frame: &Frame) -> Refusal {
     let text = frame.header(header::MESSAGE).filter(|text| !text.is_empty());
-    let code = frame.header("code").and_then(Code::parse).unwrap_or(Code::Unauthenticated);
+    let code = frame.header(header::CODE).and_then(Code::parse).unwrap_or(Code::Unauthenticated);
     Refusal {
         code,
         status: None,
         message: short(text.unwrap_or(code.text())),
-        retry_after: frame.header("retry-after-ms").and_then(|ms| ms.parse().ok()).map(Duration::from_millis),
+        retry_after: frame.header(header::RETRY_AFTER_MS).and_then(|ms| ms.parse().ok()).map(Duration::from_millis),
     }
 }
 

@@ -84,7 +84,7 @@ impl ConnectOptions {
             heart_beat: HeartBeat { sends: Duration::from_secs(30), wants: Duration::from_secs(30) },
             limits: Limits::default(),
             calls_in_flight: 1024,
-            stream_buffer: 1024,
+            stream_buffer: 16 * 1024 * 1024,
         }
     }
 
@@ -187,10 +187,10 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how many values of a stream are kept for a slow reader (1024); beyond that the stream ends with an error.
+    /// Sets how many octets of a stream are kept for a slow reader (16 MiB); beyond that the stream ends with an error.
     #[must_use]
-    pub const fn stream_buffer(mut self, values: usize) -> Self {
-        self.stream_buffer = values;
+    pub const fn stream_buffer(mut self, octets: usize) -> Self {
+        self.stream_buffer = octets;
         self
     }
 

@@ -105,7 +105,7 @@ async fn a_dropped_stream_is_cancelled() {
 #[tokio::test]
 async fn a_slow_reader_costs_only_its_stream() {
     let fake = Fake::start().await;
-    let client = Client::connect(options(&fake).stream_buffer(10)).await.unwrap();
+    let client = Client::connect(options(&fake).stream_buffer(700)).await.unwrap();
     let mut slow = client.stream::<u64>(SERVICE, "forever", &());
     assert_eq!(slow.next().await.unwrap().unwrap(), 0);
     until("no cancel came", || fake.seen.cancels.load(Ordering::SeqCst) == 1).await;

@@ -102,7 +102,8 @@ async fn serve(tcp: TcpStream, seen: Arc<Seen>) {
             let Incoming::Frame(frame) = incoming else { continue };
             match frame.command {
                 Command::Connect if token.contains("mallory") => {
-                    let _ = out.send(Some(message::error("mallory is not welcome").with("code", "SIGN_IN_REFUSED")));
+                    let _ =
+                        out.send(Some(message::error("mallory is not welcome").with(header::CODE, "SIGN_IN_REFUSED")));
                 }
                 Command::Connect => {
                     let info: ParticipantInfo = serde_json::from_str(r#"{"id":"u-ada"}"#).unwrap();

@@ -1,5 +1,4 @@
-//! The policy language, its checks and the decision engine.
-#![doc = ""]
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "engine")]
 pub mod cedar;
@@ -12,6 +11,8 @@ pub mod diagnostic;
 pub mod eval;
 pub mod ir;
 pub mod kind;
+#[doc = include_str!("../LANGUAGE.md")]
+pub mod language {}
 pub mod lower;
 pub mod model;
 pub mod name;

@@ -14,7 +14,7 @@ pub(crate) const ORGANIZATION_RULE: (&str, &str) =
     ("mfa-for-orders", "forbid com.example.OrderService.placeOrder unless participant.mfa == true");
 /// The rule that the platform's operator adds.
 pub(crate) const SYSTEM_RULE: (&str, &str) =
-    ("no-contractors", "forbid com.example.OrderService.* when participant.email like '*@contractor.example'");
+    ("contractors", "forbid com.example.OrderService.* when participant.email like '*@contractor.example'");
 
 /// A call and what came of it.
 pub(crate) struct Call {

@@ -24,14 +24,14 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     }
     if let Some(second) = steps.next() {
         writeln!(out, "\n{}", second.title)?;
-        writeln!(out, "    {}: {}", ORGANIZATION_RULE.0, ORGANIZATION_RULE.1)?;
+        writeln!(out, "  {}: {}", ORGANIZATION_RULE.0, ORGANIZATION_RULE.1)?;
         step(out, second)?;
         writeln!(out, "  which is this Cedar:")?;
         block(out, &told.cedar_of_rule)?;
     }
     if let Some(third) = steps.next() {
         writeln!(out, "\n{}", third.title)?;
-        writeln!(out, "    {}: {}", SYSTEM_RULE.0, SYSTEM_RULE.1)?;
+        writeln!(out, "  {}: {}", SYSTEM_RULE.0, SYSTEM_RULE.1)?;
         step(out, third)?;
     }
     for more in steps {
@@ -40,8 +40,7 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     }
     writeln!(out, "\nthe same method behind axum, by one layer (POST /orders, amount 4200)")?;
     for answer in &told.http {
-        let body: String = answer.body.chars().take(WIDTH - 30).collect();
-        writeln!(out, "  {:<20} {}   {body}", answer.caller, answer.status)?;
+        writeln!(out, "  {:<20} {}   {}", answer.caller, answer.status, shown(&answer.body))?;
     }
     let refused = told.steps.iter().flat_map(|s| &s.calls).find(|c| !c.allowed);
     if let Some(call) = refused {
@@ -57,8 +56,17 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     writeln!(out, "  ./test.sh quick              the tests of the inner loop")
 }
 
+/// The title of a problem (RFC 9457), or the body itself.
+fn shown(body: &str) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    match problem.as_ref().and_then(|p| p["title"].as_str()) {
+        Some(title) => format!("problem: {title}"),
+        None => body.to_owned(),
+    }
+}
+
 fn header(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "{:37}{:<8}{:<6}{:<8}", "", "system", "acme", "orders")
+    writeln!(out, "{:37}{:<8}{:<6}orders", "", "system", "acme")
 }
 
 fn step(out: &mut String, step: &Step) -> std::fmt::Result {

@@ -108,6 +108,7 @@ impl Guard {
 
     fn due(&self, cx: &SecurityContext, scope: &Scope, allowed: &Allowed, time: i64) -> Due {
         Due {
+            context: cx.clone(),
             log: cx.audit().cloned(),
             record: audit::Record {
                 decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
@@ -160,6 +161,7 @@ fn report(denied: &Denied, declaration: &ActionDecl, cx: &SecurityContext, denia
 
 #[derive(Debug)]
 struct Due {
+    context: SecurityContext,
     log: Option<Arc<dyn audit::AuditLog>>,
     record: audit::Record,
 }
@@ -203,12 +205,13 @@ impl Permit {
 fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> {
     match written {
         Ok(()) => {
-            let Due { log, record } = *due;
+            let Due { log, record, .. } = *due;
             Ok(Opened { closing: log.map(|log| (log, record.decision)) })
         }
         Err(why) => {
             let denied = Denied::new(Code::AuditUnavailable);
             tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = due.record.action, "denied: the audit record is required and {why}");
+            due.context.note_refusal(&denied);
             Err(denied)
         }
     }

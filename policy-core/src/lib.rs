@@ -29,6 +29,8 @@ pub mod source;
 pub mod syntax;
 #[cfg(all(test, feature = "engine"))]
 mod testdata;
+#[cfg(all(feature = "engine", any(test, feature = "testing")))]
+pub mod testing;
 pub mod value;
 
 pub use context::{Context, Facts};

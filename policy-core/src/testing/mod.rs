@@ -1,0 +1,21 @@
+//! Random models, data and rules, and tests that hold our decisions against Cedar's.
+//!
+//! In: a seed and a number of cases. Out: a [`Report`]; the same seed gives the same cases. Absent: the command and the
+//! tests that run them, and any way to let a disagreement pass.
+//!
+//! ```
+//! let report = policy_core::testing::differential(50, 7);
+//! assert_eq!(report.cases, 50);
+//! assert!(report.disagreements.is_empty(), "{report}");
+//! ```
+
+mod admin;
+mod compare;
+mod language;
+mod random;
+mod rules;
+mod shrink;
+mod world;
+
+pub use compare::{Report, differential};
+pub use language::language;

@@ -442,3 +442,68 @@ async fn open_streams_are_decided_again_when_policies_change() {
     assert_eq!((show(&end), end.header(header::CORRELATION_ID)), ("error ACCESS_DENIED".into(), Some("t")));
     assert_eq!(raw.ask("activeStreams", "").await, "1", "the other stream goes on");
 }
+
+#[tokio::test]
+async fn clients_host_services_once_that_is_granted() {
+    let policy = Policy::builder()
+        .application("orders")
+        .organization_rule(
+            "host",
+            "permit Platform.service.host when participant.roles contains 'finance' and service == 'a.Greeter'",
+        )
+        .organization_rule("call", "permit Platform.service.call when service == 'a.Greeter'")
+        .build()
+        .unwrap();
+    let organization = policy.application().organization_id().unwrap().as_str().to_owned();
+    let organization = policy_runtime::Scope::organization(&organization).unwrap();
+    let gateway = serve_with(policy.clone(), |builder| builder).await;
+    let (mut alice, mut bob) =
+        (Raw::connect(&gateway, ALICE).await, Raw::connect(&gateway, "tok.bob@example.com.1").await);
+    let replies = message::reply_address(&bob.reply_to_id, "t");
+    let greet = |name: &str| {
+        let frame =
+            message::request(&format!("srv://{name}/greet"), &replies, "greet", "[\"bob\"]").with("__trace", "t");
+        frame.with(header::SENDER, "{\"id\":\"u-alice\"}").with(header::AUTHORIZATION, "Bearer secret")
+    };
+    bob.send(&greet("a.Greeter")).await;
+    assert_eq!(show(&bob.frame().await.unwrap()), "error UNKNOWN_SERVICE", "nobody hosts it yet");
+
+    for (id, address) in [("g", "a.Greeter"), ("o", "com.example.OrderService"), ("x", "a.Other")] {
+        alice.send(&message::subscribe(id, &format!("srv://{address}")).with(header::RECEIPT, id)).await;
+        assert_eq!(alice.frame().await.unwrap().header(header::RECEIPT_ID), Some(id));
+    }
+    bob.send(&message::subscribe("g", "srv://a.Greeter").with(header::RECEIPT, "g")).await;
+    assert_eq!(bob.frame().await.unwrap().command, Command::Receipt, "bob may not host, and is told nothing");
+    assert_eq!(bob.ask("echo", "[1]").await, "1", "a Rust service is never hosted");
+    bob.send(&greet("a.Other")).await;
+    assert_eq!(show(&bob.frame().await.unwrap()), "error UNKNOWN_SERVICE", "not granted");
+
+    bob.send(&greet("a.Greeter")).await;
+    let asked = alice.frame().await.unwrap();
+    assert_eq!((asked.header(header::SUBSCRIPTION), show(&asked)), (Some("g"), "[\"bob\"]".into()));
+    assert_eq!(asked.header(header::DESTINATION), Some("srv://a.Greeter/greet"));
+    assert!(asked.header(header::SENDER).unwrap().contains("\"id\":\"u-bob\""), "the authenticated caller");
+    assert_eq!(asked.header(header::AUTHORIZATION), None);
+    let reply_to = asked.header(header::REPLY_TO).unwrap().to_owned();
+    assert!(reply_to.starts_with("reply://") && !reply_to.contains(&bob.reply_to_id));
+    let answer = |body: &'static str| {
+        Frame::new(Command::Send).with(header::DESTINATION, reply_to.clone()).with_body(header::JSON, body)
+    };
+    bob.send(&answer("\"forged\"")).await;
+    alice.send(&answer("\"hi bob\"")).await;
+    alice.send(&answer("\"again\"")).await;
+    let reply = bob.frame().await.unwrap();
+    assert_eq!(
+        (show(&reply), reply.header(header::CORRELATION_ID), reply.header("__trace")),
+        ("\"hi bob\"".into(), Some("greet"), Some("t"))
+    );
+    assert_eq!(bob.ask("echo", "[2]").await, "2", "one answer, by who was asked");
+
+    bob.send(&greet("a.Greeter")).await;
+    alice.frame().await.unwrap();
+    policy.replace(&organization, &SetSource::default()).unwrap();
+    bob.send(&greet("a.Greeter")).await;
+    assert_eq!(show(&bob.frame().await.unwrap()), "error UNKNOWN_SERVICE", "the grant was taken back");
+    drop(alice);
+    assert_eq!(show(&bob.frame().await.unwrap()), "error CONNECTION_LOST", "the host left without an answer");
+}

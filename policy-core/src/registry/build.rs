@@ -510,10 +510,25 @@ fn of_platform(action: ActionModel) -> ActionEntry {
         resource: action.resource,
         params: action.params,
         env,
-        permit: None,
+        // What clients ask an application for by a service's name is decided above it: no annotation could permit it.
+        permit: (tier == Tier::Application).then(|| Arc::new(shipped(&action.name))),
         places: Vec::new(),
         name: action.name,
     }
+}
+
+/// The permit of an action that only upper tiers decide about.
+fn shipped(name: &ActionName) -> Annotated {
+    let policy = Policy {
+        id: name.to_string().into(),
+        effect: Effect::Permit,
+        principal: Constraint::Any,
+        action: ActionConstraint::Eq(uid(name)),
+        resource: Constraint::Any,
+        condition: Some(Ir::And(Vec::new())),
+        annotations: Vec::new(),
+    };
+    Annotated { policy, rules: Vec::new() }
 }
 
 fn validate(actions: &[ActionEntry], schema: &cedar::CedarSchema) -> Result<Vec<Finding>, RegistryError> {

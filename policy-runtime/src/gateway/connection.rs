@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::hosts::Forward;
 use super::limits::Limits;
 use crate::code::Code;
 use crate::service::CallError;
@@ -34,8 +35,12 @@ pub(super) enum Act {
     Cancel(CallId),
     /// Check a fresh credential, then give the outcome.
     Renew(CallId, Headers),
-    /// The peer wants to host a service.
-    Host { address: String },
+    /// The peer wants to host a service under this subscription.
+    Host { subscription: String, address: String },
+    /// It does not any more.
+    Unhost { subscription: String },
+    /// A host answers a request that it may have been given.
+    HostReply { request: String, frame: Frame },
     /// Close the socket, after what is to be sent.
     Close(Farewell),
 }
@@ -67,6 +72,8 @@ pub(super) enum Outcome {
     Item(Bytes),
     /// The end of several values.
     Complete,
+    /// A value that a host sent, of its own kind.
+    Foreign { content_type: Option<String>, more: bool, body: Bytes },
     /// It failed.
     Failed { error: CallError, request_id: String },
 }
@@ -75,8 +82,8 @@ impl Outcome {
     /// Whether nothing more of the call follows.
     pub(super) const fn is_last(&self) -> bool {
         match self {
-            Self::Item(_) => false,
-            Self::Value(_) | Self::Complete | Self::Failed { .. } => true,
+            Self::Item(_) | Self::Foreign { more: true, .. } => false,
+            Self::Value(_) | Self::Complete | Self::Foreign { more: false, .. } | Self::Failed { .. } => true,
         }
     }
 }
@@ -95,6 +102,8 @@ enum Phase {
 enum Subscription {
     /// Replies to an address of this connection.
     Replies { destination: String },
+    /// A service of this connection, if that is granted.
+    Hosts,
     /// An address from which nothing ever comes, such as another connection's replies. It costs the peer one of its
     /// subscriptions and tells it nothing.
     Idle,
@@ -266,7 +275,7 @@ impl Connection {
             return self.violated("SUBSCRIBE needs id and destination", acts);
         };
         if self.subscriptions.contains_key(id) {
-            self.end_subscription(id);
+            self.end_subscription(id, acts);
         }
         if self.subscriptions.len() >= self.max_subscriptions {
             return self.violated("too many subscriptions", acts);
@@ -278,8 +287,8 @@ impl Connection {
             }
             // What looks like a reply address of some connection is never a service.
             Ok(cri) if cri.scheme() == "srv" && cri.name() != message::REPLY_RESOURCE => {
-                acts.push(Act::Host { address: cri.base() });
-                Subscription::Idle
+                acts.push(Act::Host { subscription: id.to_owned(), address: cri.base() });
+                Subscription::Hosts
             }
             Ok(_) | Err(_) => Subscription::Idle,
         };
@@ -288,12 +297,12 @@ impl Connection {
 
     fn unsubscribe(&mut self, frame: &Frame, acts: &mut Vec<Act>) {
         match frame.header(header::ID) {
-            Some(id) => self.end_subscription(id),
+            Some(id) => self.end_subscription(id, acts),
             None => self.violated("UNSUBSCRIBE needs id", acts),
         }
     }
 
-    fn end_subscription(&mut self, id: &str) {
+    fn end_subscription(&mut self, id: &str, acts: &mut Vec<Act>) {
         match self.subscriptions.remove(id) {
             Some(Subscription::Replies { destination }) => {
                 // Another subscription may have taken the address over.
@@ -301,6 +310,7 @@ impl Connection {
                     self.by_destination.remove(&destination);
                 }
             }
+            Some(Subscription::Hosts) => acts.push(Act::Unhost { subscription: id.to_owned() }),
             Some(Subscription::Idle) | None => {}
         }
     }
@@ -316,8 +326,13 @@ impl Connection {
             Some(_) | None => {}
         }
         let target = Cri::parse(&destination);
-        // A reply is for a host to send, to whom it was given a request by; there is nothing to answer.
-        if target.as_ref().is_ok_and(|target| target.scheme() == "reply") {
+        // Only a host sends replies. Whether it was given the request is seen later; there is nothing to answer.
+        if let Ok(target) = &target
+            && target.scheme() == "reply"
+        {
+            if let Some(request) = target.scope_id().map(str::to_owned) {
+                acts.push(Act::HostReply { request, frame });
+            }
             return;
         }
         let reply_to = frame.header(header::REPLY_TO).map(str::to_owned);
@@ -375,6 +390,22 @@ impl Connection {
         });
     }
 
+    /// A request for a service of this connection. Its reply address is made for this one request.
+    pub(super) fn forwarded(&mut self, subscription: &str, request: &str, forward: &Forward) -> Frame {
+        self.next_message = self.next_message.wrapping_add(1);
+        let frame = Frame::new(Command::Message)
+            .with(header::SUBSCRIPTION, subscription)
+            .with(header::MESSAGE_ID, self.next_message.to_string())
+            .with(header::DESTINATION, forward.target.as_str())
+            .with(header::REPLY_TO, message::reply_address(request, "host"))
+            .with(header::CORRELATION_ID, request)
+            .with(header::SENDER, forward.sender.as_str());
+        let frame = forward.headers.iter().fold(frame, |frame, (name, value)| frame.with(name.to_owned(), value));
+        // A host takes nothing but JSON; no body at all is no arguments.
+        let arguments = if forward.body.is_empty() { Bytes::from_static(b"[]") } else { forward.body.clone() };
+        frame.with_body(header::JSON, arguments)
+    }
+
     /// Takes what a call came to. What comes after its last outcome, or after it was cancelled, is passed over.
     pub(super) fn outcome(&mut self, id: CallId, outcome: Outcome, acts: &mut Vec<Act>) {
         let (pending, kept);
@@ -393,6 +424,14 @@ impl Connection {
             Outcome::Value(json) => message::value(reply, json),
             Outcome::Item(json) => message::value(item(reply), json),
             Outcome::Complete => message::complete(reply),
+            Outcome::Foreign { content_type, more, body } => {
+                let reply = if more { item(reply) } else { reply };
+                match content_type.as_deref() {
+                    Some(header::JSON) => message::value(reply, body),
+                    Some(other) => reply.with_body(other, body),
+                    None => reply,
+                }
+            }
             Outcome::Failed { error, request_id } => {
                 let reply = if request_id.is_empty() { reply } else { reply.with(header::REQUEST_ID, &*request_id) };
                 message::failure(reply, &error_body(&error, &request_id))

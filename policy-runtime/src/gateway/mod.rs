@@ -37,6 +37,13 @@
 //!   that was waiting to be sent is sent.
 //! * What a peer does costs at most its own connection: every queue is bounded, and whoever does not read is closed.
 //!
+//! # Services of clients
+//!
+//! A client may host a service by subscribing to `srv://<name>`, and others call it like any service, once an organization
+//! has granted both: `permit Platform.service.host when ..` and `permit Platform.service.call when ..`, with `service` for the
+//! name. Until then, and for the name of a Rust service always, nothing comes of such a subscription. A host answers only what
+//! it was asked.
+//!
 //! How refused sign-ins are told is explained at [`Refusals`].
 
 use crate::wire;
@@ -44,6 +51,7 @@ use crate::wire;
 mod admission;
 mod call;
 mod connection;
+mod hosts;
 mod limits;
 mod meter;
 mod metrics;

@@ -130,6 +130,7 @@ impl GatewayBuilder {
             limits: self.limits,
             refusals: self.refusals,
             services,
+            hosts: Arc::default(),
             owed: Owed::default(),
             metrics: Metrics::default(),
             run: watch::Sender::new(Run::Serving),

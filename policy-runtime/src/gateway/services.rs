@@ -115,6 +115,12 @@ impl Services {
         Ok(())
     }
 
+    /// Whether any application has a service at an address.
+    pub(super) fn is_mounted(&self, address: &str) -> bool {
+        let everywhere = std::iter::once(&self.everywhere);
+        everywhere.chain(self.by_application.values()).any(|services| services.contains_key(address))
+    }
+
     /// The service at an address, for callers on one application.
     pub(super) fn find(&self, application: &Scope, address: &str) -> Option<&Arc<dyn Service>> {
         let own = application.application_id().and_then(|id| self.by_application.get(id));

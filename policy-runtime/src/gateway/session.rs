@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::admission::{Admission, Returning};
 use super::call::{self, Job, Running};
 use super::connection::{Act, Call, CallId, Connection, Farewell, Outcome};
+use super::hosts::{Forward, Hosting};
 use super::meter::Metered;
 use super::metrics::count;
 use super::outbound::{Outbound, Step};
@@ -37,6 +38,7 @@ use crate::security::SecurityContext;
 use crate::service::CallError;
 use crate::wire::{self, Decoder, Frame, Headers, Incoming, header};
 
+mod hosting;
 mod sign_in;
 
 /// What the tasks of a connection tell it.
@@ -48,6 +50,8 @@ pub(super) enum Event {
     Connect(Checked),
     /// A fresh credential was checked.
     Renew(CallId, Checked),
+    /// Somebody calls a service that this connection hosts.
+    Forward(Forward),
 }
 
 /// Who is on the other end, as the socket and the upgrade say.
@@ -125,6 +129,10 @@ struct Session {
     /// The calls that may have an open stream; they are decided again when policies or the participant change.
     streams: HashMap<CallId, SecurityContext>,
     decided: Instant,
+    /// What this connection hosts, by subscription.
+    hosting: HashMap<String, Hosting>,
+    /// Where the answers go to what this connection was asked as a host.
+    asked: HashMap<String, mpsc::Sender<Outcome>>,
     /// The check of credentials at CONNECT.
     checking: Option<Running>,
     connect_headers: Headers,
@@ -171,6 +179,8 @@ pub(super) async fn run<S>(
         running: HashMap::new(),
         streams: HashMap::new(),
         decided: now,
+        hosting: HashMap::new(),
+        asked: HashMap::new(),
         checking: None,
         connect_headers: Headers::default(),
         events,
@@ -370,6 +380,7 @@ impl Session {
                 self.checking = None;
                 self.checked(checked, &mut acts);
             }
+            Event::Forward(forward) => self.forward(forward, &mut acts),
             Event::Renew(id, checked) => {
                 let outcome = self.renewed(checked);
                 self.outcome(id, outcome, &mut acts);
@@ -395,6 +406,7 @@ impl Session {
     /// Open streams go on only while what opened them would still be allowed.
     fn decide_again(&mut self, out: &mut Outbound) {
         self.decided = Instant::now();
+        self.host_again();
         let Some(caller) = &self.caller else { return };
         let participant = caller.context.participant();
         let decided = self.streams.iter().map(|(id, context)| (*id, context.decide_again(participant)));
@@ -425,9 +437,9 @@ impl Session {
                 self.end_if_drained();
             }
             Act::Renew(id, headers) => self.renew(id, &headers, acts),
-            Act::Host { address } => {
-                tracing::info!(target: "policy::gateway", connection = self.peer.connection, address, "hosting is not granted");
-            }
+            Act::Host { subscription, address } => self.host(subscription, &address),
+            Act::Unhost { subscription } => self.unhost(&subscription),
+            Act::HostReply { request, frame } => self.host_reply(&request, frame),
             Act::Close(Farewell::Left) => self.end = Some(End::Left),
             Act::Close(Farewell::Refused) => self.end = Some(End::Refused),
         }
@@ -449,37 +461,26 @@ impl Session {
     }
 
     fn call(&mut self, call: Call, acts: &mut Vec<Act>) {
-        let Call { id, target, headers, body } = call;
-        let request_id = self.request_id(headers.get(header::REQUEST_ID));
+        let request_id = self.request_id(call.headers.get(header::REQUEST_ID));
         let Some(caller) = &self.caller else { return };
         let context = &caller.context;
-        let service = self.shared.services.find(context.application(), &target.base());
-        let failed = |code: Code, text: String| Outcome::Failed {
-            error: CallError::new(code, text),
-            request_id: request_id.to_string(),
+        let Some(service) = self.shared.services.find(context.application(), &call.target.base()) else {
+            return self.call_host(call, &request_id, acts);
         };
-        match (service, target.path()) {
-            (Some(service), Some(method)) => {
-                let facts = Facts { request_id: Some(request_id.clone()), ..caller.facts.clone() };
-                let mut context = context.clone().with_facts(facts);
-                if service.declaration().methods.iter().any(|known| known.name == method && known.streaming) {
-                    context = context.keeping();
-                    self.streams.insert(id, context.clone());
-                }
-                let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id };
-                let running = call::start(job, self.shared.clone(), self.events.clone());
-                self.running.insert(id, running);
-            }
-            (Some(_), None) => {
-                let outcome = failed(Code::UnknownMethod, Code::UnknownMethod.text().to_owned());
-                self.outcome(id, outcome, acts);
-            }
-            (None, _) => {
-                let name: String = target.base().chars().take(100).collect();
-                let outcome = failed(Code::UnknownService, format!("no service at `{name}`"));
-                self.outcome(id, outcome, acts);
-            }
+        let Call { id, target, body, .. } = call;
+        let Some(method) = target.path() else {
+            let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
+            return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
+        };
+        let facts = Facts { request_id: Some(request_id.clone()), ..caller.facts.clone() };
+        let mut context = context.clone().with_facts(facts);
+        if service.declaration().methods.iter().any(|known| known.name == method && known.streaming) {
+            context = context.keeping();
+            self.streams.insert(id, context.clone());
         }
+        let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id };
+        let running = call::start(job, self.shared.clone(), self.events.clone());
+        self.running.insert(id, running);
     }
 
     /// The id that the client sent, if it can stand in a log; else one of ours.
@@ -495,6 +496,8 @@ impl Session {
     fn over(&mut self, end: End) {
         self.running.clear();
         self.streams.clear();
+        self.hosting.clear();
+        self.asked.clear();
         self.checking = None;
         if self.registration.take().is_some() {
             tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, ?end, "disconnected");

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use policy_core::{Participant, Scope};
+use policy_core::context::Facts;
+use policy_core::value::ValueRef;
+use policy_core::{Context, Participant, Request, Scope};
 use tokio::sync::watch;
 
 use super::admission::{Owed, Refusals};
+use super::hosts::Hosts;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::services::Services;
@@ -13,6 +16,7 @@ use super::sessions::Sessions;
 use crate::authn::{Authenticated, AuthnCode, AuthnError, Chain, Outcome};
 use crate::credential::{Credentials, Listener};
 use crate::policy::Policy;
+use crate::security::SecurityContext;
 
 /// Whether the gateway goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +37,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) refusals: Refusals,
     pub(super) services: Services,
+    pub(super) hosts: Arc<Hosts>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) owed: Owed,
     pub(super) metrics: Metrics,
@@ -52,6 +57,21 @@ impl Shared {
             }
             Outcome::NotPresented | Outcome::Authenticated(_) | Outcome::Rejected(_) => outcome,
         }
+    }
+
+    /// Asks for one of the platform's actions on an application that name a service.
+    pub(super) fn may(&self, action: &str, context: &SecurityContext, facts: &Facts, service: &str) -> bool {
+        let engine = self.policy.engine();
+        let Some(action) = engine.action(action) else { return false };
+        let request = Request {
+            participant: context.participant(),
+            action,
+            scope: context.application(),
+            resource: None,
+            context: Context { time: self.policy.clock().now(), facts },
+            args: &[ValueRef::Text(service)],
+        };
+        engine.decide(&request).is_allowed()
     }
 
     fn is_over(&self, found: &Authenticated) -> bool {

@@ -29,7 +29,12 @@ fn port() -> Result<u16, Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let policy = Policy::for_application("orders")?;
+    let policy = Policy::builder()
+        .application("orders")
+        // Without a grant nobody hosts; here everybody may, so that the suite can.
+        .organization_rule("hosts", "permit Platform.service.host")
+        .organization_rule("callers", "permit Platform.service.call")
+        .build()?;
     let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
     let gateway =
         Gateway::builder(policy, chain).service(Arc::new(OrderService::default())).bind(("127.0.0.1", port()?)).await?;

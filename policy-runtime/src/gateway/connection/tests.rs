@@ -82,7 +82,9 @@ fn show(acts: Vec<Act>) -> String {
             }
             Act::Cancel(id) => format!("cancel {}", id.0),
             Act::Renew(id, _) => format!("renew {}", id.0),
-            Act::Host { address } => format!("host {address}"),
+            Act::Host { subscription, address } => format!("host {subscription} {address}"),
+            Act::Unhost { subscription } => format!("unhost {subscription}"),
+            Act::HostReply { request, .. } => format!("host reply {request}"),
             Act::Close(how) => format!("close {how:?}"),
         })
         .collect();
@@ -197,8 +199,10 @@ fn foreign_subscriptions_get_nothing() {
     assert_eq!(said(&mut open, "SUBSCRIBE|id:b|destination:srv://other:x@kinoitc.js.EventBus/replyHandler"), "");
     assert_eq!(said(&mut open, "SUBSCRIBE|id:c|destination:stream://x"), "");
     assert_eq!(said(&mut open, "SUBSCRIBE|id:d|destination:x"), "");
-    assert_eq!(said(&mut open, "SUBSCRIBE|id:e|destination:srv://com.example.Mine"), "host srv://com.example.Mine");
-    assert_eq!(said(&mut open, "SEND|destination:reply://other:x@kinoitc.js.EventBus/replyHandler|body:1"), "");
+    assert_eq!(said(&mut open, "SUBSCRIBE|id:e|destination:srv://com.example.Mine"), "host e srv://com.example.Mine");
+    assert_eq!(said(&mut open, "UNSUBSCRIBE|id:e"), "unhost e");
+    let forged = "SEND|destination:reply://other:x@kinoitc.js.EventBus/replyHandler|body:1";
+    assert_eq!(said(&mut open, forged), "host reply other", "which is dropped unless it was given that request");
     said(&mut open, CALL);
     assert_eq!(came(&mut open, 0, Outcome::Value("1".into())), "", "no subscription, no reply");
 }

@@ -1,0 +1,137 @@
+//! A connection that hosts services, and one that calls them.
+//!
+//! In: subscriptions to `srv://`, calls that no Rust service answers. Out: requests to hosts, their answers to callers. What
+//! is not granted (`Platform::Action::"service.host"`, `"service.call"`) looks like a service that is not there.
+
+use tokio::sync::mpsc;
+
+use super::super::call::Running;
+use super::super::connection::{Act, Call, Outcome};
+use super::super::hosts::{ANSWERS, Forward, ask};
+use super::{Event, Session};
+use crate::code::Code;
+use crate::service::CallError;
+use crate::wire::{Frame, ParticipantInfo, header, sender_json};
+
+/// The action of hosting a service.
+const HOST: &str = "Platform.service.host";
+/// The action of calling a hosted service.
+const CALL: &str = "Platform.service.call";
+
+/// Headers of a caller that are not its host's business: addresses of the connection, credentials, and what the gateway
+/// writes itself.
+const KEPT_BACK: [&str; 12] = [
+    header::DESTINATION,
+    header::REPLY_TO,
+    header::CORRELATION_ID,
+    header::SENDER,
+    header::RECEIPT,
+    header::CONTROL,
+    header::CONTENT_TYPE,
+    header::LOGIN,
+    header::PASSCODE,
+    "authorization",
+    "cookie",
+    header::ERROR,
+];
+
+impl Session {
+    fn is_granted(&self, action: &str, address: &str) -> bool {
+        let Some(caller) = &self.caller else { return false };
+        self.shared.may(action, &caller.context, &caller.facts, address.strip_prefix("srv://").unwrap_or(address))
+    }
+
+    pub(super) fn host(&mut self, subscription: String, address: &str) {
+        let Some(caller) = &self.caller else { return };
+        let context = &caller.context;
+        // A name with a Rust implementation is never hosted, in any application.
+        let refused = if self.shared.services.is_mounted(address) {
+            "the service is implemented here"
+        } else if !self.is_granted(HOST, address) {
+            "it is not granted"
+        } else {
+            let events = self.events.clone();
+            match self.shared.hosts.offer(context.application(), address, context.participant().id(), events) {
+                Ok(hosting) => {
+                    self.hosting.insert(subscription, hosting);
+                    return;
+                }
+                Err(_) => "another participant hosts it",
+            }
+        };
+        tracing::info!(target: "policy::gateway", connection = self.peer.connection, address, "not hosted: {refused}");
+    }
+
+    /// Offers go on only while they would still be allowed.
+    pub(super) fn host_again(&mut self) {
+        let mut hosting = std::mem::take(&mut self.hosting);
+        hosting.retain(|_, hosting| self.is_granted(HOST, hosting.address()));
+        self.hosting = hosting;
+    }
+
+    /// Calls a service that no Rust service answers.
+    pub(super) fn call_host(&mut self, call: Call, request_id: &str, acts: &mut Vec<Act>) {
+        let Call { id, target, mut headers, body } = call;
+        let Some(caller) = &self.caller else { return };
+        let address = target.base();
+        let host = self.shared.hosts.find(caller.context.application(), &address);
+        let Some(host) = host.filter(|_| self.is_granted(CALL, &address)) else {
+            let name: String = address.chars().take(100).collect();
+            let error = CallError::new(Code::UnknownService, format!("no service at `{name}`"));
+            return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_owned() }, acts);
+        };
+        headers.remove_where(|name| KEPT_BACK.iter().any(|kept| kept.eq_ignore_ascii_case(name)));
+        headers.set(header::REQUEST_ID, request_id);
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        let sender = sender_json(&ParticipantInfo::from(caller.context.participant()));
+        let forward = Forward { address, target: target.to_string(), headers, body, sender, answers };
+        let events = self.events.clone();
+        let running = Running::start(ask(host, forward, answered, async move |outcome| {
+            let _ = events.send(Event::Call(id, outcome)).await;
+        }));
+        self.running.insert(id, running);
+    }
+
+    /// A request for a service of this connection.
+    pub(super) fn forward(&mut self, forward: Forward, acts: &mut Vec<Act>) {
+        let offered = self.hosting.iter().find(|(_, hosting)| hosting.address() == forward.address);
+        // Without an offer the answers are dropped, which tells the caller.
+        let Some((subscription, _)) = offered else { return };
+        if self.asked.len() >= self.shared.limits.hosted_calls {
+            self.asked.retain(|_, answers| !answers.is_closed());
+        }
+        if self.asked.len() >= self.shared.limits.hosted_calls {
+            let error = CallError::new(Code::RateLimited, "the host of the service is busy");
+            let _ = forward.answers.try_send(Outcome::Failed { error, request_id: String::new() });
+            return;
+        }
+        let request = uuid::Uuid::new_v4().to_string();
+        let frame = self.connection.forwarded(subscription, &request, &forward);
+        self.asked.insert(request, forward.answers);
+        acts.push(Act::Send(frame));
+    }
+
+    /// A host answers. It may answer what it was asked, once, or with values of a stream until the stream ends.
+    pub(super) fn host_reply(&mut self, request: &str, frame: Frame) {
+        let Some(answers) = self.asked.get(request) else { return };
+        let control = frame.header(header::CONTROL);
+        let outcome = if let Some(message) = frame.header(header::ERROR) {
+            Outcome::Failed { error: CallError::new(Code::Failed, message), request_id: String::new() }
+        } else if control == Some("complete") {
+            Outcome::Complete
+        } else {
+            let more = frame.header(header::STREAM) == Some("true");
+            let content_type = frame.header(header::CONTENT_TYPE).map(str::to_owned);
+            Outcome::Foreign { content_type, more, body: frame.body }
+        };
+        let is_last = outcome.is_last();
+        // A caller that takes its values too slowly loses the call; the host is not held up.
+        if answers.try_send(outcome).is_err() || is_last {
+            self.asked.remove(request);
+        }
+    }
+
+    pub(super) fn unhost(&mut self, subscription: &str) {
+        self.hosting.remove(subscription);
+    }
+}

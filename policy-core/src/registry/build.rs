@@ -510,14 +510,13 @@ fn of_platform(action: ActionModel) -> ActionEntry {
         resource: action.resource,
         params: action.params,
         env,
-        // What clients ask an application for by a service's name is decided above it: no annotation could permit it.
         permit: (tier == Tier::Application).then(|| Arc::new(shipped(&action.name))),
         places: Vec::new(),
         name: action.name,
     }
 }
 
-/// The permit of an action that only upper tiers decide about.
+/// The permit of what clients ask an application for by name: upper tiers decide, since no annotation could permit it.
 fn shipped(name: &ActionName) -> Annotated {
     let policy = Policy {
         id: name.to_string().into(),

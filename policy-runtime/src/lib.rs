@@ -1,4 +1,5 @@
-//! Write who may do what next to the code it protects.
+#![cfg_attr(feature = "engine", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "engine"), doc = "Calls services whose policies are elsewhere; see the feature `engine` for the guard.")]
 
 pub mod audit;
 #[cfg(feature = "identity")]

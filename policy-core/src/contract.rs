@@ -18,7 +18,7 @@ use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
 /// `rust_decimal`, `jiff` and `uuid` (by feature), for `Option`, sets, references and boxes of those, and by
 /// `#[derive(Attributes)]` for structs and unit-only enums.
 #[diagnostic::on_unimplemented(
-    message = "policies cannot read a `{Self}`",
+    message = "policies cannot read `{Self}`",
     label = "this type has no kind in the policy language",
     note = "kinds are bool, integers of up to 64 bits, String, char, IpAddr, rust_decimal::Decimal, jiff::Timestamp, uuid::Uuid, and Option, Vec, HashSet, BTreeSet and arrays of those",
     note = "for a struct or an enum of your own write #[derive(Attributes)] above it; instead of f32 and f64 use rust_decimal::Decimal"

@@ -108,7 +108,7 @@ impl PolicyAttr {
                     };
                     if part.is_empty() { sink.at(at, message) } else { sink.under(under, message) }
                 }
-                Part::Rule => out.rule = rule(&part, at),
+                Part::Rule => out.rule = Some(rule(&part, at)),
             }
         }
         out
@@ -144,9 +144,9 @@ impl PolicyAttr {
 
     fn operation(&mut self, name: &Ident, part: &[TokenTree], sink: &mut Sink) {
         let source = match (assigned(part), part) {
-            (Some((_, _, value)), _) => rule(value, name.span()),
+            (Some((_, _, value)), _) => Some(rule(value, name.span())),
             (None, [_, TokenTree::Group(group)]) => {
-                rule(&group.stream().into_iter().collect::<Vec<_>>(), group.span_close())
+                Some(rule(&group.stream().into_iter().collect::<Vec<_>>(), group.span_close()))
             }
             (None, _) => None,
         };
@@ -227,13 +227,13 @@ impl<'a> Part<'a> {
     }
 }
 
-fn rule(part: &[TokenTree], at: Span) -> Option<RuleSource> {
+fn rule(part: &[TokenTree], at: Span) -> RuleSource {
     let stream: TokenStream = part.iter().cloned().collect();
     // A literal that a `macro_rules!` passed on stands in an invisible group.
     if let Ok(literal) = syn::parse2::<LitStr>(stream.clone()) {
-        return Some(RuleSource::Text(literal));
+        return RuleSource::Text(literal);
     }
-    Some(RuleSource::Tokens(stream, at))
+    RuleSource::Tokens(stream, at)
 }
 
 fn unknown(name: &Ident, text: &str, operations: &[&str], sink: &mut Sink) {
@@ -270,12 +270,9 @@ fn usage(option: &str) -> &'static str {
 }
 
 fn tier(part: &[TokenTree], at: Span, sink: &mut Sink) -> Option<TierName> {
-    let word = match part {
-        [TokenTree::Ident(word)] => word,
-        _ => {
-            sink.at(at, "a tier is `system`, `organization` or `application`");
-            return None;
-        }
+    let [TokenTree::Ident(word)] = part else {
+        sink.at(at, "a tier is `system`, `organization` or `application`");
+        return None;
     };
     match word.to_string().to_lowercase().as_str() {
         "system" => Some(TierName::System),

@@ -3,7 +3,7 @@
 //! In: a trait that says who may call what, apart from any server; an impl of it. Out: the trait with its guards, dispatcher and
 //! proxy; the impl with its methods guarded by the trait's guards.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::{FnArg, ImplItem, ItemImpl, ItemTrait, Pat, ReturnType, TraitItem};
 
@@ -275,12 +275,25 @@ pub(crate) fn implementation(
             guard: quote!(<Self as #contract>::#guard),
             names: extra.then(|| quote!(<#ty as #contract>::#names)),
         };
-        crate::policy::guard(function, rules, options, &subject, source, sink);
+        crate::policy::guard(function, rules, options, &subject, &source, sink);
     }
     let mark = format_ident!("{MARK}");
     members.items.push(Member::Other(ImplItem::Verbatim(quote!(fn #mark() {}))));
     let beside = service::of_trait(&krate, &ty, &contract, &members.head.generics);
     (Some(members.into_token_stream()), beside)
+}
+
+/// An implementation with its mark, for where it cannot be guarded: its errors are enough.
+pub(crate) fn marked(item: TokenStream) -> TokenStream {
+    let mark = format_ident!("{MARK}");
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = tokens.pop() {
+        let stream = body.stream();
+        let mut filled = Group::new(body.delimiter(), quote!(#stream fn #mark() {}));
+        filled.set_span(body.span());
+        tokens.push(filled.into());
+    }
+    tokens.into_iter().collect()
 }
 
 /// Whether a method returns a future by itself.

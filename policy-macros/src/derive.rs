@@ -70,7 +70,6 @@ pub(crate) fn readable(input: &DeriveInput, sink: &mut Sink) -> Option<Readable>
                         "an enum that rules read has unit variants only, and `{}` holds data\nhelp: give rules a field that says which variant it is, and mark this one `#[attributes(skip)]`",
                         variant.ident
                     ));
-                    continue;
                 }
                 let rules = Serde::read(&variant.attrs);
                 let name = plain(&variant.ident);

@@ -3,12 +3,19 @@
 //! In: the item's tokens. Out: the same tokens, our attributes gone at every depth that they may stand at.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::quote;
 
 use crate::attr::{CONTEXT, POLICY, PUBLISH};
 
 /// Takes our attributes out of an item, whether or not it can be parsed.
 pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
     strip(item, 0)
+}
+
+/// The same, where lints are silent about what only the guard would have used.
+pub(crate) fn quieted(item: TokenStream) -> TokenStream {
+    let item = without_ours(item);
+    if syn::parse2::<syn::Item>(item.clone()).is_ok() { quote!(#[allow(unused)] #item) } else { item }
 }
 
 /// Depth 0 is the item, 1 the braces of an impl or the parentheses of a function, 2 a method's parentheses.
@@ -39,6 +46,10 @@ fn is_ours(group: &Group) -> bool {
         return false;
     }
     let mut last = None;
+    let mut names = group.stream().into_iter();
+    if matches!(names.next(), Some(TokenTree::Ident(first)) if first == "cfg_attr") {
+        return names.any(|token| matches!(token, TokenTree::Group(inner) if names_ours(inner.stream())));
+    }
     for token in group.stream() {
         match token {
             TokenTree::Ident(word) => last = Some(word.to_string()),
@@ -47,6 +58,14 @@ fn is_ours(group: &Group) -> bool {
         }
     }
     last.is_some_and(|name| [POLICY, PUBLISH, CONTEXT].contains(&name.as_str()))
+}
+
+/// Whether one of our attributes hides in the contents of a `cfg_attr`.
+fn names_ours(stream: TokenStream) -> bool {
+    stream.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => [POLICY, PUBLISH, CONTEXT].iter().any(|name| word == name),
+        TokenTree::Group(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Inputs {
             }
             (Pat::Paren(inner), ty) => self.pattern(&inner.pat, ty, around, generics),
             (Pat::Reference(inner), Some(Type::Reference(ty))) => {
-                self.pattern(&inner.pat, Some(&ty.elem), around, generics)
+                self.pattern(&inner.pat, Some(&ty.elem), around, generics);
             }
             (Pat::Tuple(tuple), Some(Type::Tuple(types))) if tuple.elems.len() == types.elems.len() => {
                 for (pat, ty) in tuple.elems.iter().zip(&types.elems) {
@@ -171,7 +171,7 @@ fn reads(ty: &Type, around: Around<'_>, generics: &[Ident]) -> Reads {
         return Reads::Not("its type is generic, and a rule needs one that is known here");
     }
     // Outside an impl that is seen, a single capital letter is taken for a parameter of the impl.
-    if around.generics.is_none() && found.names.iter().any(|name| is_capital(name)) {
+    if around.generics.is_none() && found.names.iter().any(is_capital) {
         return Reads::Not("its type is generic, and a rule needs one that is known here");
     }
     if let Type::Reference(inner) = ungrouped(&reads)

@@ -4,13 +4,21 @@
 //! any panic: whatever is wrong is an error at the word, and the item stays.
 
 #![expect(missing_docs, reason = "the documentation of macros stands on their re-exports, where its examples compile")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums are syn's and the compiler's: what is not named here is left as it is or refused"
+)]
+#![expect(clippy::single_match_else, reason = "two arms of generated code read best side by side")]
 
 mod ast;
 mod attr;
 mod contract;
 mod derive;
+mod entity;
 mod expand;
 mod fallback;
+#[cfg(test)]
+mod fuzz;
 mod inputs;
 mod model;
 mod names;
@@ -37,4 +45,9 @@ pub fn publish(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Attributes, attributes(attributes))]
 pub fn attributes(item: TokenStream) -> TokenStream {
     derive::expand(item.into()).into()
+}
+
+#[proc_macro_derive(Entity, attributes(abac_policy, attributes, entity))]
+pub fn entity(item: TokenStream) -> TokenStream {
+    entity::expand(item.into()).into()
 }

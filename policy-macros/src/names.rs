@@ -2,6 +2,8 @@
 //!
 //! In: identifiers and serde's `rename_all`. Out: wire names, and the identifiers of shape fields.
 
+use std::fmt::Write as _;
+
 use proc_macro2::{Ident, Span};
 
 /// An identifier without `r#`.
@@ -137,7 +139,8 @@ pub(crate) fn shape_field(name: &str, span: Span) -> Ident {
     for (n, c) in name.chars().enumerate() {
         let probe: String = ['a', c].into_iter().collect();
         if syn::parse_str::<Ident>(&probe).is_err() {
-            out.push_str(&format!("_x{:x}_", u32::from(c)));
+            // Writing to a `String` cannot fail.
+            let _ = write!(out, "_x{:x}_", u32::from(c));
         } else {
             if n == 0 && syn::parse_str::<Ident>(&format!("{c}a")).is_err() {
                 out.push('_');

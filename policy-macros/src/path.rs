@@ -84,7 +84,7 @@ fn dependencies(manifest: &str, table: &str) -> Vec<Dependency> {
     for line in manifest.lines() {
         let line = line.trim();
         if let Some(rest) = line.strip_prefix('[') {
-            header = rest.split(']').next().unwrap_or_default().to_owned();
+            rest.split(']').next().unwrap_or_default().clone_into(&mut header);
             // A `[target.'cfg(..)'.dependencies]` ends as the plain table does.
             if let Some(key) = own_table(&header, table) {
                 add(key, None);

@@ -10,7 +10,7 @@ use syn::{Attribute, FnArg, GenericArgument, PathArguments, ReturnType, Type, Ty
 use crate::ast::{Function, Target};
 use crate::attr::{self, Options, POLICY, PolicyAttr, TierName, is_ours, listed};
 use crate::expand::guard::{Flow, Source, guarded, makes_future, rebindings};
-use crate::fallback::without_ours;
+use crate::fallback::quieted;
 use crate::inputs::{Around, Inputs, ungrouped, value_type};
 use crate::model::{Action, Param, Reads, Resource};
 use crate::names::{camel_case, plain};
@@ -36,8 +36,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             own.extend(take_policies(&mut function.attrs, &mut sink));
             free(&mut function, own, &mut sink).then(|| function.to_token_stream())
         }
-        Ok(Target::Impl(members)) => return crate::publish::policy_on_impl(arguments, first, *members, item, sink),
-        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(arguments, *members, item, sink),
+        Ok(Target::Impl(members)) => return crate::publish::policy_on_impl(&arguments, first, *members, item, sink),
+        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(&arguments, *members, item, sink),
         Ok(Target::Other(what, at)) => {
             let mut sink_for_item = Sink::default();
             sink_for_item.at(at, unguardable(what));
@@ -54,7 +54,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match out {
         Some(out) if sink.is_clean() => out,
         _ => {
-            let (item, errors) = (without_ours(item), sink.finish());
+            let (item, errors) = (quieted(item), sink.finish());
             quote!(#item #errors)
         }
     }
@@ -66,7 +66,7 @@ fn unguardable(what: &str) -> String {
             "`#[abac_policy]` on a struct is a rule of an entity: put `#[derive(Entity)]` above it\nhelp: for attributes that rules of other items read, write `#[derive(Attributes)]` and no policy".to_owned()
         }
         _ => format!(
-            "`#[abac_policy]` guards functions, methods, impls and entities; it cannot guard a {what}\nhelp: put it on the functions that use this {what}"
+            "`#[abac_policy]` guards functions, methods, impls and entities, but no {what}\nhelp: put it on the functions that use this {what}"
         ),
     }
 }
@@ -107,7 +107,7 @@ fn free(function: &mut Function, attributes: Vec<PolicyAttr>, sink: &mut Sink) -
     }
     let id = options.action.as_ref().map_or_else(|| plain(&function.sig.ident), syn::LitStr::value);
     let subject = Subject { namespace: None, id, owner: None, service: None, around: Around::default() };
-    guard(function, rules, options, &subject, Source::Own, sink)
+    guard(function, rules, options, &subject, &Source::Own, sink)
 }
 
 /// What a function is beyond its signature.
@@ -127,7 +127,7 @@ pub(crate) fn guard(
     rules: Vec<Rule>,
     options: Options,
     subject: &Subject<'_>,
-    source: Source,
+    source: &Source,
     sink: &mut Sink,
 ) -> bool {
     let Some(body) = &function.body else {
@@ -153,7 +153,7 @@ pub(crate) fn guard(
     Inputs::take(&mut function.sig, subject.around, &mut sig_sink);
     drop(sig_sink.finish());
     let Some(mut action) = action(function, rules, options, subject, inputs.params, sink) else { return false };
-    if let Source::Contract { names, .. } = &source {
+    if let Source::Contract { names, .. } = source {
         action.names.clone_from(names);
     }
     let Some(flow) = flow else { return false };
@@ -163,7 +163,7 @@ pub(crate) fn guard(
     if !action.rules.is_empty() || !matches!(source, Source::Contract { .. }) {
         function.attrs.push(policy_doc(&action));
     }
-    guarded(function, &action, &flow, inputs.context.as_ref(), &source);
+    guarded(function, &action, &flow, inputs.context.as_ref(), source);
     true
 }
 
@@ -228,7 +228,11 @@ fn resource(name: &Ident, params: &[Param], sink: &mut Sink) -> Option<Resource>
         }
         None => {
             let known = listed(params.iter().map(|param| param.wire.as_str()));
-            let known = if known.is_empty() { "it has none".to_owned() } else { format!("they are {known}") };
+            let known = if known.is_empty() {
+                "the function has no parameters".to_owned()
+            } else {
+                format!("they are {known}")
+            };
             sink.at(name.span(), format!("`resource` names a parameter, and none is called `{name}`\nhelp: {known}"));
             None
         }

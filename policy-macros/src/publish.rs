@@ -14,7 +14,7 @@ use crate::attr::{CONTEXT, MethodAttr, Options, POLICY, PUBLISH, PolicyAttr, Pub
 use crate::contract;
 use crate::expand::guard::Source;
 use crate::expand::service;
-use crate::fallback::without_ours;
+use crate::fallback::quieted;
 use crate::inputs::Around;
 use crate::model::Service;
 use crate::names::{camel_case, plain};
@@ -32,11 +32,15 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut sink = Sink::default();
     let publish = PublishAttr::parse(arguments, &mut sink);
     let mut paths = Paths::default();
+    let mut item = item;
     let (kept, mut beside) = match Target::parse(&item) {
         Ok(Target::Impl(members)) => {
             paths.collect(&members.head.attrs, &members.items);
             match members.head.trait_ {
-                Some(_) => contract::implementation(&publish, *members, &mut sink),
+                Some(_) => {
+                    item = contract::marked(item);
+                    contract::implementation(&publish, *members, &mut sink)
+                }
                 None => inherent(&publish, *members, &mut sink),
             }
         }
@@ -52,7 +56,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             sink.at(
                 at,
                 format!(
-                    "`#[publish]` makes the methods of an impl or a trait callable by name; it cannot publish a {what}"
+                    "`#[publish]` makes the methods of an impl or a trait callable by name; it publishes no {what}"
                 ),
             );
             (None, TokenStream::new())
@@ -63,7 +67,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     beside.extend(paths.resolved());
-    together(kept, beside, item, sink)
+    together(kept, &beside, item, sink)
 }
 
 /// The paths of policy attributes as the user wrote them, each once.
@@ -89,10 +93,10 @@ impl Paths {
 }
 
 /// The guarded item if nothing is wrong, else the item as it was; what is made beside it, either way.
-fn together(kept: Option<TokenStream>, beside: TokenStream, item: TokenStream, sink: Sink) -> TokenStream {
+fn together(kept: Option<TokenStream>, beside: &TokenStream, item: TokenStream, sink: Sink) -> TokenStream {
     let item = match kept {
         Some(guarded) if sink.is_clean() => guarded,
-        _ => without_ours(item),
+        _ => quieted(item),
     };
     let errors = sink.finish();
     quote!(#item #beside #errors)
@@ -153,7 +157,7 @@ fn inherent(
             service: Some(name.clone()),
             around,
         };
-        guard(function, rules, options, &subject, Source::Own, sink);
+        guard(function, rules, options, &subject, &Source::Own, sink);
     }
     let service = Service {
         krate,
@@ -218,7 +222,7 @@ struct Entry {
 
 impl Entry {
     fn take(function: &mut Function, sink: &mut Sink) -> Self {
-        no_conditional(&function.attrs, sink);
+        let clean = no_conditional(&function.attrs, sink);
         let policies = take_policies(&mut function.attrs, sink);
         let method = MethodAttr::take(&mut function.attrs, sink);
         let wire = method.name.as_ref().map_or_else(|| camel_case(&plain(&function.sig.ident)), syn::LitStr::value);
@@ -232,7 +236,13 @@ impl Entry {
                 "a published method takes `&self`, since one service answers many callers at once\nhelp: keep what changes behind a lock, or mark the method `#[publish(skip, reason = \"..\")]`",
             );
         }
-        Self { policies, method, wire, published: candidate && shared, reachable: public && receiver.is_some() }
+        Self {
+            policies,
+            method,
+            wire,
+            published: candidate && shared && clean,
+            reachable: public && receiver.is_some(),
+        }
     }
 
     fn action(&self, service: &str, function: &Function) -> String {
@@ -280,13 +290,16 @@ pub(crate) fn namespace(publish: &PublishAttr, at: Span, sink: &mut Sink) -> Opt
 }
 
 /// Refuses our attributes under `cfg_attr`, which would go by unseen.
-pub(crate) fn no_conditional(attrs: &[Attribute], sink: &mut Sink) {
+pub(crate) fn no_conditional(attrs: &[Attribute], sink: &mut Sink) -> bool {
+    let mut clean = true;
     for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("cfg_attr")) {
         let hidden = attribute.to_token_stream();
         if [POLICY, PUBLISH, CONTEXT].iter().any(|name| mentions(hidden.clone(), name)) {
+            clean = false;
             sink.under(attribute, "an attribute of a published item cannot be conditional, since whether it holds is not seen here\nhelp: write it without `cfg_attr`; `#[cfg(..)]` on the whole method is fine");
         }
     }
+    clean
 }
 
 fn mentions(stream: TokenStream, name: &str) -> bool {
@@ -320,13 +333,13 @@ pub(crate) fn distinct(methods: Vec<crate::model::Method>, sink: &mut Sink) -> V
 
 /// Expands `#[abac_policy(arguments)]` on an impl.
 pub(crate) fn policy_on_impl(
-    arguments: TokenStream,
+    arguments: &TokenStream,
     first: PolicyAttr,
     mut members: Members<ItemImpl, ImplItem>,
     item: TokenStream,
     mut sink: Sink,
 ) -> TokenStream {
-    if let Some(moved) = below_publish(&arguments, &mut members.head.attrs) {
+    if let Some(moved) = below_publish(arguments, &mut members.head.attrs) {
         members.head.attrs = moved;
         drop(sink.finish());
         return members.into_token_stream();
@@ -337,7 +350,7 @@ pub(crate) fn policy_on_impl(
     let ty = (*members.head.self_ty).clone();
     let Some(ident) = type_name(&ty).cloned() else {
         sink.under(&ty, "a guarded type has a name");
-        return together(None, TokenStream::new(), item, sink);
+        return together(None, &TokenStream::new(), item, sink);
     };
     let owner = match &members.head.trait_ {
         Some((path, _)) => {
@@ -357,19 +370,19 @@ pub(crate) fn policy_on_impl(
         let default = || format!("{}.{}", plain(&ident), camel_case(&plain(&function.sig.ident)));
         let id = options.action.as_ref().map_or_else(default, syn::LitStr::value);
         let subject = Subject { namespace: None, id, owner: Some(owner.clone()), service: None, around };
-        guard(function, rules, options, &subject, Source::Own, &mut sink);
+        guard(function, rules, options, &subject, &Source::Own, &mut sink);
     }
-    together(Some(members.into_token_stream()), TokenStream::new(), item, sink)
+    together(Some(members.into_token_stream()), &TokenStream::new(), item, sink)
 }
 
 /// Expands `#[abac_policy(arguments)]` on a trait.
 pub(crate) fn policy_on_trait(
-    arguments: TokenStream,
+    arguments: &TokenStream,
     mut members: Members<ItemTrait, TraitItem>,
     item: TokenStream,
     mut sink: Sink,
 ) -> TokenStream {
-    if let Some(moved) = below_publish(&arguments, &mut members.head.attrs) {
+    if let Some(moved) = below_publish(arguments, &mut members.head.attrs) {
         members.head.attrs = moved;
         drop(sink.finish());
         return members.into_token_stream();
@@ -378,7 +391,7 @@ pub(crate) fn policy_on_trait(
         members.head.trait_token.span,
         "a trait has no bodies that could be guarded\nhelp: write `#[publish(\"com.example\")]` above it, so that its implementations are guarded, or put the attribute on the impl",
     );
-    together(None, TokenStream::new(), item, sink)
+    together(None, &TokenStream::new(), item, sink)
 }
 
 /// Where `#[publish]` follows, it does the work: the attributes, with ours behind it.
@@ -407,7 +420,9 @@ fn with_items<I: ToTokens>(head: TokenStream, braces: Span, items: &[Member<I>],
     let mut tokens: Vec<proc_macro2::TokenTree> = head.into_iter().collect();
     if let Some(proc_macro2::TokenTree::Group(group)) = tokens.pop() {
         let mut stream = group.stream();
-        items.iter().for_each(|item| item.to_tokens(&mut stream));
+        for item in items {
+            item.to_tokens(&mut stream);
+        }
         let mut filled = proc_macro2::Group::new(group.delimiter(), stream);
         filled.set_span(braces);
         tokens.push(filled.into());

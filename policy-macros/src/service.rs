@@ -32,7 +32,7 @@ pub(crate) fn method(
             return None;
         }
     }
-    let mut arguments = Vec::new();
+    let (mut arguments, mut whole) = (Vec::new(), true);
     for (n, input) in sig.inputs.iter().enumerate() {
         let FnArg::Typed(arg) = input else { continue };
         let marked = arg.attrs.iter().any(|attribute| is_ours(attribute, CONTEXT));
@@ -42,11 +42,16 @@ pub(crate) fn method(
         }
         let rust = binding(&arg.pat).cloned().unwrap_or_else(|| format_ident!("arg{n}"));
         let wire = camel_case(&plain(&rust));
-        if let Some((ty, decoded, lent)) = decoded(&arg.ty, around, sink) {
-            let rust = Ident::new(&format!("argument_{}", plain(&rust)), Span::mixed_site());
-            let sent = if let Type::Reference(reference) = &ty { (*reference.elem).clone() } else { ty.clone() };
-            arguments.push(Argument::Value(Box::new(Value { wire, rust, ty, sent, decoded, lent })));
-        }
+        let Some((ty, decoded, lent)) = decoded(&arg.ty, around, sink) else {
+            whole = false;
+            continue;
+        };
+        let rust = Ident::new(&format!("argument_{}", plain(&rust)), Span::mixed_site());
+        let sent = if let Type::Reference(reference) = &ty { (*reference.elem).clone() } else { ty.clone() };
+        arguments.push(Argument::Value(Box::new(Value { wire, rust, ty, sent, decoded, lent })));
+    }
+    if !whole {
+        return None;
     }
     let returned = match &sig.output {
         ReturnType::Type(_, ty) => ungrouped(ty),

@@ -219,3 +219,52 @@ pub(crate) fn assigned(part: &[TokenTree]) -> Option<(&Ident, &Punct, &[TokenTre
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<String> {
+        let (tokens, spans) = words(text.parse().unwrap());
+        assert_eq!(tokens.len(), spans.len());
+        tokens.iter().zip(0u32..).for_each(|(token, n)| assert_eq!(token.span, Words::new(n, n + 1)));
+        tokens.iter().map(|token| token.kind.to_string()).collect()
+    }
+
+    #[test]
+    fn rust_tokens_are_words() {
+        assert_eq!(
+            kinds("a.b <= 50_000 and not (c == -1.5)"),
+            ["a", ".", "b", "<=", "50000", "and", "not", "(", "c", "==", "-", "1.5", ")"]
+        );
+        assert_eq!(
+            kinds(r##"x in ["a", r#"b"#] or r#in.y"##),
+            ["x", "in", "[", "\"a\"", ",", "\"b\"", "]", "or", "r#in", ".", "y"]
+        );
+        assert_eq!(kinds("a && b = c"), ["a", "&&", "b", "=", "c"]);
+        assert_eq!(kinds("a == b'x'"), ["a", "==", "b'x'"]);
+    }
+
+    #[test]
+    fn a_tree_knows_the_place_of_its_words() {
+        let mut sink = Sink::default();
+        let stream: TokenStream = "participant.roles contains \"finance\" and order.amount < 50_000".parse().unwrap();
+        let rule = Rule::parse(&RuleSource::Tokens(stream, Span::call_site()), &mut sink).unwrap();
+        assert_eq!(rule.text, "participant.roles contains 'finance' and order.amount < 50000");
+        let policy_core::syntax::ast::ExprKind::And(parts) = &rule.tree.kind else { panic!("an and") };
+        let places: Vec<(u32, u32)> = parts.iter().map(|part| (part.span.start, part.span.end)).collect();
+        assert_eq!(places, [(0, 5), (6, 11)]);
+        drop(sink.finish());
+    }
+
+    #[test]
+    fn both_spellings_are_one_rule() {
+        let mut sink = Sink::default();
+        let tokens = RuleSource::Tokens("order.note like \"a*\" or not x exists".parse().unwrap(), Span::call_site());
+        let text = RuleSource::Text(syn::parse_quote!("order.note LIKE 'a*' or not x exists"));
+        let (tokens, text) = (Rule::parse(&tokens, &mut sink).unwrap(), Rule::parse(&text, &mut sink).unwrap());
+        assert_eq!(tokens.tree, text.tree);
+        assert_eq!(tokens.text, text.text);
+        drop(sink.finish());
+    }
+}

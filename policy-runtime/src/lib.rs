@@ -41,6 +41,7 @@ pub mod __private;
 
 pub use code::Code;
 pub use denied::Denied;
+pub use policy_core::shape;
 pub use policy_core::value;
 pub use policy_core::{Participant, Scope, Tier};
 #[cfg(feature = "engine")]
@@ -53,7 +54,7 @@ pub use policy_core::decision::{Denial, DenialKind, TierAnswer};
 #[cfg(feature = "engine")]
 pub use policy_core::pdp::{Baseline, May, SetSource};
 
-pub use policy_macros::{Attributes, abac_policy, publish};
+pub use policy_macros::{Attributes, Entity, abac_policy, publish};
 
 /// Links packages whose annotations must be in the program, and refuses to start without them.
 ///

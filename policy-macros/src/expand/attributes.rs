@@ -1,7 +1,8 @@
 //! `AttributeValue` and `Record` of a type, with the shape that rustc checks rules against.
 
+use super::at;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{GenericParam, Ident, Type};
 
@@ -33,13 +34,14 @@ fn record(readable: &Readable, fields: &[AttributeField]) -> TokenStream {
     shape_generics.params =
         shape_generics.params.into_iter().filter(|p| !matches!(p, GenericParam::Lifetime(_))).collect();
     let (shape_of, shape_types, shape_clause) = shape_generics.split_for_impl();
-    let shape = format_ident!("{}Attributes", ident);
+    let shape = format_ident!("{}Attributes", ident, span = proc_macro2::Span::mixed_site());
 
-    let value = |ty: &Type| quote_spanned!(ty.span()=> #private::contract::AttributeValue);
+    let value = |ty: &Type| at(ty.span(), quote!(#private::contract::AttributeValue));
     let shape_fields = fields.iter().map(|field| {
         let (ty, _) = named(&field.ty, None);
         let (value, name) = (value(&field.ty), shape_field(&field.name, field.member.span()));
-        quote!(pub #name: <#ty as #value>::Shape)
+        let shape = at(field.ty.span(), quote!(<#ty as #value>::Shape));
+        quote!(pub #name: #shape)
     });
     let shape_values = fields.iter().map(|field| {
         let (ty, _) = named(&field.ty, None);
@@ -110,7 +112,7 @@ fn newtype(readable: &Readable, ty: &Type) -> TokenStream {
     let private = readable.krate.private();
     let ident = &readable.ident;
     let mut generics = readable.generics.clone();
-    let value = quote_spanned!(ty.span()=> #private::contract::AttributeValue);
+    let value = at(ty.span(), quote!(#private::contract::AttributeValue));
     generics.make_where_clause().predicates.push(syn::parse_quote!(#ty: #value));
     let clause_of_values = &generics.where_clause;
     // A bound without parameters would be checked where it stands, twice.
@@ -150,7 +152,7 @@ fn unit_enum(readable: &Readable, variants: &[(Ident, String)]) -> TokenStream {
 
             fn read(&self) -> #private::value::ValueRef<'_> {
                 #private::value::ValueRef::Text(match self {
-                    #(Self::#idents => #names,)*
+                    #(Self::#idents { .. } => #names,)*
                 })
             }
         }

@@ -4,10 +4,10 @@
 
 use policy_core::syntax::ast::{CompareOp, Expr, ExprKind, Literal, LiteralKind, Operand, Path, SetOperand};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::Type;
 
-use super::{at, local};
+use super::at;
 use crate::model::{Reads, Roots};
 use crate::names::shape_field;
 use crate::path::Krate;
@@ -84,7 +84,7 @@ impl Checker<'_> {
                 if op.is_ordering() {
                     self.call("ordered", path.span, value.clone());
                 }
-                self.literal("", value, literal);
+                self.literal("", &value, literal);
             }
             (Operand::Literal(_), Operand::Literal(_)) => {}
         }
@@ -100,7 +100,7 @@ impl Checker<'_> {
                 Some(item) => self.call("contains", item_path.span, quote!(#set, #item)),
                 None => self.call("set", item_path.span, set),
             },
-            Operand::Literal(literal) => self.literal("_item", set, literal),
+            Operand::Literal(literal) => self.literal("_item", &set, literal),
         }
     }
 
@@ -117,7 +117,7 @@ impl Checker<'_> {
                 let Operand::Path(path) = item else { return };
                 for literal in literals {
                     if let Some(value) = self.path(path) {
-                        self.literal("", value, literal);
+                        self.literal("", &value, literal);
                     }
                 }
             }
@@ -138,7 +138,7 @@ impl Checker<'_> {
     }
 
     /// A literal beside a value, or beside the items of a set (`of` is `_item`).
-    fn literal(&mut self, of: &str, value: TokenStream, literal: &Literal) {
+    fn literal(&mut self, of: &str, value: &TokenStream, literal: &Literal) {
         let (name, argument) = match &literal.kind {
             LiteralKind::Text(text) => ("text", quote!(, #text)),
             LiteralKind::Integer(n) => ("integer", quote!(, #n)),
@@ -164,17 +164,12 @@ impl Checker<'_> {
     fn path(&mut self, path: &Path) -> Option<TokenStream> {
         let root = path.segments.first()?;
         let span = self.places.first(root.span);
-        let binding = self.root(root.name.as_str(), path.fields().first().map(|field| field.name.as_str()), span)?;
-        let binding = Ident::new(&binding, Span::mixed_site().located_at(span));
-        let mut out = at(span, quote!(&));
+        let n = self.root(root.name.as_str(), path.fields().first().map(|field| field.name.as_str()), span)?;
+        let binding = self.binding(n, span);
+        let mut out = quote_spanned!(self.seen(span)=> &);
         out.extend(quote!(#binding));
         for field in path.fields() {
-            let span = self.places.first(field.span);
-            let span = match self.places {
-                Places::Tokens(_) => span,
-                // The whole literal is underlined; rustc must not offer to replace it by a word.
-                Places::Literal(_) => Span::mixed_site().located_at(span),
-            };
+            let span = self.seen(self.places.first(field.span));
             let field = shape_field(&field.name, span);
             out.extend(at(span, quote!(.)));
             out.extend(quote!(#field));
@@ -182,8 +177,23 @@ impl Checker<'_> {
         Some(out)
     }
 
-    /// Binds a root once, and returns the name of the binding.
-    fn root(&mut self, root: &str, field: Option<&str>, span: Span) -> Option<String> {
+    /// The span for tokens that rustc shows as the user's own.
+    fn seen(&self, span: Span) -> Span {
+        match self.places {
+            Places::Tokens(_) => span,
+            // The whole literal is underlined; rustc must not offer to replace it by a word.
+            Places::Literal(_) => Span::mixed_site().located_at(span),
+        }
+    }
+
+    /// The name of a binding. It has the user's own span, so that all of a path is underlined; nothing of the user's stands
+    /// in the same block.
+    fn binding(&self, n: usize, span: Span) -> Ident {
+        Ident::new(&format!("__root{n}"), self.seen(span))
+    }
+
+    /// Binds a root once, and returns the number of the binding.
+    fn root(&mut self, root: &str, field: Option<&str>, span: Span) -> Option<usize> {
         let private = self.private;
         let (name, shape) = match root {
             "participant" if field.is_some_and(|field| PARTICIPANT.contains(&field)) => {
@@ -210,11 +220,12 @@ impl Checker<'_> {
                 (format!("parameter_{parameter}"), at(span, shape))
             }
         };
-        if !self.bound.iter().any(|(bound, _)| *bound == name) {
-            let binding = local(&name);
-            self.bound.push((name.clone(), quote!(let #binding = #shape;)));
+        if let Some(known) = self.bound.iter().position(|(bound, _)| *bound == name) {
+            return Some(known);
         }
-        Some(name)
+        let binding = self.binding(self.bound.len(), span);
+        self.bound.push((name, quote!(let #binding = #shape;)));
+        Some(self.bound.len() - 1)
     }
 }
 

@@ -3,13 +3,13 @@
 //! In: an action and the function's form. Out: the function with its guard. Absent: which rules it has.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::quote;
 use syn::spanned::Spanned;
-use syn::{Expr, Pat, Stmt, Type};
+use syn::{Expr, Pat, ReturnType, Stmt, Type};
 
 use super::action::declaration;
 use super::checks::checks;
-use super::local;
+use super::{at, local};
 use crate::ast::Function;
 use crate::model::{Action, Param, Reads, Resource};
 use crate::validate::reads_param;
@@ -43,10 +43,16 @@ pub(crate) fn guarded(function: &mut Function, action: &Action, flow: &Flow, con
         }
         None => quote!(::core::option::Option::None),
     };
-    let at = function.sig.output.span();
-    let refused = |denied: &Ident| match flow {
-        Flow::Boxed(output) => quote_spanned!(at=> <#output as #private::GuardedReturn>::refused(#denied)),
-        Flow::Sync | Flow::Async => quote_spanned!(at=> #private::GuardedReturn::refused(#denied)),
+    let returned = match &function.sig.output {
+        ReturnType::Type(_, ty) => ty.span(),
+        ReturnType::Default => function.sig.ident.span(),
+    };
+    let refused = |denied: &Ident| {
+        let function = match flow {
+            Flow::Boxed(output) => quote!(<#output as #private::GuardedReturn>::refused),
+            Flow::Sync | Flow::Async => quote!(#private::GuardedReturn::refused),
+        };
+        at(returned, quote!(#function(#denied)))
     };
     let (permit, denied, opened) = (local("permit"), local("denied"), local("opened"));
     let refused = refused(&denied);

@@ -5,6 +5,7 @@
 pub(crate) mod action;
 pub(crate) mod attributes;
 pub(crate) mod checks;
+pub(crate) mod entity;
 pub(crate) mod guard;
 pub(crate) mod service;
 

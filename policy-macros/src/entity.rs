@@ -1,0 +1,229 @@
+//! `#[derive(Entity)]`: a record with an id, and the rules of its operations.
+//!
+//! In: a struct with `#[abac_policy(all_read = "..")]` above it. Out: its attributes, its identity, and one action for each
+//! operation that has a rule; one without is denied, since nothing declares it.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::{DeriveInput, Fields, LitStr, Member, Path};
+
+use crate::attr::{self, Options, POLICY, PolicyAttr, TierName, is_ours, listed};
+use crate::derive::{Form, mod_path, readable};
+use crate::expand::{attributes, entity};
+use crate::model::{Action, Resource};
+use crate::names::{camel_case, plain};
+use crate::path::Krate;
+use crate::report::Sink;
+use crate::tokens::{Rule, RuleSource};
+use crate::validate::check_roots;
+
+/// The operations, by the group whose rules hold for them, too.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("all_create", &["save", "bulk_save"]),
+    ("all_read", &["find_by_id", "find_by_ids", "find_all", "search", "count", "count_by_query"]),
+    ("all_update", &["update", "bulk_update"]),
+    ("all_delete", &["delete_by_id", "delete_by_query"]),
+];
+
+/// What an entity is beyond its attributes.
+pub(crate) struct Identity {
+    pub(crate) krate: Krate,
+    pub(crate) ident: Ident,
+    /// `None` for the module's path.
+    pub(crate) namespace: Option<String>,
+    /// The field that is its id.
+    pub(crate) id: Member,
+    pub(crate) id_type: syn::Type,
+    pub(crate) actions: Vec<Action>,
+}
+
+/// Expands `#[derive(Entity)]`.
+pub(crate) fn expand(item: TokenStream) -> TokenStream {
+    let mut sink = Sink::default();
+    let mut out = TokenStream::new();
+    if let Some(input) = sink.take(syn::parse2::<DeriveInput>(item))
+        && let Some(mut readable) = readable(&input, &mut sink)
+    {
+        let given = Given::read(&input, &mut sink);
+        if given.krate.is_some() {
+            readable.krate = Krate::resolve(given.krate.as_ref());
+        }
+        out.extend(attributes::expand(&readable));
+        let record = matches!(readable.form, Form::Record(_));
+        if !record || !matches!(&input.data, syn::Data::Struct(data) if matches!(data.fields, Fields::Named(_))) {
+            sink.at(input.ident.span(), "an entity is a struct with named fields\nhelp: for a value inside of an entity write `#[derive(Attributes)]`");
+        } else if let Some(identity) = identity(&input, &given, readable.krate, &mut sink) {
+            out.extend(entity::expand(&identity));
+        }
+    }
+    let errors = sink.finish();
+    quote!(#out #errors)
+}
+
+fn identity(input: &DeriveInput, given: &Given, krate: Krate, sink: &mut Sink) -> Option<Identity> {
+    if !input.generics.params.is_empty() {
+        sink.under(&input.generics, "an entity has no parameters, since its rows have one type");
+        return None;
+    }
+    let syn::Data::Struct(data) = &input.data else { return None };
+    let marked = |field: &&syn::Field| given.ids.iter().any(|id| field.ident.as_ref() == Some(id));
+    let named_id = |field: &&syn::Field| field.ident.as_ref().is_some_and(|ident| ident == "id");
+    if let Some(second) = given.ids.get(1) {
+        sink.at(second.span(), "an entity has one id");
+    }
+    let Some(id) = data.fields.iter().find(marked).or_else(|| data.fields.iter().find(named_id)) else {
+        sink.at(
+            input.ident.span(),
+            format!(
+                "`{}` has no id\nhelp: mark the field that is one with `#[entity(id)]`, or call it `id`",
+                input.ident
+            ),
+        );
+        return None;
+    };
+    let id_type = id.ty.clone();
+    let id = Member::Named(id.ident.clone()?);
+    let actions = actions(input, given, &krate, sink);
+    Some(Identity { krate, ident: input.ident.clone(), namespace: given.namespace.clone(), id, id_type, actions })
+}
+
+/// The contents of `#[entity(..)]` on the type and its fields.
+#[derive(Default)]
+struct Given {
+    namespace: Option<String>,
+    krate: Option<Path>,
+    ids: Vec<Ident>,
+}
+
+impl Given {
+    fn read(input: &DeriveInput, sink: &mut Sink) -> Self {
+        let mut out = Self::default();
+        for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("entity")) {
+            let result = attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("namespace") {
+                    out.namespace = Some(meta.value()?.parse::<LitStr>()?.value());
+                } else if meta.path.is_ident("crate") {
+                    out.krate = Some(mod_path(&meta)?);
+                } else {
+                    return Err(
+                        meta.error(format!("unknown option\nhelp: here it can be {}", listed(["namespace", "crate"])))
+                    );
+                }
+                Ok(())
+            });
+            if let Err(error) = result {
+                sink.add(error);
+            }
+        }
+        let syn::Data::Struct(data) = &input.data else { return out };
+        for field in &data.fields {
+            for attribute in &field.attrs {
+                if is_ours(attribute, POLICY) {
+                    sink.under(
+                        attribute,
+                        "a field has no policy of its own; the rules of the entity stand above the struct",
+                    );
+                }
+                if !attribute.path().is_ident("entity") {
+                    continue;
+                }
+                let result = attribute.parse_nested_meta(|meta| {
+                    if meta.path.is_ident("id") {
+                        out.ids.extend(field.ident.clone());
+                        return Ok(());
+                    }
+                    Err(meta.error("unknown option\nhelp: here it can be `id`"))
+                });
+                if let Err(error) = result {
+                    sink.add(error);
+                }
+            }
+        }
+        out
+    }
+}
+
+fn actions(input: &DeriveInput, given: &Given, krate: &Krate, sink: &mut Sink) -> Vec<Action> {
+    let known: Vec<&str> =
+        GROUPS.iter().flat_map(|(group, operations)| std::iter::once(group).chain(*operations)).copied().collect();
+    let (mut options, mut rules): (Options, Vec<(Ident, Rule)>) = Default::default();
+    for attribute in input.attrs.iter().filter(|attribute| is_ours(attribute, POLICY)) {
+        let Some(arguments) = attr::arguments(attribute, sink) else { continue };
+        let read = PolicyAttr::parse(arguments, attr::place(attribute), Some(&known), sink);
+        if let Some(rule) = &read.rule {
+            let message = "an entity's rule says for which operations it is\nhelp: write `all_read(..)`, `all_create(..)`, `all_update(..)`, `all_delete(..)`, or a single operation such as `find_by_id(..)`";
+            match rule {
+                RuleSource::Text(literal) => sink.at(literal.span(), message),
+                RuleSource::Tokens(tokens, _) => sink.under(tokens, message),
+            }
+        }
+        options.merge(read.options, sink);
+        for (name, source) in read.operations {
+            rules.extend(Rule::parse(&source, sink).map(|rule| (name, rule)));
+        }
+    }
+    refuse(&options, sink);
+    let ty: syn::Type = {
+        let ident = &input.ident;
+        syn::parse_quote!(#ident)
+    };
+    let mut out = Vec::new();
+    for (group, operations) in GROUPS {
+        for operation in operations {
+            let of_it = rules.iter().filter(|(name, _)| name == group || name == operation);
+            let of_it: Vec<Rule> = of_it.map(|(_, rule)| rule.clone()).collect();
+            if !of_it.is_empty() {
+                out.push(action(input, given, krate, &options, operation, of_it, &ty));
+            }
+        }
+    }
+    // Once for each rule, not for each operation that it is for.
+    for (_, rule) in &rules {
+        let roots = crate::model::Roots { params: &[], entity: Some(&ty), participant: options.participant.as_ref() };
+        check_roots(rule, &roots, sink);
+    }
+    out
+}
+
+fn refuse(options: &Options, sink: &mut Sink) {
+    let refused: [(&str, Option<Span>); 4] = [
+        ("action", options.action.as_ref().map(LitStr::span)),
+        ("was", options.was.first().map(LitStr::span)),
+        ("resource", options.resource.as_ref().map(Ident::span)),
+        ("authenticated", options.authenticated),
+    ];
+    for (name, span) in refused {
+        if let Some(span) = span {
+            sink.at(span, format!("option `{name}` is for functions; an entity's actions are its operations"));
+        }
+    }
+}
+
+fn action(
+    input: &DeriveInput,
+    given: &Given,
+    krate: &Krate,
+    options: &Options,
+    operation: &str,
+    rules: Vec<Rule>,
+    ty: &syn::Type,
+) -> Action {
+    let name = plain(&input.ident);
+    Action {
+        krate: krate.clone(),
+        namespace: given.namespace.clone(),
+        id: format!("{name}.{}", camel_case(operation)),
+        function: format!("{name}::{operation}"),
+        at: input.ident.span(),
+        was: Vec::new(),
+        tier: options.tier.map_or(TierName::Application, |(_, tier)| tier),
+        callers: options.callers.as_ref().map_or_else(|| vec![TierName::Application], |(_, callers)| callers.clone()),
+        must_audit: options.audit.is_some(),
+        participant: options.participant.clone(),
+        resource: Resource::Entity(ty.clone()),
+        params: Vec::new(),
+        authenticated: false,
+        rules,
+        names: None,
+    }
+}

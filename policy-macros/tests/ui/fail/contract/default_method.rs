@@ -1,0 +1,12 @@
+use policy_runtime::{Denied, abac_policy, publish};
+
+#[publish("com.example")]
+pub trait Orders {
+    #[abac_policy(participant.mfa)]
+    async fn place(&self, amount: u32) -> Result<(), Denied> {
+        let _ = amount;
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use policy_runtime::Entity;
+
+#[derive(Entity, serde::Serialize)]
+#[abac_policy(entity.ownerId == participant.id)]
+struct Photo {
+    id: String,
+    #[serde(rename = "ownerId")]
+    owner_id: String,
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use policy_runtime::{Denied, abac_policy, publish};
+
+struct Orders;
+
+#[publish("com.example")]
+impl Orders {
+    #[abac_policy(participant.mfa)]
+    pub fn place<T: Clone>(&self, value: T) -> Result<(), Denied> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+use policy_runtime::{Denied, abac_policy, publish};
+
+struct Orders;
+
+#[publish("com.example")]
+impl Orders {
+    #[abac_policy(participant.mfa)]
+    pub fn place(&self) -> Result<(), Denied> {
+        Ok(())
+    }
+
+    #[abac_policy(participant.mfa)]
+    #[publish(name = "place")]
+    pub fn place_twice(&self) -> Result<(), Denied> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use policy_runtime::{Denied, abac_policy, publish};
+
+struct Orders;
+
+#[publish("com.example")]
+impl Orders {
+    #[abac_policy(participant.mfa)]
+    pub fn place(&self) -> Result<(), Denied> {
+        Ok(())
+    }
+
+    pub fn cancel(&self) -> Result<(), Denied> {
+        Ok(())
+    }
+}
+
+fn main() {}

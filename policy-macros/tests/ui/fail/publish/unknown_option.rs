@@ -1,0 +1,13 @@
+use policy_runtime::{Denied, abac_policy, publish};
+
+struct Orders;
+
+#[publish("com.example", versoin = "1")]
+impl Orders {
+    #[abac_policy(participant.mfa)]
+    pub fn place(&self) -> Result<(), Denied> {
+        Ok(())
+    }
+}
+
+fn main() {}

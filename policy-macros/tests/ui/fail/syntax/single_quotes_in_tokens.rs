@@ -1,0 +1,8 @@
+use policy_runtime::{Denied, abac_policy};
+
+#[abac_policy(participant.id == 'a')]
+fn approve() -> Result<(), Denied> {
+    Ok(())
+}
+
+fn main() {}

@@ -10,12 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
-use crate::client::open::octets;
+use crate::client::open::{Transport, octets};
 use crate::code::Code;
 use crate::wire::{
     Command, ConnectedInfo, Decoder, ErrorBody, Frame, HeartBeat, Incoming, Limits, ParticipantInfo, header, message,
@@ -53,10 +54,26 @@ impl Fake {
         });
         Self { address, seen }
     }
+
+    /// The same behind TLS.
+    pub(super) async fn start_tls(acceptor: TlsAcceptor) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let shared = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                if let Ok(secure) = acceptor.accept(tcp).await {
+                    tokio::spawn(serve(secure, Arc::clone(&shared)));
+                }
+            }
+        });
+        Self { address, seen }
+    }
 }
 
 #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-async fn serve(tcp: TcpStream, seen: Arc<Seen>) {
+async fn serve(tcp: impl Transport + 'static, seen: Arc<Seen>) {
     let mut token = String::new();
     let check = |request: &Request, mut response: Response| {
         let text = request.headers().get("authorization").map_or("", |v| v.to_str().unwrap());

@@ -2,6 +2,7 @@ mod calls;
 mod connecting;
 mod fake;
 mod loss;
+mod secure;
 
 use std::time::Duration;
 

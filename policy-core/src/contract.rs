@@ -2,6 +2,8 @@
 //!
 //! In: types of users, by derive. Out: [`AttributeValue`], [`Attributes`]. Absent: decisions.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all other values are written as rules write them")]
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -279,35 +281,6 @@ impl<T: AttributeValue + Sync> SetRef for &[T] {
             }
         }
     }
-}
-
-/// Why a value, or something in it, is unusable; `None` when all of it can be used.
-///
-/// ```
-/// use policy_core::contract::{AttributeValue as _, unusable};
-/// assert_eq!(unusable(&vec![1u64, u64::MAX].read()), Some("a whole number above 9223372036854775807"));
-/// assert_eq!(unusable(&vec![1u64, 2].read()), None);
-/// ```
-pub fn unusable(value: &ValueRef<'_>) -> Option<&'static str> {
-    let mut found = None;
-    match value {
-        ValueRef::Unusable(why) => found = Some(*why),
-        ValueRef::Set(set) => set.each(&mut |item| {
-            found = unusable(&item);
-            found.is_none()
-        }),
-        ValueRef::Record(record) => record.each_field(&mut |_, value| found = found.or_else(|| unusable(&value))),
-        ValueRef::Absent
-        | ValueRef::Bool(_)
-        | ValueRef::Long(_)
-        | ValueRef::Decimal(_)
-        | ValueRef::Text(_)
-        | ValueRef::Char(_)
-        | ValueRef::Uuid(_)
-        | ValueRef::Datetime(_)
-        | ValueRef::Ip(_) => {}
-    }
-    found
 }
 
 /// Reads a borrowed slice as a set. A slice is no [`AttributeValue`] itself, since only a sized value can be borrowed as one.

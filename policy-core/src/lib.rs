@@ -27,7 +27,8 @@ pub mod request;
 pub mod shape;
 pub mod source;
 pub mod syntax;
-#[cfg(all(test, feature = "engine"))]
+#[cfg(test)]
+#[cfg(feature = "engine")]
 mod testdata;
 #[cfg(all(feature = "engine", any(test, feature = "testing")))]
 pub mod testing;

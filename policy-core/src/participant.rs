@@ -322,7 +322,7 @@ impl ParticipantBuilder {
     #[must_use]
     pub fn attributes(mut self, own: &dyn Record) -> Self {
         let (mut found, mut unusable) = (Vec::new(), Vec::new());
-        own.each_field(&mut |name, value| match crate::contract::unusable(&value) {
+        own.each_field(&mut |name, value| match value.unusable() {
             Some(why) => unusable.push((Arc::from(name), why)),
             None => found.extend(value.to_value().map(|value| (name.to_owned(), value))),
         });

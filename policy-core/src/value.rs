@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+mod show;
+
 /// A number with four decimal places, as Cedar's `decimal`: from -922337203685477.5808 to 922337203685477.5807.
 ///
 /// ```
@@ -483,6 +485,22 @@ impl ValueRef<'_> {
         })
     }
 
+    /// Why the value, or something in it, is unusable; `None` when all of it can be used.
+    pub fn unusable(&self) -> Option<&'static str> {
+        let mut found = None;
+        if let Self::Unusable(why) = self {
+            found = Some(*why);
+        } else if let Self::Set(set) = self {
+            set.each(&mut |item| {
+                found = item.unusable();
+                found.is_none()
+            });
+        } else if let Self::Record(record) = self {
+            record.each_field(&mut |_, value| found = found.or_else(|| value.unusable()));
+        }
+        found
+    }
+
     /// Whether two scalars are equal within one kind. A UUID equals its canonical text, a character the text of it alone:
     /// both are Strings to Cedar. Sets are compared as sets.
     #[inline]
@@ -535,69 +553,4 @@ fn same_values(a: &Value, b: &Value) -> bool {
         (Value::Set(_) | Value::Record(_), _) | (_, Value::Set(_) | Value::Record(_)) => false,
         (a, b) => a.as_ref().same_as(&b.as_ref()),
     }
-}
-
-impl fmt::Debug for ValueRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// As a rule would write it: `'x'`, `3`, `['a', 'b']`; `absent` when there is nothing. At most 200 characters.
-impl fmt::Display for ValueRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        render(self, &mut out, 0);
-        if out.chars().count() > 200 {
-            out = out.chars().take(199).collect();
-            out.push('…');
-        }
-        f.write_str(&out)
-    }
-}
-
-fn render(value: &ValueRef<'_>, out: &mut String, depth: usize) {
-    use fmt::Write as _;
-    if depth > 8 || out.len() > 1_000 {
-        out.push('…');
-        return;
-    }
-    // Writing to a `String` cannot fail.
-    let _ = match value {
-        ValueRef::Absent => write!(out, "absent"),
-        ValueRef::Unusable(why) => write!(out, "unusable ({why})"),
-        ValueRef::Bool(b) => write!(out, "{b}"),
-        ValueRef::Long(n) => write!(out, "{n}"),
-        ValueRef::Decimal(d) => write!(out, "{d}"),
-        ValueRef::Text(t) => write!(out, "'{}'", t.chars().take(200).collect::<String>().escape_debug()),
-        ValueRef::Char(c) => write!(out, "'{}'", c.escape_debug()),
-        ValueRef::Uuid(u) => write!(out, "'{}'", uuid_text(*u)),
-        ValueRef::Datetime(t) => write!(out, "'{t}'"),
-        ValueRef::Ip(ip) => write!(out, "'{ip}'"),
-        ValueRef::Set(set) => {
-            out.push('[');
-            let mut first = true;
-            set.each(&mut |item| {
-                if !first {
-                    out.push_str(", ");
-                }
-                first = false;
-                render(&item, out, depth + 1);
-                out.len() < 1_000
-            });
-            write!(out, "]")
-        }
-        ValueRef::Record(record) => {
-            out.push('{');
-            let mut first = true;
-            record.each_field(&mut |name, value| {
-                if out.len() < 1_000 {
-                    let _ = write!(out, "{}{name}: ", if first { "" } else { ", " });
-                    first = false;
-                    render(&value, out, depth + 1);
-                }
-            });
-            write!(out, "}}")
-        }
-    };
 }

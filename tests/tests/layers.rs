@@ -20,7 +20,7 @@ const POLICY_CORE: &[&[&str]] = &[
     &["cedar"],
     &["registry"],
     &["pdp"],
-    &["testing"],
+    &["testing", "testdata"],
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[

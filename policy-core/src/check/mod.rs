@@ -7,7 +7,8 @@ mod infer;
 mod literal;
 mod predicate;
 mod resolve;
-#[cfg(all(test, feature = "engine"))]
+#[cfg(test)]
+#[cfg(feature = "engine")]
 mod tests;
 mod typed;
 

@@ -1,5 +1,7 @@
 //! Operators by kind (rulings of the language): what stands where, and what to say when something else does.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all other kinds are one mistake")]
+
 use super::typed::{Term, Test, TypedPath};
 use super::{RuleEnv, literal, resolve};
 use crate::diagnostic::Diagnostic;

@@ -1,5 +1,7 @@
 //! Names to places: roots, attributes, and what to say when there is none of the name.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all other kinds have no attributes")]
+
 use std::sync::Arc;
 
 use super::{RootType, RuleEnv, TypedPath};

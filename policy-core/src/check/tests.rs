@@ -592,10 +592,3 @@ fn uses_that_cannot_both_be_name_both_places() {
         help: compare it with a literal in a rule of the program"#]]
     .assert_eq(&inferred(&["context.zone == 1", "context.zone contains 1"]));
 }
-
-#[test]
-fn a_rule_without_roots_says_so() {
-    let empty = RuleEnv::default();
-    let found = check(&crate::syntax::parse("order.x == 1").unwrap(), &empty).unwrap_err();
-    assert!(found.to_string().contains("there is no root `order` here"), "{found}");
-}

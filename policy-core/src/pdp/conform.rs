@@ -3,16 +3,17 @@
 //! In: declared kinds and borrowed values. Out: nothing, or the first [`Misfit`]. Absent: policies. A rule is lowered for the
 //! kinds that were declared: a value of another kind would make `!=` true, and a missing one `exists`.
 
-use crate::contract::unusable;
+#![expect(clippy::wildcard_enum_match_arm, reason = "all other pairs do not fit")]
+
 use crate::ir::eval::{Env, look};
 use crate::ir::{Path, Root};
-use crate::kind::{Described, Kind};
+use crate::kind::{Described, Kind, RecordType};
 use crate::registry::ActionEntry;
 use crate::value::{Slot, ValueRef, parse_uuid, uuid_text};
 
 /// An attribute that is looked at before the policies are asked.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Check {
+pub(super) struct Check {
     path: Path,
     kind: Kind,
     /// Whether it, or something before it, may be absent.
@@ -34,8 +35,7 @@ impl Check {
             (Root::Arg(a, _), Root::Arg(b, _)) => a == b,
             (a, b) => a == b,
         })?;
-        let built_in =
-            |record: &crate::kind::RecordType| path.slots.first().is_some_and(|s| record.field(&s.name).is_some());
+        let built_in = |record: &RecordType| path.slots.first().is_some_and(|s| record.field(&s.name).is_some());
         let (skip, name) = match path.root {
             Root::Participant => (built_in(&crate::participant::BUILT_IN), "participant"),
             Root::Context => (built_in(&crate::context::BUILT_IN), "context"),
@@ -83,7 +83,7 @@ impl Check {
 
     /// The parts of a parameter (or of the entity in one) that may be unusable, read by a rule or not: a call with a value
     /// that its kind cannot hold is refused.
-    pub(crate) fn fallible(root: &Root, ty: &Described) -> Vec<Self> {
+    pub(super) fn fallible(root: &Root, ty: &Described) -> Vec<Self> {
         let mut out = Vec::new();
         parts(&Path { root: root.clone(), slots: Vec::new() }, ty, ty.optional, &mut out);
         out
@@ -157,7 +157,7 @@ fn unfit(kind: &Kind, value: &ValueRef<'_>, thorough: bool) -> Option<String> {
     match value {
         ValueRef::Record(record) if thorough => {
             let mut why = None;
-            record.each_field(&mut |_, value| why = why.or_else(|| unusable(&value)));
+            record.each_field(&mut |_, value| why = why.or_else(|| value.unusable()));
             why.map(str::to_owned)
         }
         _ => None,

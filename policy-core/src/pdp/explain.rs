@@ -192,7 +192,7 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
         return denial;
     }
     let Some(first) = reports.into_iter().find(|r| r.answer == TierAnswer::Deny) else {
-        denial.message = "the policies changed while the request was decided".to_owned();
+        "no policy decided it".clone_into(&mut denial.message);
         return denial;
     };
     denial.tier = Some(first.tier);

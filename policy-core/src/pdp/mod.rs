@@ -14,11 +14,11 @@ mod conform;
 mod explain;
 mod index;
 mod list;
-#[cfg(test)]
-mod replace_tests;
 mod set;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_replace;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -251,7 +251,7 @@ impl Ir {
         match self {
             Self::Path(path) | Self::Has(path) => visit(path),
             Self::Not(inner) | Self::Unary(_, inner) | Self::Like(inner, _) | Self::Is(inner, _) => {
-                inner.each_path(visit)
+                inner.each_path(visit);
             }
             Self::And(items) | Self::Or(items) | Self::Set(items) => items.iter().for_each(|i| i.each_path(visit)),
             Self::If(parts) => parts.iter().for_each(|i| i.each_path(visit)),

@@ -11,7 +11,7 @@ impl Registry {
     /// Every permit that the annotations make, as formatted Cedar.
     pub fn export_cedar(&self) -> String {
         let mut out = String::new();
-        for permit in self.actions.iter().filter_map(|a| a.permit.as_ref()) {
+        for permit in self.actions.iter().filter(|a| !a.places.is_empty()).filter_map(|a| a.permit.as_ref()) {
             if let Ok(text) = cedar::render(&permit.policy) {
                 out.push_str(&text);
                 out.push_str("\n\n");
@@ -35,7 +35,7 @@ impl Registry {
         let actions: Vec<Value> = self
             .actions
             .iter()
-            .filter(|a| a.permit.is_some())
+            .filter(|a| !a.places.is_empty())
             .map(|a| {
                 json!({
                     "action": a.name.to_string(),

@@ -103,7 +103,7 @@ fn no_tokens_panic() {
         let arguments = dice.tokens(2);
         let item: TokenStream =
             if round % 3 == 0 { dice.tokens(3) } else { ITEMS[dice.below(ITEMS.len())].parse().unwrap() };
-        let _ = crate::policy::expand(arguments.clone(), item.clone());
+        let _ = crate::policy::expand(&arguments, item.clone());
         let _ = crate::publish::expand(arguments, item.clone());
         let _ = crate::derive::expand(item.clone());
         let _ = crate::entity::expand(item);
@@ -118,7 +118,7 @@ fn every_item_answers_every_macro() {
             ["", "participant.mfa", "\"participant.mfa\"", "\"com.example\"", "impl", "authenticated, action = \"A.b\""]
         {
             let arguments: TokenStream = arguments.parse().unwrap();
-            let _ = crate::policy::expand(arguments.clone(), item.clone());
+            let _ = crate::policy::expand(&arguments, item.clone());
             let _ = crate::publish::expand(arguments, item.clone());
         }
     }

@@ -34,7 +34,7 @@ use proc_macro::TokenStream;
 
 #[proc_macro_attribute]
 pub fn abac_policy(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    policy::expand(arguments.into(), item.into()).into()
+    policy::expand(&arguments.into(), item.into()).into()
 }
 
 #[proc_macro_attribute]

@@ -23,7 +23,7 @@ use crate::validate::check_roots;
 pub(crate) const RESOLVED: &str = "__resolved";
 
 /// Expands `#[abac_policy(arguments)] item`.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream {
     if arguments.to_string() == RESOLVED {
         return TokenStream::new();
     }
@@ -36,8 +36,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             own.extend(take_policies(&mut function.attrs, &mut sink));
             free(&mut function, own, &mut sink).then(|| function.to_token_stream())
         }
-        Ok(Target::Impl(members)) => return crate::publish::policy_on_impl(&arguments, first, *members, item, sink),
-        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(&arguments, *members, item, sink),
+        Ok(Target::Impl(members)) => return crate::publish::policy_on_impl(arguments, first, *members, item, sink),
+        Ok(Target::Trait(members)) => return crate::publish::policy_on_trait(arguments, *members, item, sink),
         Ok(Target::Other(what, at)) => {
             let mut sink_for_item = Sink::default();
             sink_for_item.at(at, unguardable(what));

@@ -51,6 +51,7 @@ use crate::wire;
 mod admission;
 mod call;
 mod connection;
+mod forwarded;
 mod hosts;
 mod limits;
 mod meter;

@@ -13,11 +13,13 @@ use axum::routing::get;
 use http::{HeaderName, HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use policy_core::value::IpRange;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use super::admission::{Owed, Refusals};
+use super::forwarded::client_address;
 use super::limits::Limits;
 use super::metrics::{Metrics, count};
 use super::services::{Mount, MountError, Services};
@@ -63,6 +65,7 @@ pub struct GatewayBuilder {
     limits: Limits,
     refusals: Refusals,
     metrics_for: MetricsFor,
+    trusted_proxies: Vec<IpRange>,
     mounts: Vec<Mount>,
     routes: Router,
 }
@@ -104,6 +107,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// Believes `X-Forwarded-For` from these addresses, and from no others. Their sockets do not count against
+    /// [`Limits::connections_per_address`]; limit them there.
+    #[must_use]
+    pub fn trusted_proxies(mut self, addresses: impl IntoIterator<Item = IpRange>) -> Self {
+        self.trusted_proxies.extend(addresses);
+        self
+    }
+
     /// Adds routes beside those of the gateway, such as those of sign-in.
     #[must_use]
     pub fn routes(mut self, routes: Router) -> Self {
@@ -129,6 +140,7 @@ impl GatewayBuilder {
             listener: self.listener,
             limits: self.limits,
             refusals: self.refusals,
+            trusted_proxies: self.trusted_proxies,
             services,
             hosts: Arc::default(),
             owed: Owed::default(),
@@ -179,6 +191,7 @@ impl Gateway {
             limits: Limits::default(),
             refusals: Refusals::default(),
             metrics_for: MetricsFor::default(),
+            trusted_proxies: Vec::new(),
             mounts: Vec::new(),
             routes: Router::new(),
         }
@@ -244,7 +257,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, router: Router, aliv
         match accepted {
             Ok((stream, peer)) => {
                 let address = peer.ip().to_canonical();
-                let Some(permit) = shared.sessions.socket(address) else {
+                let is_proxy = shared.trusted_proxies.iter().any(|range| range.contains(address));
+                let Some(permit) = shared.sessions.socket((!is_proxy).then_some(address)) else {
                     // Nothing is said: an answer would cost more than the peer is worth.
                     count(&shared.metrics.refused_sockets);
                     continue;
@@ -269,8 +283,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, router: Router, arrived: 
     let _ = stream.set_nodelay(true);
     let limits = &shared.limits;
     let address = arrived.address;
+    let trusted = shared.trusted_proxies.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (router, arrived) = (router.clone(), arrived.clone());
+        let (router, mut arrived) = (router.clone(), arrived.clone());
+        arrived.address = client_address(arrived.address, request.headers(), &trusted);
         async move {
             let mut request = request.map(Body::new);
             let id = request_id(&request);

@@ -53,15 +53,20 @@ impl Sessions {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a socket; `None` when there are too many.
-    pub(super) fn socket(self: &Arc<Self>, address: IpAddr) -> Option<SocketPermit> {
+    /// Counts a socket, also by its address if one is given; `None` when there are too many.
+    pub(super) fn socket(self: &Arc<Self>, address: Option<IpAddr>) -> Option<SocketPermit> {
         let mut inner = self.lock();
-        let of_address = inner.by_address.get(&address).copied().unwrap_or_default();
-        if inner.sockets >= self.connections || of_address >= self.per_address {
+        if inner.sockets >= self.connections {
             return None;
         }
+        if let Some(address) = address {
+            let of_address = inner.by_address.entry(address).or_default();
+            if *of_address >= self.per_address {
+                return None;
+            }
+            *of_address += 1;
+        }
         inner.sockets += 1;
-        inner.by_address.insert(address, of_address + 1);
         Some(SocketPermit { sessions: self.clone(), address })
     }
 
@@ -111,17 +116,18 @@ pub(super) enum OpenError {
 #[derive(Debug)]
 pub(super) struct SocketPermit {
     sessions: Arc<Sessions>,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Drop for SocketPermit {
     fn drop(&mut self) {
         let mut inner = self.sessions.lock();
         inner.sockets = inner.sockets.saturating_sub(1);
-        if let Some(count) = inner.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(count) = inner.by_address.get_mut(&address) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                inner.by_address.remove(&self.address);
+                inner.by_address.remove(&address);
             }
         }
     }
@@ -164,13 +170,14 @@ mod tests {
     fn sockets_are_counted_and_freed() {
         let sessions = sessions(&Limits { connections: 3, connections_per_address: 2, ..Limits::default() });
         let (one, other): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let first = sessions.socket(one);
-        let _second = sessions.socket(one).unwrap();
-        assert!(sessions.socket(one).is_none(), "two of one address");
-        let _third = sessions.socket(other).unwrap();
-        assert!(sessions.socket(other).is_none(), "three of all");
+        let first = sessions.socket(Some(one));
+        let _second = sessions.socket(Some(one)).unwrap();
+        assert!(sessions.socket(Some(one)).is_none(), "two of one address");
+        let _third = sessions.socket(Some(other)).unwrap();
+        assert!(sessions.socket(Some(other)).is_none(), "three of all");
+        assert!(sessions.socket(None).is_none(), "three of all, whoever they are");
         drop(first);
-        assert!(sessions.socket(one).is_some());
+        assert!(sessions.socket(Some(one)).is_some());
     }
 
     #[test]

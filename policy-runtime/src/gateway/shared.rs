@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use policy_core::context::Facts;
-use policy_core::value::ValueRef;
+use policy_core::value::{IpRange, ValueRef};
 use policy_core::{Context, Participant, Request, Scope};
 use tokio::sync::watch;
 
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub(super) listener: Listener,
     pub(super) limits: Limits,
     pub(super) refusals: Refusals,
+    pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) services: Services,
     pub(super) hosts: Arc<Hosts>,
     pub(super) sessions: Arc<Sessions>,

@@ -1,7 +1,12 @@
 //! Work whose instructions `bench/callgrind.sh` counts: one case, a thousand times. Counts repeat where times do not.
 
 #![expect(clippy::expect_used, reason = "a benchmark may stop where its set-up is wrong")]
-#![allow(missing_docs, unreachable_pub, dead_code, reason = "nothing here is seen from outside, and not all of it is used")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "nothing here is seen from outside, and not all of it is used"
+)]
 
 #[path = "decision/world.rs"]
 mod world;

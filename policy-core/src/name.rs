@@ -2,8 +2,14 @@
 //!
 //! In: text. Out: types whose existence proves that the text is usable. Absent: any meaning of a name.
 
+use std::cmp::Ordering;
+#[cfg(feature = "engine")]
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+#[cfg(feature = "engine")]
+use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 /// A named, ordered layer of policy. Upper tiers only narrow.
 ///
@@ -68,8 +74,12 @@ impl NameError {
 ///     "`Acme Inc` is not a slug: lower-case letters, digits, `.`, `_` and `-` only, a letter or digit first, 63 at most",
 /// );
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slug(Arc<str>);
+#[derive(Clone)]
+pub struct Slug {
+    text: Arc<str>,
+    /// Kept, so that no decision has to hash.
+    hash: u64,
+}
 
 impl Slug {
     /// Checks and makes a slug.
@@ -81,7 +91,7 @@ impl Slug {
         let rest = |b: u8| first(b) || matches!(b, b'-' | b'_' | b'.');
         match text.as_bytes() {
             [head, tail @ ..] if first(*head) && tail.len() < 63 && tail.iter().all(|b| rest(*b)) => {
-                Ok(Self(text.into()))
+                Ok(Self { text: text.into(), hash: hash_of(text) })
             }
             _ => Err(NameError::new(
                 text,
@@ -93,19 +103,85 @@ impl Slug {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+
+impl PartialEq for Slug {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for Slug {}
+
+impl PartialOrd for Slug {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Slug {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for Slug {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(&*self.text, f)
+    }
+}
+
+/// A hash of this process: names keep theirs, and nobody outside can choose names that collide.
+pub(crate) fn hash_of(text: &str) -> u64 {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEYS.hash_one(text)
+}
+
+/// The hash of a uid, from those of its type and its id.
+#[inline]
+pub(crate) const fn hash_of_uid(kind: u64, id: u64) -> u64 {
+    (kind ^ id.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Maps by names that keep their hash.
+#[cfg(feature = "engine")]
+pub(crate) type ByName<K, V> = HashMap<K, V, BuildHasherDefault<KeptHash>>;
+
+/// Takes the hash that a name keeps.
+#[cfg(feature = "engine")]
+#[derive(Debug, Default)]
+pub(crate) struct KeptHash(u64);
+
+#[cfg(feature = "engine")]
+impl Hasher for KeptHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // For no key of ours: a name writes the hash that it keeps.
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 
@@ -282,16 +358,18 @@ pub fn cedar_type(namespace: &str, name: &str) -> String {
 }
 
 /// The uid of a Cedar entity: its type in Cedar's spelling and its id.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct EntityUid {
     kind: Arc<str>,
     id: Arc<str>,
+    /// Kept, so that no decision has to hash.
+    hash: u64,
 }
 
 impl EntityUid {
     /// Makes a uid; the type is written `a::b::Type`.
     pub fn new(kind: &str, id: &str) -> Self {
-        Self { kind: kind.into(), id: id.into() }
+        Self { kind: kind.into(), id: id.into(), hash: hash_of_uid(hash_of(kind), hash_of(id)) }
     }
 
     /// The type, as Cedar writes it.
@@ -302,6 +380,12 @@ impl EntityUid {
     /// The id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The hash of the uid, as [`hash_of_uid`] makes it.
+    #[cfg(feature = "engine")]
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// The uid of the entity that stands for a scope.
@@ -316,6 +400,33 @@ impl EntityUid {
     /// The uid of a role in a scope.
     pub fn of_role(scope: &Scope, role: &str) -> Self {
         Self::new("Platform::Role", &scoped_id(scope, role))
+    }
+}
+
+impl PartialEq for EntityUid {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.kind == other.kind && self.id == other.id
+    }
+}
+
+impl Eq for EntityUid {}
+
+impl PartialOrd for EntityUid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for EntityUid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (&self.kind, &self.id).cmp(&(&other.kind, &other.id))
+    }
+}
+
+impl Hash for EntityUid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use crate::kind::{Described, Field, Kind, RecordType};
-use crate::name::{EntityUid, Scope, Tier, scoped_id};
+use crate::name::{EntityUid, Scope, Tier, hash_of, scoped_id};
 use crate::value::{Record, Slot, Value, ValueRef};
 
 /// The attributes that every participant has, in the order of their slots.
@@ -59,6 +59,8 @@ pub struct Participant {
     /// Names of attributes that were supplied with a value that their kind cannot hold, sorted.
     unusable: Vec<(Arc<str>, &'static str)>,
     uid_id: Arc<str>,
+    /// The hash of `uid_id`.
+    uid_hash: u64,
     parents: Vec<EntityUid>,
 }
 
@@ -68,6 +70,7 @@ impl Participant {
         ParticipantBuilder {
             built: Self {
                 uid_id: "".into(),
+                uid_hash: 0,
                 id: id.into(),
                 scope,
                 email: None,
@@ -143,6 +146,12 @@ impl Participant {
     /// The id of its Cedar entity, of whatever type: `<scope>/<id>`.
     pub fn uid_id(&self) -> &str {
         &self.uid_id
+    }
+
+    /// The hash of [`Participant::uid_id`].
+    #[cfg(feature = "engine")]
+    pub(crate) const fn uid_hash(&self) -> u64 {
+        self.uid_hash
     }
 
     /// The uids of its roles and of the scopes it belongs to.
@@ -342,6 +351,7 @@ impl ParticipantBuilder {
         let mut parents: Vec<EntityUid> = roles.iter().map(|role| EntityUid::of_role(scope, role)).collect();
         parents.extend(chain(scope));
         self.built.uid_id = scoped_id(scope, &self.built.id).into();
+        self.built.uid_hash = hash_of(&self.built.uid_id);
         self.built.roles = roles.into_iter().collect();
         self.built.parents = parents;
         self.built

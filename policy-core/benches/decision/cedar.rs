@@ -117,8 +117,7 @@ fn request(types: &Types, user: &User, order: &Order) -> Request {
 }
 
 fn entities(types: &Types, user: &User) -> Entities {
-    let scopes =
-        || [uid(&types.application, "orders"), uid(&types.organization, "acme"), uid(&types.system, "system")];
+    let scopes = || [uid(&types.application, "orders"), uid(&types.organization, "acme"), uid(&types.system, "system")];
     let parents: HashSet<EntityUid> = user.roles.iter().map(|role| uid(&types.role, role)).chain(scopes()).collect();
     let roles = RestrictedExpression::new_set(user.roles.iter().map(|role| text(role)));
     let attributes = HashMap::from([

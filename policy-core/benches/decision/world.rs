@@ -13,7 +13,8 @@ use policy_core::value::{Millis, Record, Slot, ValueRef};
 use policy_core::{ActionId, Context, Facts, Participant, Request, Scope, Tier};
 
 /// The rule that every engine here decides.
-pub const RULE: &str = "participant.roles contains 'finance' and order.amount < 50000 and order.ownerId == participant.id";
+pub const RULE: &str =
+    "participant.roles contains 'finance' and order.amount < 50000 and order.ownerId == participant.id";
 /// How many actions there are beside the one that is decided.
 pub const OTHERS: usize = 100;
 
@@ -175,7 +176,9 @@ fn declaration(id: String, tier: Tier) -> &'static ActionDecl {
         callers,
         must_audit: false,
         participant: None,
-        resource: ResourceDecl::Service { name: if name.starts_with("Order") { "OrderService" } else { "OtherService" } },
+        resource: ResourceDecl::Service {
+            name: if name.starts_with("Order") { "OrderService" } else { "OtherService" },
+        },
         params,
         rules: &[RuleDecl { text: RULE, place: PLACE }],
         authenticated: false,

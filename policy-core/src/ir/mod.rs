@@ -5,6 +5,8 @@
 //! Absent: names that are still to be resolved, and `cedar_policy`.
 
 pub mod eval;
+#[cfg(feature = "engine")]
+pub(crate) mod fold;
 pub(crate) mod like;
 mod operators;
 

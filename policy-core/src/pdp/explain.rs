@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::set::{Member, TierSet};
+use super::set::{Asked, Member, TierSet};
 use super::{Sets, not_asked};
 use crate::decision::{Decision, Denial, DenialKind, Observed, Revision, TierAnswer};
 use crate::eval::{Clause, Truth, blame, observe, shown, truth};
@@ -152,24 +152,25 @@ pub(super) fn report(
     tier: Tier,
     entry: &ActionEntry,
     request: &Request<'_>,
-    env: &Env<'_>,
+    asked: &Asked<'_>,
 ) -> TierReport {
     let mut policies = Vec::new();
     for set in sets.parts(tier) {
-        policies.extend(set.candidates(request.action, env).into_iter().map(|m| PolicyReport::of(m, entry, env)));
+        policies
+            .extend(set.candidates(request.action, asked).into_iter().map(|m| PolicyReport::of(m, entry, &asked.env)));
     }
     policies.sort_by_key(|p| p.effect == Effect::Permit);
-    let allowed = sets.quick(tier, request.action, env).is_some();
+    let allowed = sets.quick(tier, request.action, asked).is_some();
     TierReport {
         tier,
         answer: if allowed { TierAnswer::Allow } else { TierAnswer::Deny },
-        revision: sets.of(tier).map(|s: &TierSet| s.revision).unwrap_or_default(),
+        revision: sets.stack.set(tier).map(|s: &TierSet| s.revision).unwrap_or_default(),
         policies,
     }
 }
 
-pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, env: &Env<'_>) -> Denial {
-    let reports: Vec<TierReport> = sets.tiers().map(|tier| report(sets, tier, entry, request, env)).collect();
+pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, asked: &Asked<'_>) -> Denial {
+    let reports: Vec<TierReport> = sets.tiers().map(|tier| report(sets, tier, entry, request, asked)).collect();
     let mut tiers = not_asked();
     for report in &reports {
         if let Some(slot) = tiers.get_mut(report.tier as usize) {
@@ -177,13 +178,13 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
         }
     }
     let mut denial =
-        Denial { tiers, revisions: sets.revisions(), ..Denial::of(DenialKind::NotPermitted, String::new()) };
+        Denial { tiers, revisions: sets.stack.revisions, ..Denial::of(DenialKind::NotPermitted, String::new()) };
     denial.errors = reports
         .iter()
         .flat_map(|r| &r.policies)
         .filter_map(|p| p.outcome.as_ref().err().map(|e| (p.id.clone(), e.clone())))
         .collect();
-    if let Some(misfit) = sets.misfit(request.action, env) {
+    if let Some(misfit) = sets.misfit(request.action, &asked.env) {
         let (text, _) = spelled(misfit.path, entry);
         denial.kind = DenialKind::Unusable;
         denial.message = format!("`{text}` is unusable: {}", misfit.why);
@@ -202,8 +203,8 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
     }
     // The program's permit and a permit of the tier's own set are both needed: what lacks one is told.
     let permits = |set: &TierSet| -> Vec<PolicyReport> {
-        let all = set.candidates(request.action, env).into_iter();
-        all.filter(|m| m.policy.effect == Effect::Permit).map(|m| PolicyReport::of(m, entry, env)).collect()
+        let all = set.candidates(request.action, asked).into_iter();
+        all.filter(|m| m.policy.effect == Effect::Permit).map(|m| PolicyReport::of(m, entry, &asked.env)).collect()
     };
     let lacking = sets
         .permitting(first.tier)

@@ -1,24 +1,115 @@
 //! Which policies can apply to a request: found by action, then by what they constrain; the others cost nothing.
 //!
-//! Groups and policies about any action are expanded into every slice when a set is built, so that a decision looks into one.
+//! Groups and policies about any action are expanded into the slice of every action when a set is built, and what the action
+//! settles of their conditions is settled then.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ir::eval::{EntityRef, Env};
-use crate::name::EntityUid;
-use crate::policy::Constraint;
+use super::set::{Asked, Member};
+use crate::ir::Ir;
+use crate::ir::fold::{Known, fold};
+use crate::name::{ByName, EntityUid};
+use crate::policy::{Constraint, Effect};
+use crate::value::Value;
+
+/// A policy of which only a part is left to be asked.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) number: u32,
+    /// What is left of the condition; `None` when the whole policy has to be asked.
+    pub(super) condition: Option<Ir>,
+}
+
+impl Rest {
+    /// What is left of a policy for one action; `None` when it is never satisfied there.
+    pub(super) fn of(number: u32, member: &Member, known: &Known<'_>) -> Option<Self> {
+        let policy = &member.policy;
+        let scoped = policy.principal != Constraint::Any
+            || match (&policy.resource, known.resource) {
+                (Constraint::Any, _) => false,
+                (Constraint::Is(kind), Some(known)) if **kind != *known => return None,
+                (Constraint::Is(_), known) => known.is_none(),
+                (Constraint::Eq(_) | Constraint::In(_) | Constraint::IsIn(..), _) => true,
+            };
+        match &policy.condition {
+            Some(condition) => {
+                let left = fold(condition, known);
+                let never = matches!(left, Ir::Const(Value::Bool(false)));
+                (!never).then(|| Self { number, condition: (!scoped).then_some(left) })
+            }
+            None => Some(Self { number, condition: None }),
+        }
+    }
+
+    /// Whether nothing is left to be asked.
+    pub(super) const fn always(&self) -> bool {
+        matches!(self.condition, Some(Ir::Const(Value::Bool(true))))
+    }
+}
+
+/// A policy that can apply.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Candidate<'b> {
+    /// Where only a condition is left.
+    Rest(&'b Rest),
+    /// Found by what it constrains.
+    Whole(u32),
+}
+
+impl Candidate<'_> {
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Candidate::Rest(rest) => rest.number,
+            Candidate::Whole(number) => number,
+        }
+    }
+}
 
 /// The policies of one effect that can apply to one action, by the narrowest constraint that each has.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    always: Vec<u32>,
+    open: Vec<Rest>,
+    /// Never satisfied for this action; of interest only where somebody asks why.
+    never: Vec<u32>,
     by_principal: Option<Box<ByUid>>,
     by_resource: Option<Box<ByUid>>,
 }
 
-type ByUid = HashMap<Arc<str>, HashMap<Arc<str>, Vec<u32>>>;
+/// Policies by the hash of the uid that they constrain; whether it is that uid, the policy itself says.
+#[derive(Debug, Default)]
+struct ByUid {
+    /// The types of the uids: an entity of another type is only looked up by what it belongs to.
+    kinds: Vec<Arc<str>>,
+    numbers: ByName<u64, Vec<u32>>,
+}
 
+impl ByUid {
+    fn put(map: &mut Option<Box<Self>>, uid: &EntityUid, number: u32) {
+        let map = map.get_or_insert_default();
+        if !map.kinds.iter().any(|kind| **kind == *uid.kind()) {
+            map.kinds.push(uid.kind().into());
+        }
+        map.numbers.entry(uid.hash()).or_default().push(number);
+    }
+
+    fn at(&self, hash: u64) -> &[u32] {
+        self.numbers.get(&hash).map_or(&[], |numbers| numbers)
+    }
+
+    /// Visits the policies about an entity and about all that it belongs to, until `visit` has seen enough.
+    fn any(
+        &self,
+        kind: &str,
+        own: impl FnOnce() -> u64,
+        parents: &[EntityUid],
+        visit: &mut impl FnMut(u32) -> bool,
+    ) -> bool {
+        (self.kinds.iter().any(|k| **k == *kind) && self.at(own()).iter().any(|n| visit(*n)))
+            || parents.iter().any(|parent| self.at(parent.hash()).iter().any(|n| visit(*n)))
+    }
+}
+
+/// The uid that a policy is found by, if it constrains one.
 fn uid_of(constraint: &Constraint) -> Option<&EntityUid> {
     match constraint {
         Constraint::Eq(uid) | Constraint::In(uid) | Constraint::IsIn(_, uid) => Some(uid),
@@ -26,54 +117,63 @@ fn uid_of(constraint: &Constraint) -> Option<&EntityUid> {
     }
 }
 
-fn put(map: &mut Option<Box<ByUid>>, uid: &EntityUid, number: u32) {
-    let by_kind = map.get_or_insert_default();
-    by_kind.entry(uid.kind().into()).or_default().entry(uid.id().into()).or_default().push(number);
-}
-
-fn at<'m>(map: &'m ByUid, uid: EntityRef<'_>) -> &'m [u32] {
-    map.get(uid.kind).and_then(|by_id| by_id.get(uid.id)).map_or(&[], |numbers| numbers)
+/// Whether a policy is found by a uid.
+pub(super) fn is_keyed(member: &Member) -> bool {
+    uid_of(&member.policy.principal).or_else(|| uid_of(&member.policy.resource)).is_some()
 }
 
 impl Bucket {
-    pub(super) fn add(&mut self, number: u32, principal: &Constraint, resource: &Constraint) {
+    /// Adds a policy that is found by a uid; whether it is.
+    fn key(&mut self, number: u32, principal: &Constraint, resource: &Constraint) -> bool {
         match (principal, resource) {
-            (Constraint::Eq(uid), _) => put(&mut self.by_principal, uid, number),
-            (_, Constraint::Eq(uid)) => put(&mut self.by_resource, uid, number),
+            (Constraint::Eq(uid), _) => ByUid::put(&mut self.by_principal, uid, number),
+            (_, Constraint::Eq(uid)) => ByUid::put(&mut self.by_resource, uid, number),
             _ => match (uid_of(principal), uid_of(resource)) {
-                (Some(uid), _) => put(&mut self.by_principal, uid, number),
-                (None, Some(uid)) => put(&mut self.by_resource, uid, number),
-                (None, None) => self.always.push(number),
+                (Some(uid), _) => ByUid::put(&mut self.by_principal, uid, number),
+                (None, Some(uid)) => ByUid::put(&mut self.by_resource, uid, number),
+                (None, None) => return false,
             },
         }
+        true
     }
 
     /// Visits the candidates until `visit` says that it has seen enough; whether it has.
-    pub(super) fn any(&self, env: &Env<'_>, visit: &mut dyn FnMut(u32) -> bool) -> bool {
-        self.always.iter().any(|n| visit(*n))
-            || reach(self.by_principal.as_deref(), env.principal, env.principal_parents, visit)
-            || reach(self.by_resource.as_deref(), env.resource, env.resource_parents, visit)
+    #[inline]
+    pub(super) fn any<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
+        self.open.iter().any(|rest| visit(Candidate::Rest(rest)))
+            || ((self.by_principal.is_some() || self.by_resource.is_some()) && self.keyed(asked, visit))
     }
-}
 
-impl Bucket {
+    fn keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
+        let env = &asked.env;
+        let mut whole = |number| visit(Candidate::Whole(number));
+        self.by_principal
+            .as_ref()
+            .is_some_and(|map| map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut whole))
+            || self
+                .by_resource
+                .as_ref()
+                .is_some_and(|map| map.any(env.resource.kind, || asked.resource(), env.resource_parents, &mut whole))
+    }
+
     /// The candidates for a principal, whatever the resource is.
-    pub(super) fn all(&self, env: &Env<'_>) -> Vec<u32> {
-        let mut out = self.always.clone();
-        reach(self.by_principal.as_deref(), env.principal, env.principal_parents, &mut |n| {
-            out.push(n);
-            false
-        });
-        let resources = self.by_resource.iter().flat_map(|by_kind| by_kind.values()).flat_map(HashMap::values);
-        out.extend(resources.flatten());
+    pub(super) fn all(&self, asked: &Asked<'_>) -> Vec<u32> {
+        let mut out: Vec<u32> = self.open.iter().map(|rest| rest.number).collect();
+        if let Some(map) = &self.by_principal {
+            let env = &asked.env;
+            map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut |n| {
+                out.push(n);
+                false
+            });
+        }
+        out.extend(self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten());
         out
     }
-}
 
-fn reach(map: Option<&ByUid>, own: EntityRef<'_>, parents: &[EntityUid], visit: &mut dyn FnMut(u32) -> bool) -> bool {
-    let Some(map) = map else { return false };
-    at(map, own).iter().any(|n| visit(*n))
-        || parents.iter().any(|parent| at(map, EntityRef::from(parent)).iter().any(|n| visit(*n)))
+    /// The policies that are settled for the action.
+    pub(super) fn never(&self) -> &[u32] {
+        &self.never
+    }
 }
 
 /// The policies that can apply to one action.
@@ -81,4 +181,27 @@ fn reach(map: Option<&ByUid>, own: EntityRef<'_>, parents: &[EntityUid], visit: 
 pub(super) struct Slice {
     pub(super) forbids: Bucket,
     pub(super) permits: Bucket,
+}
+
+impl Slice {
+    pub(super) fn add(&mut self, number: u32, member: &Member, known: &Known<'_>) {
+        let bucket = match member.policy.effect {
+            Effect::Permit => &mut self.permits,
+            Effect::Forbid => &mut self.forbids,
+        };
+        if !bucket.key(number, &member.policy.principal, &member.policy.resource) {
+            match Rest::of(number, member, known) {
+                Some(rest) => bucket.open.push(rest),
+                None => bucket.never.push(number),
+            }
+        }
+    }
+
+    /// Puts the policies in the order in which they were written.
+    pub(super) fn sort(&mut self) {
+        for bucket in [&mut self.forbids, &mut self.permits] {
+            bucket.open.sort_by_key(|rest| rest.number);
+            bucket.open.shrink_to_fit();
+        }
+    }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "all other forms have no parts that matter here")]
 
 use super::set::Member;
-use super::{Engine, env};
+use super::{Engine, asked};
 use crate::context::Context;
 use crate::ir::eval::{Env, holds};
 use crate::ir::{Ir, Root, Var};
@@ -52,15 +52,16 @@ impl Engine {
         let Some(entry) = self.registry().action(request.action) else { return May::Never };
         let Ok(sets) = snapshot.sets(entry, request) else { return May::Never };
         let mut stranger = None;
-        let env = env(entry, request, sets.chain, &mut stranger);
+        let asked = asked(entry, request, sets.stack, &mut stranger);
+        let env = &asked.env;
         // What the request is about is known where it is a scope or a service, and not where it is an entity.
         let known = request.resource.is_none() && !entry.env.roots.iter().any(|root| root.root == Root::Resource);
         let mut all = May::Always;
         for tier in sets.tiers() {
             for set in sets.parts(tier) {
-                for member in set.possible(request.action, &env, known) {
+                for member in set.possible(request.action, &asked, known) {
                     if member.policy.effect == Effect::Forbid {
-                        match settled(member, &env, known) {
+                        match settled(member, env, known) {
                             Some(true) => return May::Never,
                             Some(false) => {}
                             None => all = weaker(all, May::Depends),
@@ -72,9 +73,9 @@ impl Engine {
             for set in sets.permitting(tier) {
                 none = false;
                 let mut permitted = May::Never;
-                for member in set.possible(request.action, &env, known) {
+                for member in set.possible(request.action, &asked, known) {
                     if member.policy.effect == Effect::Permit {
-                        match settled(member, &env, known) {
+                        match settled(member, env, known) {
                             Some(true) => permitted = May::Always,
                             None if permitted == May::Never => permitted = May::Depends,
                             Some(false) | None => {}

@@ -15,30 +15,30 @@ mod explain;
 mod index;
 mod list;
 mod set;
+mod stack;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_replace;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
 use crate::ir::eval::{EntityRef, Env};
-use crate::name::{EntityUid, Scope, Slug, Tier};
-use crate::participant::{Participant, chain};
+use crate::name::{EntityUid, Scope, Slug, Tier, hash_of, hash_of_uid};
+use crate::participant::Participant;
 use crate::platform;
 use crate::registry::{ActionEntry, Registry};
-use crate::request::{ActionId, Request};
+use crate::request::Request;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use list::{May, Possible};
 
-use conform::Misfit;
-use set::TierSet;
+use set::{Asked, TierSet};
+use stack::{Sets, Snapshot, Stack, Taken};
 
 /// Decides, for one program and the policy sets of its tiers.
 #[derive(Debug)]
@@ -49,46 +49,15 @@ pub struct Engine {
     writing: Mutex<u64>,
 }
 
-/// The sets of all tiers at one moment. One decision reads one snapshot.
-#[derive(Debug, Clone)]
-struct Snapshot {
-    /// The permits of the program's own annotations.
-    code: Arc<TierSet>,
-    system: Arc<TierSet>,
-    system_chain: Arc<[EntityUid]>,
-    organizations: HashMap<Slug, Organization>,
-    applications: HashMap<Slug, Application>,
-}
-
-#[derive(Debug, Clone)]
-struct Organization {
-    set: Arc<TierSet>,
-    chain: Arc<[EntityUid]>,
-}
-
-#[derive(Debug, Clone)]
-struct Application {
-    scope: Scope,
-    /// What admins added: forbids only.
-    forbids: Arc<TierSet>,
-    chain: Arc<[EntityUid]>,
-}
-
 impl Engine {
     /// An engine over what a program declares, with the shipped baseline for System and no organization yet.
     ///
     /// # Errors
     /// When the shipped baseline does not validate against the program's schema.
     pub fn new(registry: Arc<Registry>) -> Result<Self, SetError> {
-        let code = TierSet::of_code(&registry);
         let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default())?;
-        let snapshot = Snapshot {
-            code: Arc::new(code),
-            system: Arc::new(TierSet::new(system, &registry, admit::revision(0, 1, &SetSource::default()))),
-            system_chain: chain(&Scope::System).into(),
-            organizations: HashMap::new(),
-            applications: HashMap::new(),
-        };
+        let system = TierSet::new(system, &registry, admit::revision(0, 1, &SetSource::default()));
+        let snapshot = Snapshot::new(TierSet::of_code(&registry), system);
         Ok(Self { registry, current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(0) })
     }
 
@@ -112,9 +81,8 @@ impl Engine {
         }
         let number = (*allowed.permits.get(at)?)?;
         let set = match tier {
-            Tier::System => &snapshot.system,
-            Tier::Organization => &snapshot.organizations.get(scope.organization_id()?)?.set,
-            Tier::Application => &snapshot.code,
+            Tier::System | Tier::Organization => snapshot.stack(scope)?.set(tier)?,
+            Tier::Application => snapshot.code(),
         };
         set.member(number).map(|m| m.policy.id.clone())
     }
@@ -140,14 +108,14 @@ impl Engine {
             Err(denial) => return Decision::Deny(Box::new(denial)),
         };
         let mut stranger = None;
-        let env = env(entry, request, sets.chain, &mut stranger);
-        let mut allowed = Allowed { revisions: sets.revisions(), permits: [None; 3] };
-        let mut all = sets.misfit(request.action, &env).is_none();
+        let asked = asked(entry, request, sets.stack, &mut stranger);
+        let mut allowed = Allowed { revisions: sets.stack.revisions, permits: [None; 3] };
+        let mut all = sets.misfit(request.action, &asked.env).is_none();
         for tier in sets.tiers() {
             if !all {
                 break;
             }
-            match sets.quick(tier, request.action, &env) {
+            match sets.quick(tier, request.action, &asked) {
                 Some(permit) => {
                     if let Some(slot) = allowed.permits.get_mut(tier as usize) {
                         *slot = Some(permit);
@@ -159,7 +127,7 @@ impl Engine {
         if all {
             return Decision::Allow(allowed);
         }
-        Decision::Deny(Box::new(explain::denial(&sets, entry, request, &env)))
+        Decision::Deny(Box::new(explain::denial(&sets, entry, request, &asked)))
     }
 
     /// Says what every tier answered, and which policies, clauses and values made it so.
@@ -170,8 +138,8 @@ impl Engine {
             Some(entry) => match snapshot.sets(entry, request) {
                 Ok(sets) => {
                     let mut stranger = None;
-                    let env = env(entry, request, sets.chain, &mut stranger);
-                    sets.tiers().map(|tier| explain::report(&sets, tier, entry, request, &env)).collect()
+                    let asked = asked(entry, request, sets.stack, &mut stranger);
+                    sets.tiers().map(|tier| explain::report(&sets, tier, entry, request, &asked)).collect()
                 }
                 Err(_) => Vec::new(),
             },
@@ -185,10 +153,11 @@ impl Engine {
     /// # Errors
     /// When the baseline does not validate.
     pub fn add_organization(&self, id: &Slug) -> Result<(), SetError> {
-        if self.current.load().organizations.contains_key(id) {
+        let scope = Scope::Organization(id.clone());
+        if self.current.load().stack(&scope).is_some() {
             return Ok(());
         }
-        self.replace(&Scope::Organization(id.clone()), &SetSource::default()).map(|_| ())
+        self.replace(&scope, &SetSource::default()).map(|_| ())
     }
 
     /// Makes an application known; its organization is made known too.
@@ -199,7 +168,7 @@ impl Engine {
         if let Some(id) = scope.organization_id() {
             self.add_organization(id)?;
         }
-        if scope.application_id().is_some_and(|id| self.current.load().applications.contains_key(id)) {
+        if scope.application_id().is_some() && self.current.load().stack(scope).is_some() {
             return Ok(());
         }
         self.replace(scope, &SetSource::default()).map(|_| ())
@@ -218,23 +187,9 @@ impl Engine {
         let before = next.revisions(scope).get(at).copied().unwrap_or_default();
         let revision = admit::revision(before.epoch, before.number + 1, source);
         let set = Arc::new(TierSet::new(members, &self.registry, revision));
-        match scope {
-            Scope::System => next.system = set,
-            Scope::Organization(id) => {
-                next.organizations.insert(id.clone(), Organization { set, chain: chain(scope).into() });
-            }
-            Scope::Application { application, .. } => {
-                let known = next.applications.get(application);
-                if known.is_some_and(|a| a.scope != *scope) {
-                    return Err(SetError::one(
-                        &scope.to_string(),
-                        "an application of this name belongs to another organization",
-                    ));
-                }
-                let chain = chain(scope).into();
-                next.applications
-                    .insert(application.clone(), Application { scope: scope.clone(), forbids: set, chain });
-            }
+        if let Err(Taken) = next.replace(scope, set) {
+            let message = "an application of this name belongs to another organization";
+            return Err(SetError::one(&scope.to_string(), message));
         }
         self.current.store(Arc::new(next));
         Ok(Activation { revision, before, warnings })
@@ -251,153 +206,43 @@ impl Engine {
     /// The policies of a scope's set as formatted Cedar; those of the program for an application.
     pub fn cedar_of(&self, scope: &Scope) -> Vec<(Arc<str>, String)> {
         let snapshot = self.current.load();
-        let sets: Vec<Arc<TierSet>> = match scope {
-            Scope::System => vec![snapshot.system.clone()],
-            Scope::Organization(id) => snapshot.organizations.get(id).map(|o| o.set.clone()).into_iter().collect(),
-            Scope::Application { application, .. } => {
-                let forbids = snapshot.applications.get(application).map(|a| a.forbids.clone());
-                [snapshot.code.clone()].into_iter().chain(forbids).collect()
-            }
-        };
-        sets.iter().flat_map(|set| set.members()).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
-    }
-}
-
-impl Snapshot {
-    fn revisions(&self, scope: &Scope) -> [Revision; 3] {
-        let organization = scope.organization_id().and_then(|id| self.organizations.get(id));
-        let application = scope.application_id().and_then(|id| self.applications.get(id));
-        [
-            self.system.revision,
-            organization.map(|o| o.set.revision).unwrap_or_default(),
-            application.map(|a| a.forbids.revision).unwrap_or_default(),
-        ]
-    }
-
-    /// The sets to ask, after the structural checks that no policy can switch off.
-    fn sets<'s>(&'s self, entry: &ActionEntry, request: &Request<'_>) -> Result<Sets<'s>, Denial> {
-        let caller = request.participant.scope();
-        if entry.tier != request.scope.tier()
-            || !caller.covers(request.scope)
-            || !entry.callers.contains(&caller.tier())
-        {
-            return Err(Denial::isolation(caller, request.scope, entry));
-        }
-        let organization = match request.scope.organization_id() {
-            Some(id) => Some(self.organizations.get(id).ok_or_else(|| Denial::unknown_scope(request.scope))?),
-            None => None,
-        };
-        let application = match request.scope.application_id() {
-            Some(id) => {
-                let known = self.applications.get(id).filter(|a| a.scope == *request.scope);
-                Some(known.ok_or_else(|| Denial::unknown_scope(request.scope))?)
-            }
-            None => None,
-        };
-        let chain = match (application, organization) {
-            (Some(application), _) => &application.chain,
-            (None, Some(organization)) => &organization.chain,
-            (None, None) => &self.system_chain,
-        };
-        Ok(Sets {
-            code: entry.permit.is_some().then_some(&*self.code),
-            system: &self.system,
-            organization: organization.map(|o| &*o.set),
-            application: application.map(|a| &*a.forbids),
-            tier: entry.tier,
-            chain,
-        })
-    }
-}
-
-/// The sets that one request is put to.
-struct Sets<'s> {
-    /// The program's own permits: they count as part of the tier that the action belongs to.
-    code: Option<&'s TierSet>,
-    system: &'s TierSet,
-    organization: Option<&'s TierSet>,
-    application: Option<&'s TierSet>,
-    tier: Tier,
-    chain: &'s [EntityUid],
-}
-
-impl<'s> Sets<'s> {
-    fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
-        let last = self.tier;
-        Tier::ALL.into_iter().filter(move |tier| *tier <= last)
-    }
-
-    fn of(&self, tier: Tier) -> Option<&'s TierSet> {
-        match tier {
-            Tier::System => Some(self.system),
-            Tier::Organization => self.organization,
-            Tier::Application => self.application,
-        }
-    }
-
-    fn revisions(&self) -> [Revision; 3] {
-        let revision = |set: Option<&TierSet>| set.map(|s| s.revision).unwrap_or_default();
-        [self.system.revision, revision(self.organization), revision(self.application)]
-    }
-
-    /// All sets that take part in a tier's answer.
-    fn parts(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
-        let code = if tier == self.tier { self.code } else { None };
-        self.of(tier).into_iter().chain(code)
-    }
-
-    /// The sets of which each must have a satisfied permit. An application's own set only forbids.
-    fn permitting(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
-        let code = if tier == self.tier { self.code } else { None };
-        let own = if tier == Tier::Application { None } else { self.of(tier) };
-        own.into_iter().chain(code)
-    }
-
-    /// The first value that is not what the rules were checked against.
-    fn misfit<'e>(&'e self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'e>> {
-        self.tiers().flat_map(|tier| self.parts(tier)).find_map(|set| set.misfit(action, env))
-    }
-
-    /// The number of a satisfied permit, when no forbid is satisfied or failed.
-    fn quick(&self, tier: Tier, action: ActionId, env: &Env<'_>) -> Option<u32> {
-        let own = self.of(tier)?;
-        if !own.no_forbid(action, env) {
-            return None;
-        }
-        let code = if tier == self.tier { self.code } else { None };
-        match (tier, code) {
-            // An application's own set only forbids; its permits are the program's.
-            (Tier::Application, code) => code?.permit(action, env),
-            (Tier::System | Tier::Organization, Some(code)) => code.permit(action, env).and(own.permit(action, env)),
-            (Tier::System | Tier::Organization, None) => own.permit(action, env),
-        }
+        let own = snapshot.stack(scope).and_then(|stack| stack.set(scope.tier()));
+        let code = (scope.tier() == Tier::Application).then(|| &**snapshot.code());
+        let sets = code.into_iter().chain(own);
+        sets.flat_map(|set| set.members()).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
     }
 }
 
 /// The facts of a request as conditions read them. `stranger` is a place for a caller whose own attributes do not count.
-fn env<'a>(
+#[inline]
+fn asked<'a>(
     entry: &'a ActionEntry,
     request: &Request<'a>,
-    chain: &'a [EntityUid],
+    stack: &'a Stack,
     stranger: &'a mut Option<Participant>,
-) -> Env<'a> {
+) -> Asked<'a> {
+    static PARTICIPANT: LazyLock<u64> = LazyLock::new(|| hash_of(platform::PARTICIPANT));
+    let chain: &[EntityUid] = &stack.chain;
+    let (principal_hash, resource_hash) = entry.hashes;
     // A caller of another tier is no instance of the participant type that the service declares.
     let native = request.participant.scope().tier() == entry.tier;
-    let principal = if native { &*entry.participant } else { platform::PARTICIPANT };
-    let participant = if principal == &*entry.participant {
+    let (principal, principal_hash) =
+        if native { (&*entry.participant, principal_hash) } else { (platform::PARTICIPANT, *PARTICIPANT) };
+    let participant = if native || principal == &*entry.participant {
         request.participant
     } else {
         &*stranger.insert(request.participant.without_own_attributes())
     };
-    let own = entry.resource.starts_with("Platform::");
-    let (resource, parents) = match (&request.resource, chain.split_first()) {
-        (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain),
+    let (resource, parents, id_hash) = match (&request.resource, chain.split_first()) {
+        (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain, None),
         // The scope itself is not a member of itself.
-        (None, Some((scope, above))) if own => (EntityRef::from(scope), above),
-        (None, Some((scope, _))) => (EntityRef { kind: &entry.resource, id: scope.id() }, chain),
-        (None, None) => (EntityRef { kind: &entry.resource, id: "" }, chain),
+        (None, Some((scope, above))) if entry.resource.starts_with("Platform::") => {
+            (EntityRef::from(scope), above, None)
+        }
+        (None, Some((scope, _))) => (EntityRef { kind: &entry.resource, id: scope.id() }, chain, Some(stack.id_hash)),
+        (None, None) => (EntityRef { kind: &entry.resource, id: "" }, chain, None),
     };
-    Env {
+    let env = Env {
         principal: EntityRef { kind: principal, id: request.participant.uid_id() },
         principal_parents: request.participant.parents(),
         participant,
@@ -408,6 +253,11 @@ fn env<'a>(
         attributes: request.resource.map(|r| r.attributes),
         context: request.context,
         args: request.args,
+    };
+    Asked {
+        env,
+        principal: hash_of_uid(principal_hash, request.participant.uid_hash()),
+        resource: (resource_hash, id_hash),
     }
 }
 

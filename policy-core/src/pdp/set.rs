@@ -1,17 +1,20 @@
 //! One tier's policies, built once and then only read.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::conform::{Check, Misfit};
-use super::index::Slice;
+use super::index::{Candidate, Rest, Slice, is_keyed};
 use crate::cedar;
 use crate::check::Typed;
 use crate::decision::Revision;
 use crate::eval::Truth;
 use crate::ir::eval::{Env, holds};
+use crate::ir::fold::Known;
 use crate::ir::{Ir, Path};
-use crate::name::EntityUid;
-use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
+use crate::name::{EntityUid, Tier, hash_of, hash_of_uid};
+use crate::platform;
+use crate::policy::{ActionConstraint, Constraint, Policy};
 use crate::registry::{ActionEntry, Registry};
 use crate::request::ActionId;
 
@@ -65,6 +68,26 @@ impl Member {
     }
 }
 
+/// A request as the index reads it: its facts, and hashes that names keep.
+pub(super) struct Asked<'a> {
+    pub(super) env: Env<'a>,
+    /// The hash of the principal's uid.
+    pub(super) principal: u64,
+    /// The hash of the resource's type, and that of its id where it is kept.
+    pub(super) resource: (u64, Option<u64>),
+}
+
+impl Asked<'_> {
+    /// The hash of the resource's uid.
+    pub(super) fn resource(&self) -> u64 {
+        let (kind, id) = self.resource;
+        hash_of_uid(kind, id.unwrap_or_else(|| hash_of(self.env.resource.id)))
+    }
+}
+
+/// How many times a policy about any action is expanded, over all of them, before it is rather asked anew each time.
+const EXPANDED: usize = 100_000;
+
 /// All policies of one tier (or of the program), indexed.
 #[derive(Debug)]
 pub(super) struct TierSet {
@@ -73,6 +96,8 @@ pub(super) struct TierSet {
     /// For each action its slice.
     by_action: Vec<u32>,
     slices: Vec<Slice>,
+    /// Policies about any action that are found by a uid, or too many to be expanded.
+    any: Option<Box<Slice>>,
     /// For each action what its policies read of data that may not be as it was declared.
     checks: Vec<Vec<Check>>,
 }
@@ -80,43 +105,52 @@ pub(super) struct TierSet {
 impl TierSet {
     pub(super) fn new(members: Vec<Member>, registry: &Registry, revision: Revision) -> Self {
         let count = registry.actions().count();
-        // Slice 0 is of the actions that no policy names.
-        let mut set = Self {
-            revision,
-            members: Vec::new(),
-            by_action: vec![0; count],
-            slices: vec![Slice::default()],
-            checks: vec![Vec::new(); count],
-        };
-        let wild = |member: &Member| member.policy.action == ActionConstraint::Any;
-        let targets: Vec<Vec<ActionId>> = members.iter().map(|m| named(&m.policy.action, registry)).collect();
-        for action in targets.iter().flatten() {
-            if let Some(at) = set.by_action.get_mut(action.0 as usize).filter(|at| **at == 0) {
-                *at = u32::try_from(set.slices.len()).unwrap_or(0);
-                set.slices.push(Slice::default());
+        let mut own: Vec<Option<Slice>> = (0..count).map(|_| None).collect();
+        let mut read: Vec<Reads<'_>> = (0..count).map(|_| Reads::default()).collect();
+        let mut any: Option<Box<Slice>> = None;
+        let mut expanded: Vec<(u32, &Member)> = Vec::new();
+        let mut read_by_any = Reads::default();
+        for (number, member) in (0..).zip(&members) {
+            if member.policy.action == ActionConstraint::Any {
+                if is_keyed(member) || (expanded.len() + 1) * count > EXPANDED {
+                    any.get_or_insert_default().add(number, member, &Known::default());
+                } else {
+                    expanded.push((number, member));
+                }
+                read_by_any.add(member);
+                continue;
             }
-        }
-        for ((number, member), actions) in numbered(&members).zip(&targets) {
-            if wild(member) {
-                set.slices.iter_mut().for_each(|slice| add(slice, number, member));
-            }
-            for action in actions {
-                let at = set.by_action.get(action.0 as usize).copied().unwrap_or(0) as usize;
-                if let Some(slice) = set.slices.get_mut(at).filter(|_| at > 0) {
-                    add(slice, number, member);
+            for action in named(&member.policy.action, registry) {
+                let at = action.0 as usize;
+                if let (Some(entry), Some(slice), Some(read)) =
+                    (registry.action(action), own.get_mut(at), read.get_mut(at))
+                {
+                    slice.get_or_insert_default().add(number, member, &known(entry));
+                    read.add(member);
                 }
             }
         }
-        for ((action, entry), checks) in registry.actions().zip(&mut set.checks) {
-            for member in members.iter().filter(|m| wild(m)) {
-                reads(member, entry, checks);
-            }
-            for (member, _) in members.iter().zip(&targets).filter(|(_, actions)| actions.contains(&action)) {
-                reads(member, entry, checks);
+        let (mut by_action, mut slices) = (Vec::with_capacity(count), Vec::new());
+        // Actions that nothing names and for which the same is settled have one slice.
+        let mut alike: HashMap<Vec<bool>, u32> = HashMap::new();
+        for ((_, entry), own) in registry.actions().zip(own) {
+            let known = known(entry);
+            let next = u32::try_from(slices.len()).unwrap_or(u32::MAX);
+            let settled = || expanded.iter().map(|(number, member)| settled(*number, member, &known)).collect();
+            let at = match (&own, own.is_none().then(settled).flatten()) {
+                (None, Some(settled)) => *alike.entry(settled).or_insert(next),
+                _ => next,
+            };
+            by_action.push(at);
+            if at == next {
+                let mut slice = own.unwrap_or_default();
+                expanded.iter().for_each(|(number, member)| slice.add(*number, member, &known));
+                slice.sort();
+                slices.push(slice);
             }
         }
-        set.members = members;
-        set
+        let checks = registry.actions().zip(read).map(|((_, entry), read)| read.checks(&read_by_any, entry)).collect();
+        Self { revision, members, by_action, slices, any, checks }
     }
 
     /// The permits of the program's own annotations.
@@ -161,58 +195,83 @@ impl TierSet {
         self.checks.get(action.0 as usize)?.iter().find_map(|check| check.look(env).err())
     }
 
+    /// Whether a candidate is satisfied. Why it cannot be told is not asked here.
+    #[inline]
+    fn satisfied(&self, candidate: Candidate<'_>, env: &Env<'_>) -> Option<bool> {
+        match candidate {
+            Candidate::Rest(Rest { condition: Some(condition), .. }) => holds(condition, env).ok(),
+            Candidate::Rest(_) | Candidate::Whole(_) => self.whole(candidate.number(), env),
+        }
+    }
+
+    fn whole(&self, number: u32, env: &Env<'_>) -> Option<bool> {
+        self.member(number)?.satisfied(env).ok()
+    }
+
     /// Whether no forbid is satisfied, and none failed.
-    pub(super) fn no_forbid(&self, action: ActionId, env: &Env<'_>) -> bool {
-        let Some(slice) = self.slice(action) else { return true };
-        !slice.forbids.any(env, &mut |n| self.member(n).is_none_or(|m| m.satisfied(env) != Ok(false)))
+    #[inline]
+    pub(super) fn no_forbid(&self, action: ActionId, asked: &Asked<'_>) -> bool {
+        let mut visit = |candidate: Candidate<'_>| self.satisfied(candidate, &asked.env) != Some(false);
+        !self.slice(action).is_some_and(|slice| slice.forbids.any(asked, &mut visit))
+            && !self.any.as_ref().is_some_and(|slice| slice.forbids.any(asked, &mut visit))
     }
 
     /// The number of the first satisfied permit.
-    pub(super) fn permit(&self, action: ActionId, env: &Env<'_>) -> Option<u32> {
+    #[inline]
+    pub(super) fn permit(&self, action: ActionId, asked: &Asked<'_>) -> Option<u32> {
         let mut found = None;
-        self.slice(action)?.permits.any(env, &mut |n| {
-            if self.member(n).is_some_and(|m| m.satisfied(env) == Ok(true)) {
-                found = Some(n);
+        let mut visit = |candidate: Candidate<'_>| {
+            if self.satisfied(candidate, &asked.env) == Some(true) {
+                found = Some(candidate.number());
             }
             found.is_some()
-        });
+        };
+        let _ = self.slice(action).is_some_and(|slice| slice.permits.any(asked, &mut visit))
+            || self.any.as_ref().is_some_and(|slice| slice.permits.any(asked, &mut visit));
         found
     }
 
     /// All policies that can apply when the resource may not be known yet.
-    pub(super) fn possible(&self, action: ActionId, env: &Env<'_>, known: bool) -> Vec<&Member> {
+    pub(super) fn possible(&self, action: ActionId, asked: &Asked<'_>, known: bool) -> Vec<&Member> {
         if known {
-            return self.candidates(action, env);
+            return self.candidates(action, asked);
         }
-        let buckets = self.slice(action).into_iter().flat_map(|slice| [&slice.forbids, &slice.permits]);
-        buckets.flat_map(|bucket| bucket.all(env)).filter_map(|n| self.member(n)).collect()
+        let slices = self.slice(action).into_iter().chain(self.any.as_deref());
+        let buckets = slices.flat_map(|slice| [&slice.forbids, &slice.permits]);
+        buckets.flat_map(|bucket| bucket.all(asked)).filter_map(|n| self.member(n)).collect()
     }
 
-    /// All policies that can apply, forbids first.
-    pub(super) fn candidates(&self, action: ActionId, env: &Env<'_>) -> Vec<&Member> {
+    /// All policies that can apply, forbids first, in the order in which they were written.
+    pub(super) fn candidates(&self, action: ActionId, asked: &Asked<'_>) -> Vec<&Member> {
         let mut numbers = Vec::new();
-        if let Some(slice) = self.slice(action) {
-            for bucket in [&slice.forbids, &slice.permits] {
-                bucket.any(env, &mut |n| {
-                    numbers.push(n);
+        let slices = || self.slice(action).into_iter().chain(self.any.as_deref());
+        for buckets in [slices().map(|s| &s.forbids).collect::<Vec<_>>(), slices().map(|s| &s.permits).collect()] {
+            let start = numbers.len();
+            for bucket in buckets {
+                bucket.any(asked, &mut |candidate| {
+                    numbers.push(candidate.number());
                     false
                 });
+                numbers.extend(bucket.never());
+            }
+            if let Some(own) = numbers.get_mut(start..) {
+                own.sort_unstable();
             }
         }
         numbers.into_iter().filter_map(|n| self.member(n)).collect()
     }
 }
 
-fn numbered(members: &[Member]) -> impl Iterator<Item = (u32, &Member)> {
-    (0..).zip(members)
-}
-
-fn add(slice: &mut Slice, number: u32, member: &Member) {
-    let bucket = match member.policy.effect {
-        Effect::Permit => &mut slice.permits,
-        Effect::Forbid => &mut slice.forbids,
+/// What all requests to an action have in common.
+fn known(entry: &ActionEntry) -> Known<'_> {
+    // A request to the platform's own action is about its scope; nothing else has such a type.
+    let scope = match entry.tier {
+        Tier::System => platform::SYSTEM,
+        Tier::Organization => platform::ORGANIZATION,
+        Tier::Application => platform::APPLICATION,
     };
-    bucket.add(number, &member.policy.principal, &member.policy.resource);
+    let settled = !entry.resource.starts_with("Platform::") || *entry.resource == *scope;
+    Known { action: Some(&entry.uid), groups: &entry.groups, resource: settled.then_some(&*entry.resource) }
 }
 
 /// The actions that a policy names, itself or by group; former names count.
@@ -220,28 +279,57 @@ fn named(constraint: &ActionConstraint, registry: &Registry) -> Vec<ActionId> {
     let of = |uid: &EntityUid| -> Vec<ActionId> {
         registry.by_uid(uid).into_iter().chain(registry.members(uid).iter().copied()).collect()
     };
-    match constraint {
+    let mut actions: Vec<ActionId> = match constraint {
         ActionConstraint::Any => Vec::new(),
         ActionConstraint::Eq(uid) => registry.by_uid(uid).into_iter().collect(),
         ActionConstraint::In(uids) => uids.iter().flat_map(of).collect(),
+    };
+    actions.sort_unstable();
+    actions.dedup();
+    actions
+}
+
+/// Whether the action settles a policy, and how.
+fn settled(number: u32, member: &Member, known: &Known<'_>) -> Option<bool> {
+    match Rest::of(number, member, known) {
+        Some(rest) => rest.always().then_some(true),
+        None => Some(false),
     }
 }
 
-/// What is to be looked at before a policy is asked; a policy that Cedar decides may read anything.
-fn reads(member: &Member, entry: &ActionEntry, out: &mut Vec<Check>) {
-    let mut found = Vec::new();
-    match &member.policy.condition {
-        Some(condition) => condition.each_path(&mut |path| found.extend(Check::of(path, entry))),
-        None => found = Check::all(entry),
-    }
-    // What is never absent is not in the condition; it was there all the same when the rule was checked.
-    for (rule, _) in &member.rules {
-        rule.each_leaf(&mut |leaf| found.extend(leaf.test.paths().iter().filter_map(|p| Check::of(&p.path, entry))));
-    }
-    for check in found {
-        if !out.contains(&check) {
-            out.push(check);
+/// What policies read of a request.
+#[derive(Default)]
+struct Reads<'m> {
+    paths: HashSet<&'m Path>,
+    /// Cedar decides one of them: it may read anything.
+    anything: bool,
+}
+
+impl<'m> Reads<'m> {
+    fn add(&mut self, member: &'m Member) {
+        match &member.policy.condition {
+            Some(condition) => condition.each_path(&mut |path| {
+                self.paths.insert(path);
+            }),
+            None => self.anything = true,
         }
+        // What is never absent is not in the condition; it was there all the same when the rule was checked.
+        for (rule, _) in &member.rules {
+            rule.each_leaf(&mut |leaf| self.paths.extend(leaf.test.paths().iter().map(|p| &p.path)));
+        }
+    }
+
+    /// What is to be looked at before these policies, and those about any action, are asked.
+    fn checks(self, any: &Self, entry: &ActionEntry) -> Vec<Check> {
+        let mut paths: Vec<&Path> = self.paths.union(&any.paths).copied().collect();
+        paths.sort_unstable();
+        let mut out = if self.anything || any.anything { Check::all(entry) } else { Vec::new() };
+        for check in paths.into_iter().filter_map(|path| Check::of(path, entry)) {
+            if !out.contains(&check) {
+                out.push(check);
+            }
+        }
+        out
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::decision::DenialKind;
 use crate::decl::{ActionDecl, ResourceDecl};
 use crate::participant::Participant;
-use crate::request::Resource;
+use crate::request::{ActionId, Resource};
 use crate::testdata::*;
 use crate::value::{Value, ValueRef};
 
@@ -285,7 +285,7 @@ fn callers_of_other_tiers_have_none_of_the_types_attributes() {
 proptest! {
     #[test]
     fn nobody_reaches_another_organization(caller in 0usize..6, organization in 0usize..2, role in "[a-z]{0,8}", tier in 0usize..3) {
-        static ENGINE: std::sync::LazyLock<Engine> = std::sync::LazyLock::new(|| {
+        static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
             let open = |id: &'static str, tier: Tier| ActionDecl {
                 id, function: id, tier, callers: &Tier::ALL,
                 resource: ResourceDecl::Scope, ..place_order(&[])

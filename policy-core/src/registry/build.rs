@@ -15,7 +15,7 @@ use crate::ir::{Ir, Root};
 use crate::kind::{Described, Field, Kind, RecordType};
 use crate::lower::{Unknown, lower};
 use crate::model::{ActionModel, EntityModel, Model};
-use crate::name::{ActionName, EntityUid, Tier, cedar_type};
+use crate::name::{ActionName, EntityUid, Tier, cedar_type, hash_of};
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::request::ActionId;
 use crate::{context, participant, platform};
@@ -212,6 +212,7 @@ impl Draft {
             callers.push(self.first.tier);
         }
         ActionEntry {
+            hashes: (hash_of(&self.participant), hash_of(&self.resource)),
             uid: uid(&self.joined.name),
             groups: self.groups(),
             tier: self.first.tier,
@@ -503,6 +504,7 @@ fn of_platform(action: ActionModel) -> ActionEntry {
     let mut callers = callers;
     callers.dedup();
     ActionEntry {
+        hashes: (hash_of(platform::PARTICIPANT), hash_of(&action.resource)),
         uid: uid(&action.name),
         groups: action.groups.iter().map(|g| EntityUid::new(&action.name.cedar_type(), g)).collect(),
         tier,

@@ -93,6 +93,8 @@ pub struct ActionEntry {
     pub permit: Option<Arc<Annotated>>,
     /// Where it is declared.
     pub places: Vec<Place>,
+    /// The hashes of `participant` and of `resource`.
+    pub(crate) hashes: (u64, u64),
 }
 
 /// A permit and the typed rules it was made from, one for each annotation.

@@ -1,0 +1,204 @@
+//! The sets of all tiers at one moment, put together by scope: one look-up leads to all that a decision reads.
+//!
+//! In: sets. Out: [`Sets`], those that one request is put to, after the checks that no policy can switch off. Absent: what
+//! the sets answer.
+
+use std::sync::Arc;
+
+use super::conform::Misfit;
+use super::set::{Asked, TierSet};
+use crate::decision::{Denial, Revision};
+use crate::ir::eval::Env;
+use crate::name::{ByName, EntityUid, Scope, Slug, Tier, hash_of};
+use crate::participant::chain;
+use crate::registry::ActionEntry;
+use crate::request::{ActionId, Request};
+
+/// The sets of all tiers at one moment. One decision reads one snapshot.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    /// The permits of the program's own annotations.
+    code: Arc<TierSet>,
+    system: Stack,
+    organizations: ByName<Slug, Stack>,
+    applications: ByName<Slug, Stack>,
+}
+
+/// What decides for a scope.
+#[derive(Debug, Clone)]
+pub(super) struct Stack {
+    scope: Scope,
+    /// From System down to the scope. An application's own set has what admins added: forbids only.
+    sets: [Option<Arc<TierSet>>; 3],
+    /// The uids of the scope and of all that it belongs to.
+    pub(super) chain: Arc<[EntityUid]>,
+    /// The hash of the id of the first of them.
+    pub(super) id_hash: u64,
+    pub(super) revisions: [Revision; 3],
+}
+
+impl Stack {
+    fn new(scope: &Scope, above: &[Option<Arc<TierSet>>; 3], own: Arc<TierSet>) -> Self {
+        let mut stack = Self {
+            scope: scope.clone(),
+            sets: above.clone(),
+            chain: chain(scope).into(),
+            id_hash: hash_of(EntityUid::of_scope(scope).id()),
+            revisions: Default::default(),
+        };
+        stack.put(scope.tier(), own);
+        stack
+    }
+
+    fn put(&mut self, tier: Tier, set: Arc<TierSet>) {
+        if let Some(slot) = self.sets.get_mut(tier as usize) {
+            *slot = Some(set);
+        }
+        let revision = |set: &Option<Arc<TierSet>>| set.as_ref().map(|s| s.revision).unwrap_or_default();
+        self.revisions = self.sets.each_ref().map(revision);
+    }
+
+    /// Whether there is a set for each tier down to this one; an application may be known before its organization.
+    #[inline]
+    fn is_complete(&self, tier: Tier) -> bool {
+        self.sets.iter().take(tier as usize + 1).all(Option::is_some)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, tier: Tier) -> Option<&TierSet> {
+        self.sets.get(tier as usize)?.as_deref()
+    }
+}
+
+/// An application of this name belongs to another organization.
+pub(super) struct Taken;
+
+impl Snapshot {
+    pub(super) fn new(code: TierSet, system: TierSet) -> Self {
+        Self {
+            code: Arc::new(code),
+            system: Stack::new(&Scope::System, &[None, None, None], Arc::new(system)),
+            organizations: ByName::default(),
+            applications: ByName::default(),
+        }
+    }
+
+    pub(super) const fn code(&self) -> &Arc<TierSet> {
+        &self.code
+    }
+
+    /// What decides for a scope, if it is known.
+    #[inline]
+    pub(super) fn stack(&self, scope: &Scope) -> Option<&Stack> {
+        match scope {
+            Scope::System => Some(&self.system),
+            Scope::Organization(id) => self.organizations.get(id),
+            Scope::Application { application, .. } => {
+                self.applications.get(application).filter(|stack| stack.scope == *scope)
+            }
+        }
+    }
+
+    /// The revisions that decide for a scope; of one that is not known, those of the tiers above it.
+    pub(super) fn revisions(&self, scope: &Scope) -> [Revision; 3] {
+        let above = || scope.organization_id().and_then(|id| self.organizations.get(id));
+        self.stack(scope).or_else(above).unwrap_or(&self.system).revisions
+    }
+
+    /// Puts a scope's set in its place, for all scopes below it too.
+    pub(super) fn replace(&mut self, scope: &Scope, set: Arc<TierSet>) -> Result<(), Taken> {
+        match scope {
+            Scope::System => {
+                let below = self.organizations.values_mut().chain(self.applications.values_mut());
+                for stack in std::iter::once(&mut self.system).chain(below) {
+                    stack.put(Tier::System, set.clone());
+                }
+            }
+            Scope::Organization(id) => {
+                for stack in self.applications.values_mut().filter(|a| a.scope.organization_id() == Some(id)) {
+                    stack.put(Tier::Organization, set.clone());
+                }
+                self.organizations.insert(id.clone(), Stack::new(scope, &self.system.sets, set));
+            }
+            Scope::Application { organization, application } => {
+                if self.applications.get(application).is_some_and(|known| known.scope != *scope) {
+                    return Err(Taken);
+                }
+                let above = self.organizations.get(organization).unwrap_or(&self.system);
+                let stack = Stack::new(scope, &above.sets, set);
+                self.applications.insert(application.clone(), stack);
+            }
+        }
+        Ok(())
+    }
+
+    /// The sets to ask, after the structural checks that no policy can switch off.
+    #[inline]
+    pub(super) fn sets<'s>(&'s self, entry: &ActionEntry, request: &Request<'_>) -> Result<Sets<'s>, Denial> {
+        let caller = request.participant.scope();
+        if entry.tier != request.scope.tier()
+            || !caller.covers(request.scope)
+            || !entry.callers.contains(&caller.tier())
+        {
+            return Err(Denial::isolation(caller, request.scope, entry));
+        }
+        let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {
+            return Err(Denial::unknown_scope(request.scope));
+        };
+        Ok(Sets { code: entry.permit.is_some().then_some(&*self.code), stack, tier: entry.tier })
+    }
+}
+
+/// The sets that one request is put to.
+pub(super) struct Sets<'s> {
+    /// The program's own permits: they count as part of the tier that the action belongs to.
+    pub(super) code: Option<&'s TierSet>,
+    pub(super) stack: &'s Stack,
+    tier: Tier,
+}
+
+impl<'s> Sets<'s> {
+    #[inline]
+    pub(super) fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
+        let last = self.tier;
+        Tier::ALL.into_iter().filter(move |tier| *tier <= last)
+    }
+
+    /// All sets that take part in a tier's answer.
+    #[inline]
+    pub(super) fn parts(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
+        let code = if tier == self.tier { self.code } else { None };
+        self.stack.set(tier).into_iter().chain(code)
+    }
+
+    /// The sets of which each must have a satisfied permit. An application's own set only forbids.
+    pub(super) fn permitting(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
+        let code = if tier == self.tier { self.code } else { None };
+        let own = if tier == Tier::Application { None } else { self.stack.set(tier) };
+        own.into_iter().chain(code)
+    }
+
+    /// The first value that is not what the rules were checked against.
+    #[inline]
+    pub(super) fn misfit<'e>(&'e self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'e>> {
+        self.tiers().flat_map(|tier| self.parts(tier)).find_map(|set| set.misfit(action, env))
+    }
+
+    /// The number of a satisfied permit, when no forbid is satisfied or failed.
+    #[inline]
+    pub(super) fn quick(&self, tier: Tier, action: ActionId, asked: &Asked<'_>) -> Option<u32> {
+        let own = self.stack.set(tier)?;
+        if !own.no_forbid(action, asked) {
+            return None;
+        }
+        let code = if tier == self.tier { self.code } else { None };
+        match (tier, code) {
+            // An application's own set only forbids; its permits are the program's.
+            (Tier::Application, code) => code?.permit(action, asked),
+            (Tier::System | Tier::Organization, Some(code)) => {
+                code.permit(action, asked).and(own.permit(action, asked))
+            }
+            (Tier::System | Tier::Organization, None) => own.permit(action, asked),
+        }
+    }
+}

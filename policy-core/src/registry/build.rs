@@ -485,23 +485,21 @@ fn of_platform(action: ActionModel) -> ActionEntry {
         _ => Tier::Application,
     };
     // Our own administration names System explicitly: operators reach organizations, never into applications.
-    let callers = match tier {
+    let mut callers = match tier {
         Tier::System | Tier::Organization => vec![Tier::System, tier],
         Tier::Application => vec![tier],
     };
     let mut env = RuleEnv::default();
     let record = |record: &RecordType| Some(Described::required(Kind::Record(Arc::new(record.clone()))));
-    for (name, root, ty) in [
-        ("participant", Root::Participant, record(&participant::BUILT_IN)),
-        ("context", Root::Context, record(&context::BUILT_IN)),
-    ] {
+    let built_in =
+        [("participant", Root::Participant, &*participant::BUILT_IN), ("context", Root::Context, &context::BUILT_IN)];
+    for (name, root, ty) in built_in.map(|(name, root, ty)| (name, root, record(ty))) {
         env.roots.push(RootType { name: name.into(), rust_name: name.into(), root, ty, open: false });
     }
     for (n, (name, ty)) in action.params.iter().enumerate() {
         let root = Root::Arg(u16::try_from(n).unwrap_or(u16::MAX), name.clone());
         env.roots.push(RootType { name: name.clone(), rust_name: name.clone(), root, ty: ty.clone(), open: false });
     }
-    let mut callers = callers;
     callers.dedup();
     ActionEntry {
         hashes: (hash_of(platform::PARTICIPANT), hash_of(&action.resource)),

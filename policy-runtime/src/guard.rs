@@ -2,8 +2,8 @@
 //!
 //! In: a declaration, the caller, borrowed arguments. Out: a [`Permit`] or a [`Denied`]. Absent: how a decision is made.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use policy_core::decision::{Allowed, Denial, DenialKind};
 use policy_core::decl::ActionDecl;
@@ -125,11 +125,14 @@ impl Guard {
 }
 
 /// The scope that a request's resource belongs to.
-pub(crate) fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Scope> {
+pub(crate) fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Cow<'_, Scope>> {
     match tier {
-        Tier::Application => Some(cx.application().clone()),
-        Tier::Organization => cx.participant().scope().organization_id().cloned().map(Scope::Organization),
-        Tier::System => Some(Scope::System),
+        // Borrowed, so that threads which share a context share no counter.
+        Tier::Application => Some(Cow::Borrowed(cx.application())),
+        Tier::Organization => {
+            cx.participant().scope().organization_id().cloned().map(|id| Cow::Owned(Scope::Organization(id)))
+        }
+        Tier::System => Some(Cow::Owned(Scope::System)),
     }
 }
 

@@ -60,6 +60,9 @@ done
 step "tests"
 cargo test --quiet --workspace --all-features
 
+step "300,000 random policies, rules and requests against Cedar"
+cargo test --quiet --profile differential -p policy-core --features testing --test differential
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
 

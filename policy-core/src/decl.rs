@@ -31,7 +31,7 @@ pub struct ActionDecl {
     /// Whether it runs only with an audit record that was written before.
     pub must_audit: bool,
     /// The application's own participant type: its Rust name and its attributes.
-    pub participant: Option<(&'static str, fn() -> Described)>,
+    pub participant: Option<ParticipantDecl>,
     /// What the request is about.
     pub resource: ResourceDecl,
     /// The parameters that can be read, in the order in which the guard hands them over.
@@ -41,6 +41,9 @@ pub struct ActionDecl {
     /// `#[abac_policy(authenticated)]`: no rule of its own, upper tiers still decide.
     pub authenticated: bool,
 }
+
+/// A participant type: its Rust name and its attributes.
+pub type ParticipantDecl = (&'static str, fn() -> Described);
 
 /// What a request to an action is about.
 #[derive(Debug, Clone, Copy)]

@@ -80,14 +80,14 @@ fn test(test: &Test, env: &Env<'_>) -> Truth {
             (Some(a), Some(b)) => Some(compare(*op, &a, &b)),
             _ => None,
         },
-        Test::Contains(set, item) => match (there(set), term(item, env)) {
-            (Some(set), Some(item)) => Some(contains(&set, &item)),
+        Test::Contains(set, wanted) => match (there(set), term(wanted, env)) {
+            (Some(all), Some(one)) => Some(contains(&all, &one)),
             _ => None,
         },
         Test::OneOf(path, list) => there(path).map(|found| list.iter().any(|item| found.same_as(&item.as_ref()))),
         Test::InRange(path, range) => there(path).map(|found| matches!(found, ValueRef::Ip(ip) if within(&ip, range))),
         Test::Like(path, pattern) => there(path).map(|found| match found {
-            ValueRef::Text(text) => like(pattern, text),
+            ValueRef::Text(t) => like(pattern, t),
             ValueRef::Char(c) => like(pattern, c.encode_utf8(&mut [0; 4])),
             _ => false,
         }),

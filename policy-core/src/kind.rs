@@ -26,7 +26,7 @@ pub enum Kind {
     /// An address.
     Ip,
     /// A set of a scalar kind (or of records, which rules cannot look into).
-    Set(Arc<Kind>),
+    Set(Arc<Self>),
     /// Named attributes.
     Record(Arc<RecordType>),
 }

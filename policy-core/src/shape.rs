@@ -206,18 +206,27 @@ pub const fn contains<S: SetKind>(_: &S, _: &S::Item) {}
 pub const fn set<S: SetKind>(_: &S) {}
 
 /// `a in '10.0.0.0/8'`.
+///
+/// # Panics
+/// While compiling, where the literal cannot be read as the kind.
 #[track_caller]
 pub const fn in_range<A: InRange>(_: &A, text: &str) {
     assert!(is_ip_range(text), "an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`");
 }
 
 /// A string literal beside a kind.
+///
+/// # Panics
+/// While compiling, where the literal cannot be read as the kind.
 #[track_caller]
 pub const fn text_literal<A: TextLiteral>(_: &A, text: &str) {
     read_text(A::READS, text);
 }
 
 /// A string literal as an item of a set.
+///
+/// # Panics
+/// While compiling, where the literal cannot be read as the kind.
 #[track_caller]
 pub const fn text_literal_item<S: SetKind<Item: TextLiteral>>(_: &S, text: &str) {
     read_text(<S::Item as TextLiteral>::READS, text);
@@ -233,7 +242,7 @@ const fn read_text(reads: Reads, text: &str) {
             "an instant is written `2027-01-01`, `2027-01-01T00:00:00Z` or `2027-01-01T00:00:00.000+02:00`"
         ),
         Reads::Ip => {
-            assert!(is_ip_range(text), "an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`")
+            assert!(is_ip_range(text), "an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`");
         }
         Reads::Variants(variants) => {
             let (mut rest, mut found) = (variants, false);
@@ -247,12 +256,18 @@ const fn read_text(reads: Reads, text: &str) {
 }
 
 /// A whole number beside a kind.
+///
+/// # Panics
+/// While compiling, where the literal cannot be read as the kind.
 #[track_caller]
 pub const fn integer_literal<A: IntegerLiteral>(_: &A, n: i64) {
     assert!(!A::DECIMAL || n.checked_mul(10_000).is_some(), "a decimal lies within ±922337203685477.5807");
 }
 
 /// A whole number as an item of a set.
+///
+/// # Panics
+/// While compiling, where the literal cannot be read as the kind.
 #[track_caller]
 pub const fn integer_literal_item<S: SetKind<Item: IntegerLiteral>>(_: &S, n: i64) {
     assert!(

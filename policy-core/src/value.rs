@@ -273,9 +273,8 @@ impl FromStr for IpRange {
             IpAddr::V4(_) if prefix <= 32 => Ok(Self { address, prefix }),
             IpAddr::V6(a) => match a.to_ipv4_mapped() {
                 Some(v4) if (96..=128).contains(&prefix) => Ok(Self { address: IpAddr::V4(v4), prefix: prefix - 96 }),
-                Some(_) => Err(IpRangeError),
                 None if prefix <= 128 => Ok(Self { address, prefix }),
-                None => Err(IpRangeError),
+                Some(_) | None => Err(IpRangeError),
             },
             IpAddr::V4(_) => Err(IpRangeError),
         }
@@ -521,10 +520,8 @@ impl ValueRef<'_> {
             (Self::Datetime(a), ValueRef::Datetime(b)) => a == b,
             (Self::Ip(a), ValueRef::Ip(b)) => a == b,
             (Self::Char(a), ValueRef::Char(b)) => a == b,
-            (Self::Char(c), ValueRef::Text(t)) => char_is(*c, t),
-            (Self::Text(t), ValueRef::Char(c)) => char_is(*c, t),
-            (Self::Uuid(u), ValueRef::Text(t)) => uuid_text(*u) == **t,
-            (Self::Text(t), ValueRef::Uuid(u)) => uuid_text(*u) == **t,
+            (Self::Char(c), ValueRef::Text(t)) | (Self::Text(t), ValueRef::Char(c)) => char_is(*c, t),
+            (Self::Uuid(u), ValueRef::Text(t)) | (Self::Text(t), ValueRef::Uuid(u)) => uuid_text(*u) == **t,
             (Self::Set(_) | Self::Record(_), ValueRef::Set(_) | ValueRef::Record(_)) => {
                 match (self.to_value(), other.to_value()) {
                     (Some(a), Some(b)) => same_values(&a, &b),

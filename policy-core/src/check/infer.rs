@@ -56,8 +56,9 @@ pub fn collect(expr: &Expr, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evide
             sides(left, right, op.is_ordering(), env, place, out);
             sides(right, left, op.is_ordering(), env, place, out);
         }
-        ExprKind::Contains { set, item } => members(set, item, env, place, out),
-        ExprKind::In { item, set: SetOperand::Operand(set @ Operand::Path(_)) } => members(set, item, env, place, out),
+        ExprKind::Contains { set, item } | ExprKind::In { item, set: SetOperand::Operand(set @ Operand::Path(_)) } => {
+            members(set, item, env, place, out);
+        }
         ExprKind::In { item, set: SetOperand::Operand(Operand::Literal(_)) } => {
             note(item, Says::Hard(Kind::Ip), env, place, out);
         }
@@ -70,7 +71,10 @@ pub fn collect(expr: &Expr, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evide
     }
 }
 
-fn kind_of(path: &Path, env: &RuleEnv) -> Option<Result<Kind, (Arc<str>, Arc<str>)>> {
+/// A root and an attribute of it that nothing declares.
+type Open = (Arc<str>, Arc<str>);
+
+fn kind_of(path: &Path, env: &RuleEnv) -> Option<Result<Kind, Open>> {
     match resolve(path, env).ok()? {
         Resolved::Known(path) => Some(Ok(path.kind)),
         Resolved::Open { root, attribute } => Some(Err((root, attribute))),
@@ -121,8 +125,8 @@ fn note(operand: &Operand, says: Says, env: &RuleEnv, place: &Arc<str>, out: &mu
 ///
 /// # Errors
 /// Every attribute that is used in two ways.
-pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<(Arc<str>, Arc<str>), Kind>, Vec<Conflict>> {
-    let mut kinds: BTreeMap<(Arc<str>, Arc<str>), (Kind, Arc<str>)> = BTreeMap::new();
+pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<Open, Kind>, Vec<Conflict>> {
+    let mut kinds = Kinds::new();
     let mut conflicts = Vec::new();
     let key = |e: &Evidence| (e.root.clone(), e.attribute.clone());
     for e in evidence {
@@ -160,7 +164,7 @@ pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<(Arc<str>, Arc<str>), Kin
     if conflicts.is_empty() { Ok(kinds.into_iter().map(|(k, (kind, _))| (k, kind)).collect()) } else { Err(conflicts) }
 }
 
-type Kinds = BTreeMap<(Arc<str>, Arc<str>), (Kind, Arc<str>)>;
+type Kinds = BTreeMap<Open, (Kind, Arc<str>)>;
 
 fn settle(kinds: &mut Kinds, conflicts: &mut Vec<Conflict>, key: (Arc<str>, Arc<str>), kind: &Kind, place: &Arc<str>) {
     match kinds.get(&key) {

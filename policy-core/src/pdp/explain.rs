@@ -65,7 +65,7 @@ impl PolicyReport {
         let outcome = member.satisfied(env);
         let told = match (member.policy.effect, &outcome) {
             (Effect::Permit, Ok(false)) | (Effect::Forbid, Ok(true)) => clause(member, entry, env),
-            (Effect::Permit, _) | (Effect::Forbid, _) => None,
+            (Effect::Permit | Effect::Forbid, _) => None,
         };
         let unknown = told.as_ref().is_some_and(|c| c.unknown);
         let (clause, values) = told.map_or((None, Vec::new()), |c| (Some(c.text), c.values));

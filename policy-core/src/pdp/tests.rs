@@ -313,9 +313,8 @@ proptest! {
         let action = ENGINE.action(id).unwrap();
         let allowed = ask_for(&ENGINE, &participant, action, &target, None, &[ValueRef::Record(&an_order(1))]).is_allowed();
         let own = participant.scope().tier() == Tier::System || match (&target, participant.scope()) {
-            (Scope::System, _) => false,
             (target @ Scope::Application { .. }, scope @ Scope::Application { .. }) => target == scope,
-            (Scope::Organization(_), Scope::Application { .. }) => false,
+            (Scope::System, _) | (Scope::Organization(_), Scope::Application { .. }) => false,
             (target, scope) => target.organization_id() == scope.organization_id(),
         };
         prop_assert_eq!(allowed, own);

@@ -12,6 +12,7 @@ fn refused(declarations: Vec<ActionDecl>, expect: &Expect) {
     expect.assert_eq(&registry(declarations).unwrap_err().to_string());
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
 fn at(file: &'static str, line: u32, declaration: ActionDecl) -> ActionDecl {
     ActionDecl { place: Place { file, line }, ..declaration }
 }

@@ -20,6 +20,7 @@ pub struct Receipt {
 }
 
 /// Why there is no receipt.
+#[expect(clippy::exhaustive_enums, reason = "whoever answers a caller decides about every case")]
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// A policy said no.

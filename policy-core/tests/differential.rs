@@ -1,6 +1,8 @@
 //! Our decisions against Cedar's, at length. `cargo test --release` (or the profile `differential`) runs as many cases as the
 //! project promises; without optimisation Cedar is so slow that only a sample is tried.
 
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a long test says what it did")]
+
 use policy_core::testing::{Report, differential, language};
 
 const fn cases(promised: u64) -> u64 {

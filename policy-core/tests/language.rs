@@ -1,6 +1,12 @@
 //! Every example of Kinotic's page on access control, exactly as it writes them, decided three ways: by the reference
 //! evaluator, by the compiled condition, and by Cedar over the generated policy.
 #![cfg(feature = "engine")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -137,10 +137,12 @@ pub(crate) fn resource_scope(tier: Tier, cx: &SecurityContext) -> Option<Cow<'_,
 }
 
 fn code_of(denial: &Denial) -> Code {
-    match denial.kind {
-        DenialKind::UnknownAction => Code::UnknownAction,
-        DenialKind::Unusable => Code::UnusableValue,
-        _ => Code::AccessDenied,
+    if denial.kind == DenialKind::UnknownAction {
+        Code::UnknownAction
+    } else if denial.kind == DenialKind::Unusable {
+        Code::UnusableValue
+    } else {
+        Code::AccessDenied
     }
 }
 

@@ -1,5 +1,8 @@
 #![cfg_attr(feature = "engine", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "engine"), doc = "Calls services whose policies are elsewhere; see the feature `engine` for the guard.")]
+#![cfg_attr(
+    not(feature = "engine"),
+    doc = "Calls services whose policies are elsewhere; see the feature `engine` for the guard."
+)]
 
 pub mod audit;
 #[cfg(feature = "identity")]

@@ -107,13 +107,12 @@ impl PolicyBuilder {
     }
 
     fn set(mut self, scope: SetScope, change: impl FnOnce(&mut SetSource)) -> Self {
-        match self.sets.iter_mut().find(|(s, _)| *s == scope) {
-            Some((_, source)) => change(source),
-            None => {
-                let mut source = SetSource::default();
-                change(&mut source);
-                self.sets.push((scope, source));
-            }
+        if let Some((_, source)) = self.sets.iter_mut().find(|(s, _)| *s == scope) {
+            change(source);
+        } else {
+            let mut source = SetSource::default();
+            change(&mut source);
+            self.sets.push((scope, source));
         }
         self
     }

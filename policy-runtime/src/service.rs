@@ -53,6 +53,7 @@ pub trait Invoke: Send + Sync {
 }
 
 /// What a call gives.
+#[expect(clippy::exhaustive_enums, reason = "every transport must decide about every form")]
 pub enum Reply {
     /// One value, as JSON.
     Value(Vec<u8>),

@@ -124,7 +124,7 @@ impl World {
         // A scope of the participant's own: in a server it does not come from the engine.
         let own = match &scope {
             Scope::Application { .. } => Scope::application("acme", "orders").expect("slugs"),
-            other => other.clone(),
+            Scope::System | Scope::Organization(_) => scope.clone(),
         };
         let participant = Participant::builder(own, "u-7f3a").roles(ROLES).mfa(true).build();
         let order = Order { id: "o-1".to_owned(), amount: 4_200, owner_id: "u-7f3a".to_owned() };
@@ -202,7 +202,7 @@ pub fn policies(others: Others, count: usize) -> String {
         "@id(\"applies\")\nforbid (principal, action == bench::Action::\"OrderService.placeOrder\", resource)\nunless { principal.mfa };\n",
     );
     for n in 1..count {
-        text.push_str(&match others {
+        let policy = match others {
             Others::Actions => format!(
                 "@id(\"p{n}\")\nforbid (principal, action == bench::Action::\"OtherService.other{}\", resource)\nwhen {{ principal.id == \"u-{n}\" }};\n",
                 n % OTHERS
@@ -213,7 +213,8 @@ pub fn policies(others: Others, count: usize) -> String {
             Others::Resources => format!(
                 "@id(\"p{n}\")\nforbid (principal, action == bench::Action::\"OrderService.placeOrder\", resource == bench::OrderService::\"app-{n}\")\nwhen {{ context.args.order.amount > {n} }};\n"
             ),
-        });
+        };
+        text.push_str(&policy);
     }
     text
 }

@@ -350,7 +350,7 @@ fn with_any<'a>(op: Binary, path: &Path, found: ValueRef<'a>, other: ValueRef<'a
 }
 
 #[inline]
-fn with_path<'a>(op: Binary, left: &Path, right: &Path, env: &Env<'a>) -> Result<bool, EvalError> {
+fn with_path(op: Binary, left: &Path, right: &Path, env: &Env<'_>) -> Result<bool, EvalError> {
     match (fetch(left, env), fetch(right, env), op) {
         (ValueRef::Text(a), ValueRef::Text(b), Binary::Eq) => Ok(a == b),
         (ValueRef::Text(a), ValueRef::Text(b), Binary::Ne) => Ok(a != b),

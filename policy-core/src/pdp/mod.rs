@@ -105,7 +105,7 @@ impl Engine {
         };
         let sets = match snapshot.sets(entry, request) {
             Ok(sets) => sets,
-            Err(denial) => return Decision::Deny(Box::new(denial)),
+            Err(denial) => return Decision::Deny(denial),
         };
         let mut stranger = None;
         let asked = asked(entry, request, sets.stack, &mut stranger);
@@ -209,7 +209,7 @@ impl Engine {
         let own = snapshot.stack(scope).and_then(|stack| stack.set(scope.tier()));
         let code = (scope.tier() == Tier::Application).then(|| &**snapshot.code());
         let sets = code.into_iter().chain(own);
-        sets.flat_map(|set| set.members()).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
+        sets.flat_map(TierSet::members).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
     }
 }
 

@@ -144,7 +144,9 @@ impl TierSet {
             by_action.push(at);
             if at == next {
                 let mut slice = own.unwrap_or_default();
-                expanded.iter().for_each(|(number, member)| slice.add(*number, member, &known));
+                for (number, member) in &expanded {
+                    slice.add(*number, member, &known);
+                }
                 slice.sort();
                 slices.push(slice);
             }

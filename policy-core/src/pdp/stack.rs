@@ -134,16 +134,16 @@ impl Snapshot {
 
     /// The sets to ask, after the structural checks that no policy can switch off.
     #[inline]
-    pub(super) fn sets<'s>(&'s self, entry: &ActionEntry, request: &Request<'_>) -> Result<Sets<'s>, Denial> {
+    pub(super) fn sets<'s>(&'s self, entry: &ActionEntry, request: &Request<'_>) -> Result<Sets<'s>, Box<Denial>> {
         let caller = request.participant.scope();
         if entry.tier != request.scope.tier()
             || !caller.covers(request.scope)
             || !entry.callers.contains(&caller.tier())
         {
-            return Err(Denial::isolation(caller, request.scope, entry));
+            return Err(Box::new(Denial::isolation(caller, request.scope, entry)));
         }
         let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {
-            return Err(Denial::unknown_scope(request.scope));
+            return Err(Box::new(Denial::unknown_scope(request.scope)));
         };
         Ok(Sets { code: entry.permit.is_some().then_some(&*self.code), stack, tier: entry.tier })
     }

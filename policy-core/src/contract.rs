@@ -23,7 +23,8 @@ use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
     message = "policies cannot read `{Self}`",
     label = "this type has no kind in the policy language",
     note = "kinds are bool, integers of up to 64 bits, String, char, IpAddr, rust_decimal::Decimal, jiff::Timestamp, uuid::Uuid, and Option, Vec, HashSet, BTreeSet and arrays of those",
-    note = "for a struct or an enum of your own write #[derive(Attributes)] above it; instead of f32 and f64 use rust_decimal::Decimal"
+    note = "for a struct or an enum of your own write #[derive(Attributes)] above it; instead of f32 and f64 use rust_decimal::Decimal",
+    note = "for a type of another crate derive it on a local mirror with #[attributes(remote = \"path\")], and mark the field #[attributes(with = Mirror)]"
 )]
 pub trait AttributeValue {
     /// What the compiler checks rules against.
@@ -85,6 +86,32 @@ pub fn id_text(id: ValueRef<'_>) -> Cow<'_, str> {
     label = "write #[derive(Attributes)] above this type"
 )]
 pub trait Attributes: AttributeValue + Record {}
+
+/// A local mirror of a type of another crate, which cannot derive anything here; made by `#[attributes(remote = "path")]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the mirror of another type",
+    label = "`with = ..` names a type that has #[derive(Attributes)] and #[attributes(remote = \"path\")]"
+)]
+pub trait Mirror {
+    /// The foreign type.
+    type Of: 'static;
+    /// What the compiler checks rules against.
+    type Shape: 'static;
+    /// The only value of it.
+    const SHAPE: Self::Shape;
+
+    /// The kind of the foreign type.
+    fn describe() -> Described;
+
+    /// Borrows a value of the foreign type as rules read it.
+    fn read(of: &Self::Of) -> ValueRef<'_>;
+}
+
+/// Describes what may be absent; for generated code.
+pub const fn optional(mut described: Described) -> Described {
+    described.optional = true;
+    described
+}
 
 /// An entity that a call can be about: it has an id, and its attributes are the resource's.
 #[diagnostic::on_unimplemented(

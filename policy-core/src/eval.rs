@@ -251,7 +251,7 @@ mod tests {
             resource_parents: &[],
             attributes: None,
             context,
-            args: &[ValueRef::Record(order)],
+            args: &[ValueRef::record(order)],
         })
     }
 

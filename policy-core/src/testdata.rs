@@ -167,7 +167,7 @@ pub(crate) fn an_order(amount: i64) -> Fields {
 /// Asks about an order.
 pub(crate) fn ask(engine: &Engine, participant: &Participant, order: &(dyn Record + Sync)) -> Decision {
     let action = engine.action("com.example.OrderService.placeOrder").unwrap();
-    ask_for(engine, participant, action, &orders(), None, &[ValueRef::Record(order)])
+    ask_for(engine, participant, action, &orders(), None, &[ValueRef::record(order)])
 }
 
 pub(crate) fn ask_for(

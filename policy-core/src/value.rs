@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+mod remote;
 mod show;
+
+pub use remote::{RecordRef, RemoteRecord};
 
 /// A number with four decimal places, as Cedar's `decimal`: from -922337203685477.5808 to 922337203685477.5807.
 ///
@@ -347,7 +350,7 @@ impl Value {
             Self::Datetime(t) => ValueRef::Datetime(*t),
             Self::Ip(ip) => ValueRef::Ip(*ip),
             Self::Set(items) => ValueRef::Set(items),
-            Self::Record(fields) => ValueRef::Record(fields),
+            Self::Record(fields) => ValueRef::record(fields),
         }
     }
 }
@@ -379,7 +382,7 @@ pub enum ValueRef<'a> {
     /// A set.
     Set(&'a (dyn SetRef + Sync)),
     /// Named attributes.
-    Record(&'a (dyn Record + Sync)),
+    Record(RecordRef<'a>),
 }
 
 /// A set whose elements can be visited without copying it.

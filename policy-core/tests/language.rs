@@ -128,7 +128,7 @@ fn decide(rule: &str, case: &Case) -> Truth {
         .unwrap_or_else(|e| panic!("{rule}: {e}"));
     assert_eq!(check(&syntax::parse(&typed.to_string()).unwrap(), &env()).as_ref(), Ok(&typed), "canonical");
     let facts = Facts::default();
-    let args: Vec<ValueRef<'_>> = case.args.iter().map(|arg| ValueRef::Record(arg)).collect();
+    let args: Vec<ValueRef<'_>> = case.args.iter().map(|arg| ValueRef::record(arg)).collect();
     let env = Env {
         principal: EntityRef { kind: "Platform::Participant", id: case.participant.uid_id() },
         principal_parents: &[],

@@ -22,6 +22,8 @@ pub(crate) struct Readable {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
     pub(crate) form: Form,
+    /// `remote = "path"`: the foreign type of which this one is the mirror.
+    pub(crate) remote: Option<Type>,
 }
 
 /// What a type is made of.
@@ -44,6 +46,8 @@ pub(crate) struct AttributeField {
     pub(crate) ty: Type,
     /// Whether no log may show it.
     pub(crate) secret: bool,
+    /// `with = Mirror`: what reads it.
+    pub(crate) with: Option<Path>,
 }
 
 /// Expands `#[derive(Attributes)]`.
@@ -92,7 +96,12 @@ pub(crate) fn readable(input: &DeriveInput, sink: &mut Sink) -> Option<Readable>
         }
     };
     let krate = Krate::resolve(ours.krate.as_ref());
-    Some(Readable { krate, ident: input.ident.clone(), generics: input.generics.clone(), form })
+    if ours.remote.is_some() && !input.generics.params.is_empty() {
+        sink.under(&input.generics, "the mirror of another type has no parameters\nhelp: write them into `remote`, as in `remote = \"Page<Order>\"`");
+        return None;
+    }
+    let (ident, generics) = (input.ident.clone(), input.generics.clone());
+    Some(Readable { krate, ident, generics, form, remote: ours.remote })
 }
 
 fn fields(input: &DeriveInput, fields: &Fields, rename: Option<RenameRule>, sink: &mut Sink) -> Option<Form> {
@@ -136,7 +145,14 @@ fn fields(input: &DeriveInput, fields: &Fields, rename: Option<RenameRule>, sink
         }
         if readable_type(&field.ty, input, sink) {
             let member = Member::Named(ident.clone());
-            out.push(AttributeField { member, name, rust_name, ty: field.ty.clone(), secret: ours.secret });
+            out.push(AttributeField {
+                member,
+                name,
+                rust_name,
+                ty: field.ty.clone(),
+                secret: ours.secret,
+                with: ours.with,
+            });
         }
     }
     Some(Form::Record(out))
@@ -175,6 +191,10 @@ pub(crate) struct Ours {
     skip: bool,
     rename: Option<String>,
     krate: Option<Path>,
+    /// The foreign type of which this one is the mirror.
+    remote: Option<Type>,
+    /// The mirror that reads a field of a foreign type.
+    with: Option<Path>,
 }
 
 impl Ours {
@@ -191,15 +211,21 @@ impl Ours {
 
     fn one(&mut self, meta: &ParseNestedMeta<'_>, place: Place) -> syn::Result<()> {
         let known: &[&str] = match place {
-            Place::Type => &["crate"],
-            Place::Field => &["secret", "skip", "rename"],
+            Place::Type => &["crate", "remote"],
+            Place::Field => &["secret", "skip", "rename", "with"],
         };
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match name.as_str() {
             "secret" if place == Place::Field => self.secret = true,
             "skip" if place == Place::Field => self.skip = true,
             "rename" if place == Place::Field => self.rename = Some(meta.value()?.parse::<LitStr>()?.value()),
+            "with" if place == Place::Field => self.with = Some(mod_path(meta)?),
             "crate" if place == Place::Type => self.krate = Some(mod_path(meta)?),
+            "remote" if place == Place::Type => {
+                let value = meta.value()?;
+                self.remote =
+                    Some(if value.peek(LitStr) { value.parse::<LitStr>()?.parse()? } else { value.parse()? });
+            }
             _ => {
                 let near = policy_core::name::nearest(&name, known.iter().copied());
                 let offer = near.map_or_else(

@@ -49,6 +49,13 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
             readable.krate = Krate::resolve(given.krate.as_ref());
         }
         out.extend(attributes::expand(&readable));
+        if let Some(remote) = &readable.remote {
+            sink.under(
+                remote,
+                "an entity is a type of your own, and no mirror of another\nhelp: write `#[derive(Attributes)]`",
+            );
+            return sink.finish();
+        }
         let record = matches!(readable.form, Form::Record(_));
         if !record || !matches!(&input.data, syn::Data::Struct(data) if matches!(data.fields, Fields::Named(_))) {
             sink.at(input.ident.span(), "an entity is a struct with named fields\nhelp: for a value inside of an entity write `#[derive(Attributes)]`");
@@ -148,6 +155,12 @@ fn actions(input: &DeriveInput, given: &Given, krate: &Krate, sink: &mut Sink) -
         GROUPS.iter().flat_map(|(group, operations)| std::iter::once(group).chain(*operations)).copied().collect();
     let (mut options, mut rules): (Options, Vec<(Ident, Rule)>) = Default::default();
     for attribute in input.attrs.iter().filter(|attribute| is_ours(attribute, POLICY)) {
+        if let syn::Data::Struct(data) = &input.data
+            && above_its_derive(attr::place(attribute), data.struct_token.span)
+        {
+            // rustc says so too, but as an ambiguity of names, and after this.
+            sink.under(attribute, "the rules of an entity stand below the derive that reads them\nhelp: put `#[derive(Entity)]` above this");
+        }
         let Some(arguments) = attr::arguments(attribute, sink) else { continue };
         let read = PolicyAttr::parse(arguments, attr::place(attribute), Some(&known), sink);
         if let Some(rule) = &read.rule {
@@ -183,6 +196,19 @@ fn actions(input: &DeriveInput, given: &Given, krate: &Krate, sink: &mut Sink) -
         check_roots(rule, &roots, sink);
     }
     out
+}
+
+/// Whether an attribute comes before the derive that is being expanded, in one text with it and the item.
+fn above_its_derive(attribute: Span, item: Span) -> bool {
+    if !proc_macro::is_available() {
+        return false;
+    }
+    let [attribute, derive, item] = [attribute, Span::call_site(), item].map(Span::unwrap);
+    let place = |span: proc_macro::Span| (span.line(), span.column());
+    attribute.file() == derive.file()
+        && derive.file() == item.file()
+        && place(attribute) < place(derive)
+        && place(derive) < place(item)
 }
 
 fn refuse(options: &Options, sink: &mut Sink) {

@@ -63,7 +63,7 @@ pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> TokenStream 
 fn unguardable(what: &str) -> String {
     match what {
         "struct" => {
-            "`#[abac_policy]` on a struct is a rule of an entity: put `#[derive(Entity)]` above it\nhelp: for attributes that rules of other items read, write `#[derive(Attributes)]` and no policy".to_owned()
+            "`#[abac_policy]` on a struct is a rule of an entity: put `#[derive(Entity)]` above it, and write it without a path\nhelp: for attributes that rules of other items read, write `#[derive(Attributes)]` and no policy".to_owned()
         }
         _ => format!(
             "`#[abac_policy]` guards functions, methods, impls and entities, but no {what}\nhelp: put it on the functions that use this {what}"

@@ -45,7 +45,7 @@ impl AttributeValue for Order {
     }
 
     fn read(&self) -> ValueRef<'_> {
-        ValueRef::Record(self)
+        ValueRef::record(self)
     }
 }
 

@@ -216,6 +216,6 @@ fn expression(value: &ValueRef<'_>) -> Result<Option<RestrictedExpression>, Stri
                 None => RestrictedExpression::new_set(items),
             }
         }
-        ValueRef::Record(fields) => RestrictedExpression::new_record(record(*fields)?).map_err(|e| e.to_string())?,
+        ValueRef::Record(fields) => RestrictedExpression::new_record(record(fields)?).map_err(|e| e.to_string())?,
     }))
 }

@@ -103,12 +103,12 @@ fn unknown_actions_and_scopes_deny() {
     let stranger = Participant::builder(elsewhere.clone(), "x").build();
     let action = engine.action("com.example.OrderService.placeOrder").unwrap();
     let order = an_order(1);
-    let denied = ask_for(&engine, &stranger, action, &elsewhere, None, &[ValueRef::Record(&order)]);
+    let denied = ask_for(&engine, &stranger, action, &elsewhere, None, &[ValueRef::record(&order)]);
     assert_eq!(why(&denied), "UnknownScope: `app:acme/unheard-of` has no policy set here");
     // The name of an application of another organization is not the application.
     let impostor = Scope::application("globex", "orders").unwrap();
     let mallory = Participant::builder(impostor.clone(), "m").role("finance").build();
-    let denied = ask_for(&engine, &mallory, action, &impostor, None, &[ValueRef::Record(&order)]);
+    let denied = ask_for(&engine, &mallory, action, &impostor, None, &[ValueRef::record(&order)]);
     assert_eq!(denied.denial().map(|d| d.kind), Some(DenialKind::UnknownScope));
     let error = engine.replace(&impostor, &SetSource::default()).unwrap_err().to_string();
     assert!(error.contains("an application of this name belongs to another organization"), "{error}");
@@ -125,7 +125,7 @@ fn what_a_kind_cannot_hold_refuses_the_call() {
         let customer: &'static Row =
             Box::leak(Box::new(Row(vec![("name", ValueRef::Text("Ann")), ("limit", ValueRef::Long(1))])));
         row.push(("tags", ValueRef::Set(tags)));
-        row.push(("customer", ValueRef::Record(customer)));
+        row.push(("customer", ValueRef::record(customer)));
         Row(row)
     };
     let big = "a whole number above 9223372036854775807";
@@ -143,7 +143,7 @@ fn what_a_kind_cannot_hold_refuses_the_call() {
             "`order.codes` is unusable: an item of it: a whole number above 9223372036854775807",
         ),
         (
-            Row(vec![("amount", ValueRef::Long(1)), ("customer", ValueRef::Record(nested))]),
+            Row(vec![("amount", ValueRef::Long(1)), ("customer", ValueRef::record(nested))]),
             "`order.customer.limit` is unusable: a whole number above 9223372036854775807",
         ),
     ];
@@ -311,7 +311,7 @@ proptest! {
             _ => (Scope::System, "com.example.system"),
         };
         let action = ENGINE.action(id).unwrap();
-        let allowed = ask_for(&ENGINE, &participant, action, &target, None, &[ValueRef::Record(&an_order(1))]).is_allowed();
+        let allowed = ask_for(&ENGINE, &participant, action, &target, None, &[ValueRef::record(&an_order(1))]).is_allowed();
         let own = participant.scope().tier() == Tier::System || match (&target, participant.scope()) {
             (target @ Scope::Application { .. }, scope @ Scope::Application { .. }) => target == scope,
             (Scope::System, _) | (Scope::Organization(_), Scope::Application { .. }) => false,
@@ -352,7 +352,7 @@ fn the_part_of_a_tier_that_lacks_a_permit_is_blamed() {
     let order = an_order(1);
     let ask = |role: &str| {
         let member = Participant::builder(acme(), "m").role(role).build();
-        ask_for(&engine, &member, action, &acme(), None, &[ValueRef::Record(&order)])
+        ask_for(&engine, &member, action, &acme(), None, &[ValueRef::record(&order)])
     };
     assert!(ask("owner").is_allowed());
     assert_eq!(ask("member").denial().unwrap().clause.as_deref(), Some("participant.roles contains 'owner'"));

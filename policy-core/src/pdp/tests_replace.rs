@@ -379,7 +379,7 @@ fn decisions_go_on_while_sets_are_replaced() {
         });
         let action = engine.action("com.example.OrderService.placeOrder").unwrap();
         let (alice, order, scope_of) = (alice().build(), an_order(1), orders());
-        let args = [ValueRef::Record(&order)];
+        let args = [ValueRef::record(&order)];
         let facts = crate::context::Facts::default();
         let context = crate::context::Context { time: crate::value::Millis(0), facts: &facts };
         let request = Request { participant: &alice, action, scope: &scope_of, resource: None, context, args: &args };
@@ -417,7 +417,7 @@ fn explain_tells_every_tier_and_what_may_be_done() {
         )
         .unwrap();
     let (alice, order, scope) = (alice().build(), an_order(60_000), orders());
-    let args = [ValueRef::Record(&order)];
+    let args = [ValueRef::record(&order)];
     let facts = crate::context::Facts::default();
     let context = crate::context::Context { time: crate::value::Millis(0), facts: &facts };
     let action = engine.action("com.example.OrderService.placeOrder").unwrap();

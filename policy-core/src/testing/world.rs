@@ -239,7 +239,7 @@ impl Facets {
             .map(|arg| match arg {
                 Argument::Absent => ValueRef::Absent,
                 Argument::Plain(value) => value.as_ref(),
-                Argument::Placed(record) => ValueRef::Record(record),
+                Argument::Placed(record) => ValueRef::record(record),
             })
             .collect();
         let env = Env {
@@ -260,14 +260,14 @@ impl Facets {
     /// All that is known, for a report.
     pub(super) fn describe(&self) -> String {
         self.with_env(|env| {
-            let resource = env.attributes.map_or(ValueRef::Absent, ValueRef::Record);
+            let resource = env.attributes.map_or(ValueRef::Absent, ValueRef::record);
             format!(
                 "principal {}::{:?} {}\nresource {:?} {resource}\ncontext {}\nargs {:?}",
                 env.principal.kind,
                 env.principal.id,
-                ValueRef::Record(env.participant),
+                ValueRef::record(env.participant),
                 env.resource.id,
-                ValueRef::Record(&env.context),
+                ValueRef::record(&env.context),
                 env.args,
             )
         })

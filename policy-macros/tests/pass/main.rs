@@ -6,6 +6,7 @@
 mod functions;
 mod hygiene;
 mod kinotic;
+mod remote;
 mod renamed_path;
 mod services;
 mod together;

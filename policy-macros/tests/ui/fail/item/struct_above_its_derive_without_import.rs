@@ -1,0 +1,9 @@
+use policy_runtime::Entity;
+
+#[abac_policy(all_read = "entity.id == participant.id")]
+#[derive(Entity)]
+struct Photo {
+    id: String,
+}
+
+fn main() {}

@@ -222,6 +222,8 @@ pub(crate) fn assigned(part: &[TokenTree]) -> Option<(&Ident, &Punct, &[TokenTre
 
 #[cfg(test)]
 mod tests {
+    use policy_core::syntax::ast::ExprKind;
+
     use super::*;
 
     fn kinds(text: &str) -> Vec<String> {
@@ -251,7 +253,7 @@ mod tests {
         let stream: TokenStream = "participant.roles contains \"finance\" and order.amount < 50_000".parse().unwrap();
         let rule = Rule::parse(&RuleSource::Tokens(stream, Span::call_site()), &mut sink).unwrap();
         assert_eq!(rule.text, "participant.roles contains 'finance' and order.amount < 50000");
-        let policy_core::syntax::ast::ExprKind::And(parts) = &rule.tree.kind else { panic!("an and") };
+        let ExprKind::And(parts) = &rule.tree.kind else { panic!("an and") };
         let places: Vec<(u32, u32)> = parts.iter().map(|part| (part.span.start, part.span.end)).collect();
         assert_eq!(places, [(0, 5), (6, 11)]);
         drop(sink.finish());

@@ -88,38 +88,7 @@ fn record(readable: &Readable, fields: &[AttributeField]) -> TokenStream {
     };
     let quiet = quiet();
     let impls = if let Some(remote) = &readable.remote {
-        let members: Vec<&Member> = fields.iter().map(|field| &field.member).collect();
-        let locals: Vec<Ident> = (0..members.len()).map(|n| local(&format!("field{n}"))).collect();
-        quote! {
-            #[automatically_derived]
-            impl #private::contract::Mirror for #ident {
-                type Of = #remote;
-                #shaped
-
-                fn read(#own: &#remote) -> #private::value::ValueRef<'_> {
-                    #private::value::ValueRef::Record(#private::value::RecordRef::remote::<Self>(#own))
-                }
-            }
-
-            #[automatically_derived]
-            impl #private::value::RemoteRecord for #ident {
-                type Of = #remote;
-
-                fn field<'own>(#own: &'own #remote, slot: &#private::value::Slot) -> #private::value::ValueRef<'own> {
-                    #reading
-                }
-
-                fn each_field(#own: &#remote, visit: #visitor) {
-                    #visiting
-                }
-            }
-
-            // Nobody makes a mirror; its fields are used by being declared.
-            const _: fn(#ident) = |mirror| {
-                let #ident { #(#members: #locals,)* .. } = mirror;
-                #(let _ = #locals;)*
-            };
-        }
+        mirror(readable, remote, fields, &shaped, &reading, &visiting)
     } else {
         quote! {
             #[automatically_derived]
@@ -155,6 +124,50 @@ fn record(readable: &Readable, fields: &[AttributeField]) -> TokenStream {
             pub struct #shape #shape_of #shape_clause { #(#shape_fields),* }
 
             #impls
+        };
+    }
+}
+
+/// The impls of a record's mirror: `reading` and `visiting` read the foreign value.
+fn mirror(
+    readable: &Readable,
+    remote: &Type,
+    fields: &[AttributeField],
+    shaped: &TokenStream,
+    reading: &TokenStream,
+    visiting: &TokenStream,
+) -> TokenStream {
+    let (private, ident, own) = (readable.krate.private(), &readable.ident, local("own"));
+    let members: Vec<&Member> = fields.iter().map(|field| &field.member).collect();
+    let locals: Vec<Ident> = (0..members.len()).map(|n| local(&format!("field{n}"))).collect();
+    quote! {
+        #[automatically_derived]
+        impl #private::contract::Mirror for #ident {
+            type Of = #remote;
+            #shaped
+
+            fn read(#own: &#remote) -> #private::value::ValueRef<'_> {
+                #private::value::ValueRef::Record(#private::value::RecordRef::remote::<Self>(#own))
+            }
+        }
+
+        #[automatically_derived]
+        impl #private::value::RemoteRecord for #ident {
+            type Of = #remote;
+
+            fn field<'own>(#own: &'own #remote, slot: &#private::value::Slot) -> #private::value::ValueRef<'own> {
+                #reading
+            }
+
+            fn each_field(#own: &#remote, visit: &mut dyn ::core::ops::FnMut(&::core::primitive::str, #private::value::ValueRef<'_>)) {
+                #visiting
+            }
+        }
+
+        // Nobody makes a mirror; its fields are used by being declared.
+        const _: fn(#ident) = |mirror| {
+            let #ident { #(#members: #locals,)* .. } = mirror;
+            #(let _ = #locals;)*
         };
     }
 }

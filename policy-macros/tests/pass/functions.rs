@@ -64,7 +64,7 @@ async fn unread<T: Clone, const N: usize>(
 ) -> Result<(T, u8), Denied> {
     let _ = (other, cell);
     let [first, ..] = array.as_slice() else { std::process::abort() };
-    Ok((first.clone(), make() + order.amount as u8))
+    Ok((first.clone(), make() + u8::try_from(order.amount).unwrap_or(u8::MAX)))
 }
 
 #[abac_policy(photo.ownerId == participant.id, resource = photo, audit = required, action = "Photo.publish", was = ["Photo.show"])]
@@ -89,7 +89,7 @@ fn of_the_organization() -> Result<(), Denied> {
 }
 
 #[abac_policy(authenticated)]
-fn anyone(#[context] _cx: SecurityContext) -> Result<(), Denied> {
+fn anyone(#[context] cx: SecurityContext) -> Result<(), Denied> {
     Ok(())
 }
 
@@ -99,6 +99,7 @@ fn opaque(limit: u8) -> Result<impl Iterator<Item = u8>, Denied> {
 }
 
 #[abac_policy(participant.mfa)]
+#[expect(clippy::manual_async_fn, reason = "this form is guarded, too")]
 fn future() -> impl Future<Output = Result<u8, Denied>> + Send {
     async move { Ok(1) }
 }

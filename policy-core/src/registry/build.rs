@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::finding::{Finding, RegistryError};
-use super::join::{Joined, join};
+use super::join::{Joined, former_name, join};
 use super::{ActionEntry, Annotated, Registry, RequiredPackage};
 use crate::cedar;
 use crate::check::{self, RootType, RuleEnv, Typed};
@@ -582,21 +582,4 @@ fn number(registry: &mut Registry, declarations: &[&'static ActionDecl]) -> Resu
         }
     }
     if found.is_empty() { Ok(()) } else { Err(RegistryError(found.into())) }
-}
-
-/// A former id in the same namespace, or a whole dotted name with a namespace of its own.
-fn former_name(declaration: &ActionDecl, former: &str) -> ActionName {
-    let namespace = dotted(declaration.namespace);
-    let dots = declaration.id.matches('.').count();
-    if let Some(rest) = former.strip_prefix(&format!("{namespace}.")) {
-        return ActionName::new(&namespace, rest);
-    }
-    let parts: Vec<&str> = former.split('.').collect();
-    match parts.len().checked_sub(dots + 1) {
-        Some(split @ 1..) => {
-            let (space, id) = parts.split_at(split);
-            ActionName::new(&space.join("."), &id.join("."))
-        }
-        _ => ActionName::new(&namespace, former),
-    }
 }

@@ -69,3 +69,20 @@ fn clash(first: &ActionDecl, second: &ActionDecl) -> Option<String> {
     (params(first) != params(second) || first.tier != second.tier)
         .then(|| format!("`{}` is declared otherwise", second.function))
 }
+
+/// A former id in the same namespace, or a whole dotted name with a namespace of its own.
+pub(super) fn former_name(declaration: &ActionDecl, former: &str) -> ActionName {
+    let namespace = declaration.namespace.replace("::", ".");
+    let dots = declaration.id.matches('.').count();
+    if let Some(rest) = former.strip_prefix(&format!("{namespace}.")) {
+        return ActionName::new(&namespace, rest);
+    }
+    let parts: Vec<&str> = former.split('.').collect();
+    match parts.len().checked_sub(dots + 1) {
+        Some(split @ 1..) => {
+            let (space, id) = parts.split_at(split);
+            ActionName::new(&space.join("."), &id.join("."))
+        }
+        _ => ActionName::new(&namespace, former),
+    }
+}

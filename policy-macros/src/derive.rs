@@ -7,48 +7,15 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, Ident, Lit, LitStr, Member, Path, Type};
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, Lit, LitStr, Member, Path, Type};
 
 use crate::attr::listed;
 use crate::expand::attributes;
 use crate::inputs::float;
+use crate::model::{AttributeField, Form, Readable};
 use crate::names::{RenameRule, plain};
 use crate::path::Krate;
 use crate::report::Sink;
-
-/// A type that rules can read.
-pub(crate) struct Readable {
-    pub(crate) krate: Krate,
-    pub(crate) ident: Ident,
-    pub(crate) generics: Generics,
-    pub(crate) form: Form,
-    /// `remote = "path"`: the foreign type of which this one is the mirror.
-    pub(crate) remote: Option<Type>,
-}
-
-/// What a type is made of.
-pub(crate) enum Form {
-    /// Named attributes.
-    Record(Vec<AttributeField>),
-    /// One value in a wrapper, which reads as the value does.
-    Newtype(Box<Type>),
-    /// Unit variants: Rust's names and serde's.
-    Enum(Vec<(Ident, String)>),
-}
-
-/// One attribute of a record.
-pub(crate) struct AttributeField {
-    pub(crate) member: Member,
-    /// As policies spell it.
-    pub(crate) name: String,
-    /// As Rust spells it.
-    pub(crate) rust_name: String,
-    pub(crate) ty: Type,
-    /// Whether no log may show it.
-    pub(crate) secret: bool,
-    /// `with = Mirror`: what reads it.
-    pub(crate) with: Option<Path>,
-}
 
 /// Expands `#[derive(Attributes)]`.
 pub(crate) fn expand(item: TokenStream) -> TokenStream {

@@ -8,9 +8,9 @@ use quote::quote;
 use syn::{DeriveInput, Fields, LitStr, Member, Path};
 
 use crate::attr::{self, Options, POLICY, PolicyAttr, TierName, is_ours, listed};
-use crate::derive::{Form, mod_path, readable};
+use crate::derive::{mod_path, readable};
 use crate::expand::{attributes, entity};
-use crate::model::{Action, Resource};
+use crate::model::{Action, Form, Identity, Resource};
 use crate::names::{camel_case, plain};
 use crate::path::Krate;
 use crate::report::Sink;
@@ -24,18 +24,6 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("all_update", &["update", "bulk_update"]),
     ("all_delete", &["delete_by_id", "delete_by_query"]),
 ];
-
-/// What an entity is beyond its attributes.
-pub(crate) struct Identity {
-    pub(crate) krate: Krate,
-    pub(crate) ident: Ident,
-    /// `None` for the module's path.
-    pub(crate) namespace: Option<String>,
-    /// The field that is its id.
-    pub(crate) id: Member,
-    pub(crate) id_type: syn::Type,
-    pub(crate) actions: Vec<Action>,
-}
 
 /// Expands `#[derive(Entity)]`.
 pub(crate) fn expand(item: TokenStream) -> TokenStream {

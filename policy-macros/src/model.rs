@@ -1,7 +1,7 @@
 //! What is valid: made by `validate`, turned into code by `expand`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Attribute, Type};
+use syn::{Attribute, Generics, Member, Path, Type};
 
 use crate::attr::TierName;
 use crate::path::Krate;
@@ -143,4 +143,50 @@ pub(crate) enum Reply {
         item: Type,
         fallible: bool,
     },
+}
+
+/// A type that rules can read.
+pub(crate) struct Readable {
+    pub(crate) krate: Krate,
+    pub(crate) ident: Ident,
+    pub(crate) generics: Generics,
+    pub(crate) form: Form,
+    /// `remote = "path"`: the foreign type of which this one is the mirror.
+    pub(crate) remote: Option<Type>,
+}
+
+/// What a type is made of.
+pub(crate) enum Form {
+    /// Named attributes.
+    Record(Vec<AttributeField>),
+    /// One value in a wrapper, which reads as the value does.
+    Newtype(Box<Type>),
+    /// Unit variants: Rust's names and serde's.
+    Enum(Vec<(Ident, String)>),
+}
+
+/// One attribute of a record.
+pub(crate) struct AttributeField {
+    pub(crate) member: Member,
+    /// As policies spell it.
+    pub(crate) name: String,
+    /// As Rust spells it.
+    pub(crate) rust_name: String,
+    pub(crate) ty: Type,
+    /// Whether no log may show it.
+    pub(crate) secret: bool,
+    /// `with = Mirror`: what reads it.
+    pub(crate) with: Option<Path>,
+}
+
+/// What an entity is beyond its attributes.
+pub(crate) struct Identity {
+    pub(crate) krate: Krate,
+    pub(crate) ident: Ident,
+    /// `None` for the module's path.
+    pub(crate) namespace: Option<String>,
+    /// The field that is its id.
+    pub(crate) id: Member,
+    pub(crate) id_type: Type,
+    pub(crate) actions: Vec<Action>,
 }

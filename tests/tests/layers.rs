@@ -38,9 +38,34 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["__private"],
 ];
 
+/// `publish` reads impls and traits, and `contract` the traits' side of it: they call one another, and so does `policy`, which
+/// hands impls to `publish`. All others flow one way.
+const POLICY_MACROS: &[&[&str]] = &[
+    &["ast", "names", "path", "report"],
+    &["tokens"],
+    &["attr"],
+    &["fallback", "model"],
+    &["inputs"],
+    &["validate"],
+    &["expand"],
+    &["derive"],
+    &["entity", "policy"],
+    &["service"],
+    &["contract"],
+    &["publish"],
+    &["fuzz"],
+];
+
 #[test]
 fn the_engine_flows_one_way() {
     check("policy-core", POLICY_CORE);
+}
+
+#[test]
+fn the_macros_flow_one_way_but_for_the_halves_of_publish() {
+    let halves =
+        ["`contract` (layer 10) imports `publish` (layer 11)", "`policy` (layer 8) imports `publish` (layer 11)"];
+    assert_eq!(violations("policy-macros", POLICY_MACROS), halves);
 }
 
 #[test]
@@ -89,6 +114,11 @@ fn source(krate: &str) -> PathBuf {
 }
 
 fn check(krate: &str, layers: &[&[&str]]) {
+    let found = violations(krate, layers);
+    assert!(found.is_empty(), "{krate}:\n{}", found.join("\n"));
+}
+
+fn violations(krate: &str, layers: &[&[&str]]) -> Vec<String> {
     let rank: BTreeMap<&str, usize> =
         layers.iter().enumerate().flat_map(|(n, row)| row.iter().map(move |m| (*m, n))).collect();
     let mut found = Vec::new();
@@ -108,7 +138,7 @@ fn check(krate: &str, layers: &[&[&str]]) {
     }
     found.sort();
     found.dedup();
-    assert!(found.is_empty(), "{krate}:\n{}", found.join("\n"));
+    found
 }
 
 fn files(below: &Path) -> Vec<PathBuf> {

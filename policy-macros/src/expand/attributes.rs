@@ -7,8 +7,8 @@ use syn::spanned::Spanned;
 use syn::{GenericParam, Ident, Member, Type};
 
 use crate::ast::type_name;
-use crate::derive::{AttributeField, Form, Readable};
 use crate::inputs::named;
+use crate::model::{AttributeField, Form, Readable};
 use crate::names::shape_field;
 
 /// Makes the impls of a type.

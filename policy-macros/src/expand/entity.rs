@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 
 use super::action::declaration;
 use super::checks::checks;
-use crate::entity::Identity;
+use crate::model::Identity;
 use crate::tokens::Rule;
 
 /// Makes the impl, the checks of the rules and the declarations.

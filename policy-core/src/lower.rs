@@ -26,6 +26,37 @@ pub fn lower(rule: &Typed, unknown: Unknown) -> Ir {
     walk(rule, false, unknown)
 }
 
+/// The truth of a condition that reads nothing that could change it: such a rule is a mistake.
+pub fn constant(ir: &Ir) -> Option<bool> {
+    let all = |items: &[Ir], settles: bool| {
+        let known: Vec<Option<bool>> = items.iter().map(constant).collect();
+        if known.contains(&Some(settles)) {
+            Some(settles)
+        } else {
+            known.iter().all(Option::is_some).then_some(!settles)
+        }
+    };
+    match ir {
+        Ir::Const(Value::Bool(b)) => Some(*b),
+        Ir::Not(inner) => constant(inner).map(|b| !b),
+        Ir::And(items) => all(items, false),
+        Ir::Or(items) => all(items, true),
+        Ir::Const(_)
+        | Ir::Duration(_)
+        | Ir::Entity(_)
+        | Ir::Var(_)
+        | Ir::Path(_)
+        | Ir::Has(_)
+        | Ir::If(_)
+        | Ir::Unary(..)
+        | Ir::Binary(..)
+        | Ir::Like(..)
+        | Ir::Is(..)
+        | Ir::Set(_)
+        | Ir::Record(_) => None,
+    }
+}
+
 fn walk(rule: &Typed, negated: bool, unknown: Unknown) -> Ir {
     let all = |items: &[Typed]| items.iter().map(|item| walk(item, negated, unknown)).collect();
     match (rule, negated) {

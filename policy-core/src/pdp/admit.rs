@@ -2,22 +2,25 @@
 //!
 //! In: Cedar text and rules of the language. Out: members of a set, or every finding. A bad set changes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::set::Member;
-use crate::cedar;
+use crate::cedar::{self, CedarSchema};
 use crate::check::{self, RootType, RuleEnv, Typed};
 use crate::decision::Revision;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::eval::Truth;
 use crate::ir::{Ir, Root};
-use crate::kind::{Described, Kind};
-use crate::lower::{Unknown, lower};
+use crate::kind::{Described, Field, Kind};
+use crate::lower::{Unknown, constant, lower};
 use crate::name::{EntityUid, Scope, Tier, nearest};
+use crate::platform;
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::registry::{ActionEntry, Finding, Registry};
+use crate::syntax::ast::Expr;
 use crate::syntax::rule::{Rule, RuleCondition, RuleEffect, parse_rule};
 
 /// What a set is made of.
@@ -212,10 +215,13 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let at = |d: &Diagnostic| Finding::in_rule(id, text, d);
     let parsed = parse_rule(text).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
     let (action, entries) = target(registry, &parsed).map_err(|d| vec![at(&d)])?;
-    let (mut env, mut schema) = (common_env(&entries), registry.schema());
+    let (mut env, mut schema) = (common_env(&entries), Cow::Borrowed(registry.schema()));
     if scope.tier() == Tier::System {
         env = common_env(&[]);
-        schema = registry.platform_schema();
+        schema = Cow::Borrowed(registry.platform_schema());
+    } else if let (RuleEffect::Forbid, Some(written)) = (parsed.effect, &parsed.condition) {
+        // A permit reads only what is declared: a value of an unexpected kind must not open anything.
+        schema = with_inferred(registry, written.expr(), &mut env, id)?;
     }
     let (effect, unknown, satisfied) = match parsed.effect {
         RuleEffect::Permit => (Effect::Permit, Unknown::Fails, Truth::True),
@@ -224,15 +230,7 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let mut rules = Vec::new();
     let mut condition = Ir::And(Vec::new());
     if let Some(written) = &parsed.condition {
-        let typed = check::check(written.expr(), &env).map_err(|found| {
-            let told = found.0.into_iter().map(|d| match d.code {
-                "undeclared" => {
-                    d.with_help("a rule that is saved reads what the program's types declare or its rules read already")
-                }
-                _ => d,
-            });
-            told.map(|d| at(&d)).collect::<Vec<_>>()
-        })?;
+        let typed = check::check(written.expr(), &env).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
         let (typed, wanted) = match written {
             RuleCondition::When(_) => (typed, satisfied),
             RuleCondition::Unless(_) => (typed, !satisfied),
@@ -241,6 +239,16 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
             RuleCondition::When(_) => lower(&typed, unknown),
             RuleCondition::Unless(_) => lower(&Typed::Not(Box::new(typed.clone())), unknown),
         };
+        if let Some(always) = constant(&lowered) {
+            let (what, help) = if always {
+                ("always holds", "leave the condition out")
+            } else {
+                ("never holds", "drop the rule, or say what it should ask")
+            };
+            let told =
+                Diagnostic::error("constant", written.expr().span, format!("this rule {what}, whatever the data"));
+            return Err(vec![at(&told.with_help(help))]);
+        }
         condition = Ir::And(vec![Ir::And(vec![lowered])]);
         rules.push((typed, wanted));
     }
@@ -257,12 +265,41 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
         return Err(vec![no_permit(registry, &policy)]);
     }
     let cedar_policy = cedar::to_pst(&policy).map_err(|d| vec![Finding::new(id, d.to_string())])?;
-    let found = cedar::validate(std::slice::from_ref(&cedar_policy), schema);
+    let found = cedar::validate(std::slice::from_ref(&cedar_policy), &schema);
     if !found.0.is_empty() {
         // What can never be true is an error when somebody saves it.
         return Err(found.0.iter().map(|d| Finding::new(id, d.to_string())).collect());
     }
     Ok(Member { policy, fallback: None, rules, written: None })
+}
+
+/// Attributes that no type declares and no rule of the program reads yet: the rule itself says their kinds, and the schema
+/// that it is validated against has them.
+fn with_inferred<'r>(
+    registry: &'r Registry,
+    condition: &Expr,
+    env: &mut RuleEnv,
+    id: &str,
+) -> Result<Cow<'r, CedarSchema>, Vec<Finding>> {
+    let mut evidence = Vec::new();
+    check::collect(condition, env, &id.into(), &mut evidence);
+    let found = check::solve(&evidence)
+        .map_err(|conflicts| conflicts.iter().map(|c| Finding::new(id, c.to_string())).collect::<Vec<_>>())?;
+    if found.is_empty() {
+        return Ok(Cow::Borrowed(registry.schema()));
+    }
+    let mut model = registry.model().clone();
+    for ((root, name), kind) in &found {
+        let field =
+            Field { name: name.clone(), rust_name: name.clone(), ty: Described::optional(kind.clone()), secret: false };
+        if &**root == "context" {
+            model.context.push(field);
+        } else if let Some(participant) = model.entities.iter_mut().find(|e| &*e.name == platform::PARTICIPANT) {
+            participant.attributes.push(field);
+        }
+    }
+    env.inferred.extend(found);
+    cedar::schema(&model).map(Cow::Owned).map_err(|e| vec![Finding::new(id, e.to_string())])
 }
 
 /// An action, a service or an entity's group, by its dotted name.

@@ -68,15 +68,15 @@ fn a_bad_rule_says_why_at_the_word() {
     );
     refused(
         &acme(),
-        &rule("forbid com.example.OrderService.placeOrder when participant.unheard == 1"),
+        &rule("permit com.example.OrderService.placeOrder when participant.unheard == 1"),
         &expect![[r#"
             the policy set is refused, and nothing has changed
 
             r: nothing tells the kind of `participant.unheard`
               |
-            1 | forbid com.example.OrderService.placeOrder when participant.unheard == 1
+            1 | permit com.example.OrderService.placeOrder when participant.unheard == 1
               |                                                 ^^^^^^^^^^^^^^^^^^^
-            help: a rule that is saved reads what the program's types declare or its rules read already"#]],
+            help: declare it with `participant = Type`, or compare it with a literal in a rule of the program"#]],
     );
     refused(
         &acme(),
@@ -84,8 +84,36 @@ fn a_bad_rule_says_why_at_the_word() {
         &expect![[r#"
             the policy set is refused, and nothing has changed
 
-            r: for policy `r`, policy is impossible: the policy expression evaluates to false for all valid requests"#]],
+            r: this rule never holds, whatever the data
+              |
+            1 | forbid com.example.OrderService.placeOrder when not participant.id exists
+              |                                                 ^^^^^^^^^^^^^^^^^^^^^^^^^
+            help: drop the rule, or say what it should ask"#]],
     );
+    refused(
+        &acme(),
+        &rule("forbid com.example.OrderService.placeOrder when participant.id exists or order.amount < 3"),
+        &expect![[r#"
+            the policy set is refused, and nothing has changed
+
+            r: this rule always holds, whatever the data
+              |
+            1 | forbid com.example.OrderService.placeOrder when participant.id exists or order.amount < 3
+              |                                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            help: leave the condition out"#]],
+    );
+}
+
+#[test]
+fn a_forbid_may_read_what_no_rule_of_the_program_reads() {
+    let engine = shop();
+    let text = "forbid com.example.OrderService.placeOrder unless participant.clearance >= 3";
+    engine.replace(&acme(), &rule(text)).unwrap();
+    let decide = |participant: Participant| ask(&engine, &participant, &an_order(1));
+    assert!(decide(alice().attribute("clearance", Value::Long(3)).build()).is_allowed());
+    assert!(!decide(alice().attribute("clearance", Value::Long(2)).build()).is_allowed());
+    assert!(!decide(alice().build()).is_allowed(), "missing data closes");
+    assert!(!decide(alice().attribute("clearance", Value::text("3")).build()).is_allowed(), "another kind closes");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::check::{self, RootType, RuleEnv, Typed};
 use crate::decl::{ActionDecl, EntityDecl, ResourceDecl, RuleDecl, ServiceDecl};
 use crate::ir::{Ir, Root};
 use crate::kind::{Described, Field, Kind, RecordType};
-use crate::lower::{Unknown, lower};
+use crate::lower::{Unknown, constant, lower};
 use crate::model::{ActionModel, EntityModel, Model};
 use crate::name::{ActionName, EntityUid, Tier, cedar_type, hash_of};
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
@@ -536,6 +536,12 @@ fn validate(actions: &[ActionEntry], schema: &cedar::CedarSchema) -> Result<Vec<
     let (mut found, mut warnings) = (Vec::new(), Vec::new());
     for permit in actions.iter().filter_map(|a| a.permit.as_ref()) {
         let place = permit.policy.annotation("source").unwrap_or_default();
+        for rule in &permit.rules {
+            if let Some(always) = constant(&lower(rule, Unknown::Fails)) {
+                let what = if always { "always" } else { "never" };
+                warnings.push(Finding::new(place, format!("`{rule}` {what} holds, whatever the data")));
+            }
+        }
         let policy = match cedar::to_pst(&permit.policy) {
             Ok(policy) => policy,
             Err(d) => {

@@ -325,3 +325,17 @@ fn a_program_says_what_it_declares() {
     assert!(schema.contains("entity Staff in") && schema.contains("level: __cedar::Long"), "{schema}");
     assert!(schema.contains("action \"OrderService.placeOrder\" in [Action::\"OrderService\"]"), "{schema}");
 }
+
+#[test]
+fn a_rule_that_always_or_never_holds_is_a_warning_at_the_start() {
+    let warned = |rule: &'static str| {
+        let registry = registry(vec![place_order(&[rule])]).unwrap();
+        registry.warnings().iter().map(|w| w.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("participant.id exists"), ["`participant.id exists` always holds, whatever the data"]);
+    assert!(
+        warned("not participant.id exists")
+            .contains(&"`not participant.id exists` never holds, whatever the data".to_owned())
+    );
+    assert!(warned("order.amount < 50000").is_empty());
+}

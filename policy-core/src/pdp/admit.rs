@@ -174,7 +174,7 @@ fn no_permit(registry: &Registry, policy: &Policy) -> Finding {
 
 /// `admin` is the tier whose admin wrote the text; `None` for what is shipped.
 fn load(
-    schema: &cedar::CedarSchema,
+    schema: &CedarSchema,
     name: &str,
     text: &str,
     admin: Option<Tier>,

@@ -2,7 +2,9 @@
 //!
 //! In: arguments and replies as JSON. Out: values. Absent: transports, which implement [`crate::service::Invoke`].
 
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+#[cfg(feature = "engine")]
+use futures_util::stream::Stream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

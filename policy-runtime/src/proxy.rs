@@ -63,7 +63,7 @@ pub fn encode_all(arguments: &[Vec<u8>]) -> Vec<u8> {
 /// Takes the reply of a method that answers with nothing.
 ///
 /// # Errors
-/// Never; the form is that of [`decode`].
+/// Never; the form is that of [`Received::decode`].
 pub const fn decode_nothing(_: &[u8]) -> Result<(), CallError> {
     Ok(())
 }

@@ -116,7 +116,7 @@ pub(super) fn binary_of_values<'a>(op: Binary, left: &Val<'a>, right: &Val<'a>) 
             _ => return Err(EvalError::kind_needed("a set")),
         }),
         Binary::ContainsAll => bool_val(contains_all(left, right)?),
-        Binary::ContainsAny => bool_val(any(right, &mut |x| any(left, &mut |y| same(x, y)))?),
+        Binary::ContainsAny => bool_val(contains_any(left, right)?),
         Binary::IsInRange => {
             let (child, range) = (ip(left)?, ip(right)?);
             let ((from, to), (first, last)) = (child.bounds(), range.bounds());
@@ -229,6 +229,14 @@ fn contains_all(left: &Val<'_>, right: &Val<'_>) -> Result<bool, EvalError> {
     Ok(!any(right, &mut |x| Ok(!any(left, &mut |y| same(x, y))?))?)
 }
 
+/// Both sides are looked at even where one is empty: Cedar's error is about kinds, not about elements.
+fn contains_any(left: &Val<'_>, right: &Val<'_>) -> Result<bool, EvalError> {
+    if !left.is_set() {
+        return Err(EvalError::kind_needed("a set"));
+    }
+    any(right, &mut |x| any(left, &mut |y| same(x, y)))
+}
+
 fn same(left: &Val<'_>, right: &Val<'_>) -> Result<bool, EvalError> {
     Ok(match (left, right) {
         (Val::Ref(a), Val::Ref(b)) => a.same_as(b),
@@ -294,4 +302,21 @@ fn belongs(child: EntityRef<'_>, group: EntityRef<'_>, env: &Env<'_>) -> bool {
         || (child == env.principal && among(env.principal_parents))
         || (child == env.resource && among(env.resource_parents))
         || (child == env.action && among(env.action_groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the differential test: `true.containsAny([])` is an error to Cedar, not false.
+    #[test]
+    fn operators_of_sets_look_at_the_kind_even_where_a_side_is_empty() {
+        let (truth, none) = (Val::Ref(ValueRef::Bool(true)), Val::Set(Vec::new()));
+        assert!(contains_any(&truth, &none).is_err());
+        assert!(contains_any(&none, &truth).is_err());
+        assert!(contains_all(&truth, &none).is_err());
+        assert!(contains_all(&none, &truth).is_err());
+        assert_eq!(contains_any(&none, &none), Ok(false));
+        assert_eq!(contains_all(&none, &none), Ok(true));
+    }
 }

@@ -52,6 +52,15 @@ fn the_readme_shows_what_it_prints() {
 }
 
 #[test]
+fn the_readme_shows_what_the_compiler_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let said = root.join("policy-macros/tests/ui/fail/attribute/misspelt.stderr");
+    let said = fs::read_to_string(said).expect("a tested case");
+    let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
+    assert!(readme.contains(&said), "README.md shows another compile error than the tested one:\n{said}");
+}
+
+#[test]
 fn programs_get_the_same() {
     let told: Value = serde_json::from_str(&quickstart(&["--json"])).expect("JSON");
     let steps = told["steps"].as_array().expect("steps");

@@ -102,8 +102,6 @@ pub enum DenialKind {
     NotPermitted,
     /// A forbid could not be decided.
     ForbidFailed,
-    /// Two ways of deciding disagreed.
-    Disagreement,
 }
 
 /// What denied, for logs, audit and `explain`; a caller is told only a code and an id.

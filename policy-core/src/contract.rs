@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::kind::{Described, Field, Kind, RecordType};
 use crate::shape;
+use crate::table::TableDecl;
 use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
 
 /// A Rust type that rules can read.
@@ -126,6 +127,16 @@ pub trait Entity: Attributes {
 
     /// The id of this record within its application.
     fn entity_id(&self) -> Cow<'_, str>;
+}
+
+/// An entity whose records are rows of a table; made by `#[derive(Entity)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no table",
+    label = "only a type with #[derive(Entity)] is stored"
+)]
+pub trait Stored: Entity {
+    /// Where its records are.
+    const TABLE: &'static TableDecl;
 }
 
 macro_rules! long {

@@ -27,6 +27,7 @@ pub mod request;
 pub mod shape;
 pub mod source;
 pub mod syntax;
+pub mod table;
 #[cfg(test)]
 #[cfg(feature = "engine")]
 mod testdata;

@@ -13,7 +13,7 @@ const POLICY_CORE: &[&[&str]] = &[
     &["source", "name", "kind"],
     &["value", "diagnostic"],
     &["decl", "shape"],
-    &["participant"],
+    &["participant", "table"],
     &["context", "contract"],
     &["decision", "request", "syntax", "model"],
     &["ir"],

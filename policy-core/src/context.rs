@@ -21,6 +21,14 @@ pub static BUILT_IN: LazyLock<RecordType> = LazyLock::new(|| {
 });
 
 /// What is known of where a request comes from, prepared once per connection or request.
+///
+/// ```
+/// use policy_core::Facts;
+/// use policy_core::value::Value;
+///
+/// let mut facts = Facts { mfa: true, connection: Some("http".into()), ..Facts::default() };
+/// facts.attributes.insert("region", Value::text("eu"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "whoever knows the facts must say all of them")]
 pub struct Facts {
@@ -37,6 +45,18 @@ pub struct Facts {
 }
 
 /// Attributes that an application adds, sorted by name. The names of built-in ones (and `args`) are passed over.
+///
+/// ```
+/// use policy_core::context::{Context, Facts};
+/// use policy_core::value::{Millis, Slot, Value, ValueRef};
+///
+/// let mut facts = Facts::default();
+/// facts.attributes.insert("region", Value::text("eu"));
+/// facts.attributes.insert("mfa", Value::Bool(true)); // not the application's to say
+/// let context = Context { time: Millis(0), facts: &facts };
+/// assert!(matches!(context.attribute(&Slot::named("region")), ValueRef::Text("eu")));
+/// assert!(matches!(context.attribute(&Slot::named("mfa")), ValueRef::Bool(false)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OwnAttributes(Vec<(Arc<str>, Value)>);
 
@@ -50,6 +70,15 @@ impl OwnAttributes {
 }
 
 /// The environment of one decision: when, and the facts of the request.
+///
+/// ```
+/// use policy_core::{Context, Facts};
+/// use policy_core::value::{Millis, Slot, ValueRef};
+///
+/// let context = Context { time: Millis(1_000), facts: &Facts::default() };
+/// assert!(matches!(context.attribute(&Slot::named("time")), ValueRef::Datetime(Millis(1_000))));
+/// assert!(matches!(context.attribute(&Slot::named("ip")), ValueRef::Absent));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Context<'a> {

@@ -20,6 +20,16 @@ use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
 /// Implemented for `bool`, integers of up to 64 bits, `String`, `&str`, `char`, `IpAddr`, for the types of the crates
 /// `rust_decimal`, `jiff` and `uuid` (by feature), for `Option`, sets, references and boxes of those, and by
 /// `#[derive(Attributes)]` for structs and unit-only enums.
+///
+/// ```
+/// use policy_core::contract::AttributeValue;
+/// use policy_core::kind::Kind;
+/// use policy_core::value::ValueRef;
+///
+/// assert_eq!(<Option<u64>>::describe().kind, Kind::Long);
+/// assert!(<Option<u64>>::describe().optional);
+/// assert!(matches!(u64::MAX.read(), ValueRef::Unusable(_)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "policies cannot read `{Self}`",
     label = "this type has no kind in the policy language",
@@ -41,11 +51,27 @@ pub trait AttributeValue {
 }
 
 /// Gives the shape of a type, in the code by which rustc checks rules.
+///
+/// ```
+/// use policy_core::contract::shape_of;
+/// use policy_core::shape;
+///
+/// // A rule may look for a text in a set of them; anything else would not compile.
+/// const _: () = shape::text_literal_item(&shape_of::<Vec<String>>(), "finance");
+/// ```
 pub const fn shape_of<T: AttributeValue + ?Sized>() -> T::Shape {
     T::SHAPE
 }
 
 /// Describes a struct; for generated code.
+///
+/// ```
+/// use policy_core::contract::{field, record};
+/// use policy_core::kind::{Described, Kind};
+///
+/// let order = record("Order", [field("ownerId", "owner_id", Described::required(Kind::Text), false)]);
+/// assert_eq!(order.kind.to_string(), "Record Order");
+/// ```
 pub fn record(name: &str, fields: impl IntoIterator<Item = Field>) -> Described {
     let fields: Vec<Field> = fields.into_iter().collect();
     let fallible = fields.iter().any(|field| field.ty.fallible);
@@ -53,16 +79,38 @@ pub fn record(name: &str, fields: impl IntoIterator<Item = Field>) -> Described 
 }
 
 /// Describes a field; for generated code.
+///
+/// ```
+/// use policy_core::kind::{Described, Kind};
+/// let pin = policy_core::contract::field("pin", "pin", Described::optional(Kind::Long), true);
+/// assert!(pin.secret && pin.ty.optional);
+/// ```
 pub fn field(name: &str, rust_name: &str, ty: Described, secret: bool) -> Field {
     Field { name: name.into(), rust_name: rust_name.into(), ty, secret }
 }
 
 /// Describes an enum of unit variants; for generated code.
+///
+/// ```
+/// let status = policy_core::contract::variants(&["open", "paid"]);
+/// assert_eq!(status.kind.to_string(), "Enum(open | paid)");
+/// ```
 pub fn variants(names: &[&str]) -> Described {
     Described::required(Kind::Enum(names.iter().copied().map(Arc::from).collect()))
 }
 
 /// Calls `visit` with a field that is there; for generated code.
+///
+/// ```
+/// use policy_core::contract::visit_field;
+/// use policy_core::value::ValueRef;
+///
+/// let mut names = Vec::new();
+/// let mut visit = |name: &str, _: ValueRef<'_>| names.push(name.to_owned());
+/// visit_field(&mut visit, "amount", ValueRef::Long(5));
+/// visit_field(&mut visit, "note", ValueRef::Absent);
+/// assert_eq!(names, ["amount"]);
+/// ```
 pub fn visit_field(visit: &mut dyn FnMut(&str, ValueRef<'_>), name: &str, value: ValueRef<'_>) {
     if !matches!(value, ValueRef::Absent) {
         visit(name, value);
@@ -70,6 +118,12 @@ pub fn visit_field(visit: &mut dyn FnMut(&str, ValueRef<'_>), name: &str, value:
 }
 
 /// The text of an entity's id; for generated code. Empty when it is absent.
+///
+/// ```
+/// use policy_core::contract::id_text;
+/// use policy_core::value::ValueRef;
+/// assert_eq!(id_text(ValueRef::Long(7)), "7");
+/// ```
 pub fn id_text(id: ValueRef<'_>) -> Cow<'_, str> {
     match id {
         ValueRef::Text(text) => Cow::Borrowed(text),
@@ -82,6 +136,18 @@ pub fn id_text(id: ValueRef<'_>) -> Cow<'_, str> {
 }
 
 /// A struct whose fields are attributes; made by `#[derive(Attributes)]`.
+///
+/// ```
+/// use policy_core::contract::{AttributeValue, Attributes};
+/// use policy_core::kind::Kind;
+///
+/// fn attributes_of<T: Attributes>() -> usize {
+///     match T::describe().kind {
+///         Kind::Record(record) => record.fields.len(),
+///         _ => 0,
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no attributes",
     label = "write #[derive(Attributes)] above this type"
@@ -89,6 +155,31 @@ pub fn id_text(id: ValueRef<'_>) -> Cow<'_, str> {
 pub trait Attributes: AttributeValue + Record {}
 
 /// A local mirror of a type of another crate, which cannot derive anything here; made by `#[attributes(remote = "path")]`.
+///
+/// ```
+/// use policy_core::contract::{AttributeValue, Mirror};
+/// use policy_core::kind::Described;
+/// use policy_core::shape;
+/// use policy_core::value::ValueRef;
+///
+/// /// Reads durations, which have no kind, as whole seconds.
+/// struct Seconds;
+///
+/// impl Mirror for Seconds {
+///     type Of = std::time::Duration;
+///     type Shape = shape::Long;
+///     const SHAPE: shape::Long = shape::Long;
+///
+///     fn describe() -> Described {
+///         i64::describe()
+///     }
+///
+///     fn read(of: &std::time::Duration) -> ValueRef<'_> {
+///         i64::try_from(of.as_secs()).map_or(ValueRef::Unusable("too long"), ValueRef::Long)
+///     }
+/// }
+/// assert!(matches!(Seconds::read(&std::time::Duration::from_secs(3)), ValueRef::Long(3)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the mirror of another type",
     label = "`with = ..` names a type that has #[derive(Attributes)] and #[attributes(remote = \"path\")]"
@@ -109,12 +200,25 @@ pub trait Mirror {
 }
 
 /// Describes what may be absent; for generated code.
+///
+/// ```
+/// use policy_core::contract::{AttributeValue, optional};
+/// assert!(optional(bool::describe()).optional);
+/// ```
 pub const fn optional(mut described: Described) -> Described {
     described.optional = true;
     described
 }
 
 /// An entity that a call can be about: it has an id, and its attributes are the resource's.
+///
+/// ```
+/// use policy_core::contract::Entity;
+///
+/// fn describe(entity: &impl Entity) -> String {
+///     format!("a record {}", entity.entity_id())
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an entity",
     label = "`resource = ..` names a parameter whose type has #[derive(Entity)]"
@@ -322,6 +426,15 @@ impl<T: AttributeValue + Sync> SetRef for &[T] {
 }
 
 /// Reads a borrowed slice as a set. A slice is no [`AttributeValue`] itself, since only a sized value can be borrowed as one.
+///
+/// ```
+/// use policy_core::contract::read_slice;
+/// use policy_core::value::ValueRef;
+///
+/// let slice: &[i64] = &[1, 2];
+/// let ValueRef::Set(set) = read_slice(&slice) else { panic!("a set") };
+/// assert_eq!(set.has(ValueRef::Long(2)), Ok(true));
+/// ```
 pub fn read_slice<'a, T: AttributeValue + Sync>(slice: &'a &'a [T]) -> ValueRef<'a> {
     ValueRef::Set(slice)
 }

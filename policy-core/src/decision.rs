@@ -9,6 +9,13 @@ use std::sync::Arc;
 use crate::name::Tier;
 
 /// Which version of a tier's policy set decided. Never reused, also after a restore: that starts a new epoch.
+///
+/// ```
+/// use policy_core::Revision;
+/// let first = Revision { epoch: 0, number: 1, hash: 0xabc };
+/// assert_eq!(first.to_string(), "0.1-00000abc");
+/// assert!(first < Revision { epoch: 1, number: 1, hash: 0 }, "a restore starts a new epoch");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Revision {
@@ -27,6 +34,11 @@ impl fmt::Display for Revision {
 }
 
 /// What one tier answered.
+///
+/// ```
+/// use policy_core::TierAnswer;
+/// assert_eq!(format!("{:>4}{:>4}", TierAnswer::Allow, TierAnswer::Deny), " yes  NO");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[expect(clippy::exhaustive_enums, reason = "a tier is asked or not, and answers yes or no")]
 pub enum TierAnswer {
@@ -50,6 +62,26 @@ impl fmt::Display for TierAnswer {
 }
 
 /// The answer.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::Decision;
+///
+/// match engine.decide(&request) {
+///     Decision::Allow(allowed) => assert_eq!(allowed.revisions[0].number, 1),
+///     Decision::Deny(denial) => panic!("{}", denial.message),
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "an answer allows or denies")]
 pub enum Decision {
@@ -75,6 +107,25 @@ impl Decision {
 }
 
 /// What allowed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::{Decision, Tier};
+///
+/// let Decision::Allow(allowed) = engine.decide(&request) else { panic!("an operator may") };
+/// let permit = engine.policy_id(&Scope::System, &allowed, Tier::System).unwrap();
+/// assert!(!permit.is_empty());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allowed {
@@ -85,6 +136,25 @@ pub struct Allowed {
 }
 
 /// Why a request is denied, in classes that stay.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::decision::DenialKind;
+///
+/// let stranger = Participant::builder(Scope::organization("acme").unwrap(), "u-2").build();
+/// let decision = engine.decide(&Request { participant: &stranger, ..request });
+/// assert_eq!(decision.denial().unwrap().kind, DenialKind::Isolation);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DenialKind {
@@ -105,6 +175,25 @@ pub enum DenialKind {
 }
 
 /// What denied, for logs, audit and `explain`; a caller is told only a code and an id.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let visitor = Participant::builder(Scope::System, "u-2").build();
+/// let decision = engine.decide(&Request { participant: &visitor, ..request });
+/// let denial = decision.denial().unwrap();
+/// assert_eq!(denial.tier, Some(policy_core::Tier::System));
+/// assert!(!denial.is_forbidden(), "nothing permits it: {}", denial.message);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Denial {
@@ -138,6 +227,12 @@ impl Denial {
 }
 
 /// An attribute that a clause read.
+///
+/// ```
+/// use policy_core::decision::Observed;
+/// let seen = Observed::new("order.amount", "72000");
+/// assert_eq!(format!("{} is {}", seen.path, seen.value), "order.amount is 72000");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Observed {

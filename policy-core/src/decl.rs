@@ -9,6 +9,32 @@ use crate::source::Place;
 /// One guarded function, method or entity operation, as one expansion of `#[abac_policy]` or `#[publish]` saw it.
 ///
 /// Several declarations may have the same [`ActionDecl::function`]: their rules are joined by AND.
+///
+/// ```
+/// use policy_core::Tier;
+/// use policy_core::decl::{ActionDecl, ResourceDecl, RuleDecl};
+/// use policy_core::registry::Registry;
+/// use policy_core::source::Place;
+///
+/// const HERE: Place = Place { file: "src/orders.rs", line: 7 };
+/// static APPROVE: ActionDecl = ActionDecl {
+///     package: "shop",
+///     namespace: "shop::orders",
+///     id: "approve",
+///     function: "shop::orders::approve",
+///     place: HERE,
+///     was: &[],
+///     tier: Tier::Application,
+///     callers: &[Tier::Application],
+///     must_audit: false,
+///     participant: None,
+///     resource: ResourceDecl::Scope,
+///     params: &[],
+///     rules: &[RuleDecl { text: "participant.roles contains 'finance'", place: HERE }],
+///     authenticated: false,
+/// };
+/// assert!(Registry::of(&[&APPROVE], &[]).unwrap().find("shop.orders.approve").is_some());
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct ActionDecl {
@@ -43,9 +69,22 @@ pub struct ActionDecl {
 }
 
 /// A participant type: its Rust name and its attributes.
+///
+/// ```
+/// use policy_core::contract;
+/// use policy_core::decl::ParticipantDecl;
+/// let staff: ParticipantDecl = ("Staff", || contract::record("Staff", []));
+/// assert_eq!((staff.1)().kind.to_string(), "Record Staff");
+/// ```
 pub type ParticipantDecl = (&'static str, fn() -> Described);
 
 /// What a request to an action is about.
+///
+/// ```
+/// use policy_core::decl::ResourceDecl;
+/// let service = ResourceDecl::Service { name: "OrderService" };
+/// assert!(matches!(service, ResourceDecl::Service { name } if name.ends_with("Service")));
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "generated code makes it, of the same version by the façade")]
 pub enum ResourceDecl {
@@ -71,6 +110,12 @@ pub enum ResourceDecl {
 }
 
 /// An entity type.
+///
+/// ```
+/// use policy_core::{contract, decl::EntityDecl};
+/// let photo = EntityDecl { namespace: "com.example", name: "Photo", attributes: contract::record("Photo", []) };
+/// assert_eq!(photo.attributes.kind.to_string(), "Record Photo");
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct EntityDecl {
@@ -83,6 +128,13 @@ pub struct EntityDecl {
 }
 
 /// One parameter that rules may read.
+///
+/// ```
+/// use policy_core::contract::AttributeValue;
+/// use policy_core::decl::ParamDecl;
+/// let amount = ParamDecl { name: "maxAmount", rust_name: "max_amount", describe: || Some(i64::describe()) };
+/// assert!((amount.describe)().is_some());
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct ParamDecl {
@@ -95,6 +147,13 @@ pub struct ParamDecl {
 }
 
 /// One rule, in the text form.
+///
+/// ```
+/// use policy_core::decl::RuleDecl;
+/// use policy_core::source::Place;
+/// const RULE: RuleDecl = RuleDecl { text: "participant.mfa", place: Place { file: "src/lib.rs", line: 3 } };
+/// assert!(policy_core::syntax::parse(RULE.text).is_ok());
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct RuleDecl {
@@ -105,6 +164,18 @@ pub struct RuleDecl {
 }
 
 /// A published service.
+///
+/// ```
+/// use policy_core::decl::ServiceDecl;
+/// use policy_core::registry::Registry;
+/// use policy_core::source::Place;
+///
+/// static ORDERS: ServiceDecl = ServiceDecl {
+///     package: "shop", namespace: "com.example", name: "Orders", version: Some("1.0.0"),
+///     place: Place { file: "src/lib.rs", line: 3 }, methods: &[],
+/// };
+/// assert_eq!(Registry::of(&[], &[&ORDERS]).unwrap().services().len(), 1);
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct ServiceDecl {
@@ -123,6 +194,13 @@ pub struct ServiceDecl {
 }
 
 /// A method that is callable by name.
+///
+/// ```
+/// use policy_core::decl::MethodDecl;
+/// const PLACE: MethodDecl =
+///     MethodDecl { name: "placeOrder", rust_name: "place_order", action: "Orders.placeOrder", arguments: &["order"], streaming: false };
+/// assert_eq!(PLACE.arguments, ["order"]);
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct MethodDecl {

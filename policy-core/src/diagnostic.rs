@@ -8,6 +8,13 @@ use std::fmt;
 use crate::source::Span;
 
 /// How grave a finding is.
+///
+/// ```
+/// use policy_core::diagnostic::{Diagnostic, Severity};
+/// use policy_core::source::Span;
+/// assert_eq!(Diagnostic::warning("always-true", Span::default(), "always true").severity, Severity::Warning);
+/// assert!(Severity::Warning < Severity::Error);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "a finding either stops or does not")]
 pub enum Severity {
@@ -100,6 +107,12 @@ impl fmt::Display for Diagnostic {
 }
 
 /// All findings of one rule.
+///
+/// ```
+/// let found = policy_core::syntax::parse("order.amount <").unwrap_err();
+/// assert!(found.has_errors());
+/// found.0.iter().for_each(|one| println!("{}", one.render("order.amount <")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 

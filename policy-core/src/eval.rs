@@ -13,6 +13,12 @@ use crate::syntax::ast::CompareOp;
 use crate::value::{IpRange, Value, ValueRef};
 
 /// Three-valued truth, after Kleene: as SQL has it.
+///
+/// ```
+/// use policy_core::eval::Truth;
+/// assert_eq!(!Truth::Unknown, Truth::Unknown, "missing data never opens a door, not even under `not`");
+/// assert_eq!(!Truth::from(true), Truth::False);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there are three")]
 pub enum Truth {
@@ -43,6 +49,33 @@ impl From<bool> for Truth {
 }
 
 /// Evaluates a rule. A value that is unusable counts as absent here; a request that has one is refused before.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::eval::{Truth, truth};
+///
+/// let of = |rule: &str| truth(&check(&syntax::parse(rule).unwrap(), &roots).unwrap(), &env);
+/// assert_eq!(of("participant.roles contains 'finance'"), Truth::True);
+/// assert_eq!(of("not participant.email == 'a@example.com'"), Truth::Unknown);
+/// ```
 pub fn truth(rule: &Typed, env: &Env<'_>) -> Truth {
     match rule {
         Typed::And(items) => items.iter().map(|item| truth(item, env)).fold(Truth::True, |a, b| match (a, b) {
@@ -141,6 +174,31 @@ fn compare(op: CompareOp, a: &ValueRef<'_>, b: &ValueRef<'_>) -> bool {
 }
 
 /// The smallest clause that made a rule not true (or, for `wanted` false, not false), and what it read.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// let rule = check(&syntax::parse("participant.roles contains 'finance' and participant.mfa").unwrap(), &roots).unwrap();
+/// let clause = policy_core::eval::blame(&rule, policy_core::eval::Truth::True, &env).unwrap();
+/// assert_eq!((clause.text.as_str(), &*clause.values[0].value), ("participant.mfa", "false"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
@@ -153,6 +211,33 @@ pub struct Clause {
 }
 
 /// Finds the clause that kept `rule` from being what was wanted: `True` for a permit, `False` for a forbid.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::eval::{Truth, blame};
+///
+/// let rule = check(&syntax::parse("participant.email exists").unwrap(), &roots).unwrap();
+/// assert_eq!(blame(&rule, Truth::True, &env).unwrap().text, "participant.email exists");
+/// assert_eq!(blame(&rule, Truth::False, &env), None);
+/// ```
 pub fn blame(rule: &Typed, wanted: Truth, env: &Env<'_>) -> Option<Clause> {
     if truth(rule, env) == wanted {
         return None;
@@ -184,6 +269,31 @@ fn first(items: &[Typed], wanted: Truth, env: &Env<'_>) -> Option<Clause> {
 }
 
 /// What the predicates of a rule read, each attribute once.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// let rule = check(&syntax::parse("participant.id == 'u-2' or participant.email exists").unwrap(), &roots).unwrap();
+/// let seen = policy_core::eval::observe(&rule, &env);
+/// assert_eq!(seen.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(), ["'u-1'", "absent"]);
+/// ```
 pub fn observe(rule: &Typed, env: &Env<'_>) -> Vec<Observed> {
     let mut out: Vec<Observed> = Vec::new();
     rule.each_leaf(&mut |Leaf { test, .. }| {

@@ -6,6 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What a value is.
+///
+/// ```
+/// use policy_core::kind::Kind;
+/// let tags = Kind::Set(Kind::Text.into());
+/// assert_eq!(tags.to_string(), "Set of Text");
+/// assert!(!tags.is_scalar() && Kind::Datetime.is_ordered());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every kind")]
 pub enum Kind {
@@ -67,6 +74,13 @@ impl fmt::Display for Kind {
 }
 
 /// A named list of attributes.
+///
+/// ```
+/// use policy_core::kind::RecordType;
+/// use policy_core::participant;
+/// let record: &RecordType = &participant::BUILT_IN;
+/// assert_eq!(record.field("id").map(|(index, _)| index), Some(0));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordType {
     /// The type's name, for messages.
@@ -84,6 +98,12 @@ impl RecordType {
 }
 
 /// One attribute of a record.
+///
+/// ```
+/// use policy_core::kind::{Described, Field, Kind};
+/// let owner = Field { name: "ownerId".into(), rust_name: "owner_id".into(), ty: Described::required(Kind::Text), secret: false };
+/// assert!(!owner.ty.optional);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Field {
     /// As policies spell it (serde's name).
@@ -97,6 +117,12 @@ pub struct Field {
 }
 
 /// A kind with what else a Rust type says of its values.
+///
+/// ```
+/// use policy_core::kind::{Described, Kind};
+/// assert!(Described::optional(Kind::Text).optional);
+/// assert!(!Described::required(Kind::Text).optional);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Described {
     /// The kind.

@@ -12,6 +12,13 @@ use crate::syntax::ast::CompareOp;
 use crate::value::Value;
 
 /// What an unknown leaf counts as.
+///
+/// ```
+/// use policy_core::lower::Unknown;
+/// // A permit opens only where its rule is true; a forbid closes where its rule is not false.
+/// let (permit, forbid) = (Unknown::Fails, Unknown::Holds);
+/// assert_ne!(format!("{permit:?}"), format!("{forbid:?}"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an unknown counts as one or the other")]
 pub enum Unknown {
@@ -22,11 +29,34 @@ pub enum Unknown {
 }
 
 /// Lowers a rule; the result is true where the rule is `True`, and where it is `Unknown` if that holds.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::ir::Ir;
+/// use policy_core::lower::{Unknown, lower};
+///
+/// let rule = check(&syntax::parse("participant.tenant == 'a'").unwrap(), &roots).unwrap();
+/// let Ir::And(parts) = lower(&rule, Unknown::Fails) else { panic!("a guarded leaf") };
+/// assert!(matches!(parts[0], Ir::Has(_)));
+/// ```
 pub fn lower(rule: &Typed, unknown: Unknown) -> Ir {
     walk(rule, false, unknown)
 }
 
 /// The truth of a condition that reads nothing that could change it: such a rule is a mistake.
+///
+/// ```
+/// use policy_core::ir::Ir;
+/// use policy_core::lower::constant;
+/// use policy_core::value::Value;
+/// assert_eq!(constant(&Ir::Or(vec![Ir::Const(Value::Bool(true))])), Some(true));
+/// ```
 pub fn constant(ir: &Ir) -> Option<bool> {
     let all = |items: &[Ir], settles: bool| {
         let known: Vec<Option<bool>> = items.iter().map(constant).collect();

@@ -8,6 +8,14 @@ use crate::kind::{Described, Field};
 use crate::name::ActionName;
 
 /// Types and actions.
+///
+/// ```
+/// use policy_core::cedar;
+/// use policy_core::model::{EntityModel, Model};
+/// let photo = EntityModel { name: "com::example::Photo".into(), parents: vec![], attributes: vec![] };
+/// let text = cedar::schema_text(&Model { entities: vec![photo], ..Model::default() }).unwrap();
+/// assert!(text.contains("entity Photo"), "{text}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Model {
@@ -31,6 +39,12 @@ impl Model {
 }
 
 /// An entity type.
+///
+/// ```
+/// use policy_core::model::{EntityModel, Model};
+/// let photo = EntityModel { name: "com::example::Photo".into(), parents: vec!["Platform::Application".into()], attributes: vec![] };
+/// assert_eq!(Model { entities: vec![photo.clone()], ..Model::default() }.platform_only().entities, [photo]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct EntityModel {
@@ -43,6 +57,19 @@ pub struct EntityModel {
 }
 
 /// An action.
+///
+/// ```
+/// use policy_core::ActionName;
+/// use policy_core::model::ActionModel;
+/// let place = ActionModel {
+///     name: ActionName::new("com.example", "Orders.place"),
+///     groups: vec!["Orders".into()],
+///     principals: vec!["Platform::Participant".into()],
+///     resource: "com::example::Orders".into(),
+///     params: vec![],
+/// };
+/// assert_eq!(place.name.group(), Some("Orders"));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct ActionModel {

@@ -50,6 +50,13 @@ impl fmt::Display for Tier {
 }
 
 /// What is wrong with a name.
+///
+/// ```
+/// use policy_core::Scope;
+/// use policy_core::name::NameError;
+/// let error: NameError = Scope::organization("Acme").unwrap_err();
+/// assert!(error.to_string().starts_with("`Acme` is not a slug"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {what}: {reason}")]
 pub struct NameError {
@@ -287,6 +294,12 @@ pub fn scoped_id(scope: &Scope, id: &str) -> String {
 }
 
 /// Appends `text` with `/`, `%` and control characters percent-encoded.
+///
+/// ```
+/// let mut path = "app:acme/".to_owned();
+/// policy_core::name::push_encoded(&mut path, "a/b");
+/// assert_eq!(path, "app:acme/a%2Fb");
+/// ```
 pub fn push_encoded(out: &mut String, text: &str) {
     use fmt::Write as _;
     for c in text.chars() {
@@ -353,11 +366,23 @@ impl fmt::Display for ActionName {
 }
 
 /// The Cedar spelling of a type in a dotted namespace.
+///
+/// ```
+/// use policy_core::name::cedar_type;
+/// assert_eq!(cedar_type("com.example", "Photo"), "com::example::Photo");
+/// ```
 pub fn cedar_type(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{}::{name}", namespace.replace('.', "::")) }
 }
 
 /// The uid of a Cedar entity: its type in Cedar's spelling and its id.
+///
+/// ```
+/// use policy_core::{EntityUid, Scope};
+/// let acme = Scope::organization("acme").unwrap();
+/// assert_eq!(EntityUid::of_scope(&acme).kind(), "Platform::Organization");
+/// assert_eq!(EntityUid::of_role(&acme, "admin"), EntityUid::new("Platform::Role", "org:acme/admin"));
+/// ```
 #[derive(Clone)]
 pub struct EntityUid {
     kind: Arc<str>,

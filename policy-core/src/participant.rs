@@ -242,6 +242,24 @@ pub(crate) fn insert(attributes: &mut Vec<(Arc<str>, Value)>, name: &str, value:
 }
 
 /// Collects what is known of a participant.
+///
+/// ```
+/// use policy_core::value::Value;
+/// use policy_core::{Participant, Scope};
+///
+/// let scope = Scope::application("acme", "orders").unwrap();
+/// let alice = Participant::builder(Scope::System, "u-1")
+///     .scope(scope)
+///     .email("alice@example.com")
+///     .display_name("Alice")
+///     .tenant("north")
+///     .auth_type("oidc")
+///     .subject("auth0|7")
+///     .attribute("level", Value::Long(3))
+///     .attribute("roles", Value::text("admin")) // no claim can forge what is built in
+///     .build();
+/// assert_eq!((alice.email(), alice.tenant(), alice.roles().len()), (Some("alice@example.com"), Some("north"), 0));
+/// ```
 #[derive(Debug, Clone)]
 pub struct ParticipantBuilder {
     built: Participant,
@@ -359,6 +377,12 @@ impl ParticipantBuilder {
 }
 
 /// The uids of a scope and of all that it belongs to, from the inside out.
+///
+/// ```
+/// use policy_core::{Scope, participant::chain};
+/// let kinds: Vec<String> = chain(&Scope::organization("acme").unwrap()).iter().map(|uid| uid.kind().to_owned()).collect();
+/// assert_eq!(kinds, ["Platform::Organization", "Platform::System"]);
+/// ```
 pub fn chain(scope: &Scope) -> Vec<EntityUid> {
     let mut out = vec![EntityUid::of_scope(scope)];
     if let Scope::Application { organization, .. } = scope {

@@ -79,6 +79,11 @@ pub const ORGANIZATION_ACTIONS: [(&str, &[&str]); 8] = [
 pub const CLIENT_ACTIONS: [&str; 2] = ["service.host", "service.call"];
 
 /// The platform's entity types.
+///
+/// ```
+/// let names: Vec<_> = policy_core::platform::entities().into_iter().map(|entity| entity.name).collect();
+/// assert!(names.iter().any(|name| &**name == policy_core::platform::ROLE));
+/// ```
 pub fn entities() -> Vec<EntityModel> {
     let entity = |name: &str, parents: &[&str]| EntityModel {
         name: name.into(),
@@ -95,6 +100,11 @@ pub fn entities() -> Vec<EntityModel> {
 }
 
 /// The platform's actions.
+///
+/// ```
+/// use policy_core::platform;
+/// assert!(platform::actions().iter().any(|action| action.name.to_string() == "Platform.policies.own"));
+/// ```
 pub fn actions() -> Vec<ActionModel> {
     let action = |id: &str, group: Option<&str>, resource: &str, params: &[&str]| ActionModel {
         name: ActionName::new(NAMESPACE, id),
@@ -113,6 +123,11 @@ pub fn actions() -> Vec<ActionModel> {
 }
 
 /// The model of a deployment without any application.
+///
+/// ```
+/// use policy_core::platform;
+/// assert_eq!(platform::model().actions.len(), platform::actions().len());
+/// ```
 pub fn model() -> Model {
     Model { entities: entities(), actions: actions(), context: Vec::new() }
 }

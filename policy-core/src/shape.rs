@@ -4,9 +4,13 @@
 //! them). Out: `const fn`s bound by kind traits, which generated code calls with the user's own tokens in places that never
 //! run, so that rustc itself finds the misspelt attribute and the wrong kind. Absent: anything at run time.
 
+mod literal;
+
 use std::marker::PhantomData;
 
 use crate::value::parse_instant;
+
+pub use literal::{is_ip_range, is_uuid};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -36,6 +40,16 @@ kinds! {
 }
 
 /// An enum of unit variants.
+///
+/// ```
+/// use policy_core::shape::{self, Variants};
+///
+/// struct Status;
+/// impl Variants for Status {
+///     const VARIANTS: &'static [&'static str] = &["open", "paid"];
+/// }
+/// const _: () = shape::text_literal(&shape::Enum::<Status>::SHAPE, "open");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Enum<T>(PhantomData<T>);
 
@@ -45,16 +59,36 @@ impl<T> Enum<T> {
 }
 
 /// A set of a kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::contains(&shape::Set(shape::Text), &shape::Text);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Set<S>(pub S);
 
 /// The variants of an enum, as serde writes them.
+///
+/// ```
+/// use policy_core::shape::Variants;
+///
+/// struct Status;
+/// impl Variants for Status {
+///     const VARIANTS: &'static [&'static str] = &["open", "paid"];
+/// }
+/// assert!(Status::VARIANTS.contains(&"paid"));
+/// ```
 pub trait Variants {
     /// In the order of the declaration.
     const VARIANTS: &'static [&'static str];
 }
 
 /// How a string literal beside a kind is read.
+///
+/// ```
+/// use policy_core::shape::{Reads, TextLiteral, Uuid};
+/// assert!(matches!(Uuid::READS, Reads::Uuid));
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "closed: only kinds of this crate")]
 pub enum Reads {
@@ -71,6 +105,13 @@ pub enum Reads {
 }
 
 /// A kind that `==`, `!=` and `in` work on.
+///
+/// ```
+/// use policy_core::shape::{Long, Scalar, Text};
+/// fn compares(_: impl Scalar) {}
+/// compares(Long);
+/// compares(Text);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`==`, `!=` and `in` compare scalars, and `{Self}` is not one",
     label = "a set or a record cannot be compared here",
@@ -79,6 +120,12 @@ pub enum Reads {
 pub trait Scalar {}
 
 /// A kind that `<`, `<=`, `>` and `>=` work on.
+///
+/// ```
+/// use policy_core::shape::{Datetime, Ordered};
+/// fn has_order(_: impl Ordered) {}
+/// has_order(Datetime);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no order",
     label = "`<`, `<=`, `>` and `>=` work on Long, Decimal and Datetime"
@@ -86,10 +133,22 @@ pub trait Scalar {}
 pub trait Ordered: Scalar {}
 
 /// A kind that `like` works on.
+///
+/// ```
+/// use policy_core::shape::{Like, Text};
+/// fn matches_patterns(_: impl Like) {}
+/// matches_patterns(Text);
+/// ```
 #[diagnostic::on_unimplemented(message = "`like` works on Text, not on `{Self}`", label = "this is not Text")]
 pub trait Like {}
 
 /// A kind that stands as a condition by itself.
+///
+/// ```
+/// use policy_core::shape::{Bool, Truth};
+/// fn stands_alone(_: impl Truth) {}
+/// stands_alone(Bool);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a condition is needed, and an attribute of kind `{Self}` is not one",
     label = "compare it with something"
@@ -97,6 +156,14 @@ pub trait Like {}
 pub trait Truth {}
 
 /// A kind that `contains` works on.
+///
+/// ```
+/// use policy_core::shape::{Set, SetKind, Text};
+/// fn item_of<S: SetKind>(_: S) -> &'static str {
+///     std::any::type_name::<S::Item>()
+/// }
+/// assert!(item_of(Set(Text)).ends_with("Text"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`contains` asks a set, and `{Self}` is not one",
     label = "this is not a set",
@@ -108,6 +175,11 @@ pub trait SetKind {
 }
 
 /// A kind that a string literal can stand beside.
+///
+/// ```
+/// use policy_core::shape::{Ip, Reads, TextLiteral};
+/// assert!(matches!(Ip::READS, Reads::Ip));
+/// ```
 #[diagnostic::on_unimplemented(message = "a text cannot stand beside `{Self}`", label = "this is `{Self}`")]
 pub trait TextLiteral: Scalar {
     /// How the literal is read.
@@ -115,6 +187,11 @@ pub trait TextLiteral: Scalar {
 }
 
 /// A kind that a whole number can stand beside.
+///
+/// ```
+/// use policy_core::shape::{Decimal, IntegerLiteral, Long};
+/// assert!(Decimal::DECIMAL && !Long::DECIMAL);
+/// ```
 #[diagnostic::on_unimplemented(message = "a number cannot stand beside `{Self}`", label = "this is `{Self}`")]
 pub trait IntegerLiteral: Scalar {
     /// Whether the number becomes a decimal.
@@ -122,6 +199,12 @@ pub trait IntegerLiteral: Scalar {
 }
 
 /// A kind that a number with a point can stand beside.
+///
+/// ```
+/// use policy_core::shape::{Decimal, DecimalLiteral};
+/// fn takes_a_point(_: impl DecimalLiteral) {}
+/// takes_a_point(Decimal);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a number with a point cannot stand beside `{Self}`",
     label = "this is `{Self}`"
@@ -129,10 +212,22 @@ pub trait IntegerLiteral: Scalar {
 pub trait DecimalLiteral: Scalar {}
 
 /// A kind that `true` and `false` can stand beside.
+///
+/// ```
+/// use policy_core::shape::{Bool, BoolLiteral};
+/// fn takes_true(_: impl BoolLiteral) {}
+/// takes_true(Bool);
+/// ```
 #[diagnostic::on_unimplemented(message = "`true` and `false` cannot stand beside `{Self}`", label = "this is `{Self}`")]
 pub trait BoolLiteral: Scalar {}
 
 /// A kind that can be looked for in an address range.
+///
+/// ```
+/// use policy_core::shape::{InRange, Ip};
+/// fn lies_in_a_range(_: impl InRange) {}
+/// lies_in_a_range(Ip);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`in` beside a text asks whether an address lies in a range, and `{Self}` is not an address",
     label = "this is `{Self}`",
@@ -179,36 +274,86 @@ impl<T: Variants> TextLiteral for Enum<T> {
 }
 
 /// `a == b`, `a != b`, `a in b` between attributes: both of one kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::same_kind(&shape::Text, &shape::Text);
+/// ```
 pub const fn same_kind<A: Scalar>(_: &A, _: &A) {}
 
 /// `a < b` between attributes: both of one kind that has an order.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::same_order(&shape::Long, &shape::Long);
+/// ```
 pub const fn same_order<A: Ordered>(_: &A, _: &A) {}
 
 /// `a < literal`.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::ordered(&shape::Datetime);
+/// ```
 pub const fn ordered<A: Ordered>(_: &A) {}
 
 /// `a == ...`
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::scalar(&shape::Uuid);
+/// ```
 pub const fn scalar<A: Scalar>(_: &A) {}
 
 /// `a like '...'`
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::like(&shape::Text);
+/// ```
 pub const fn like<A: Like>(_: &A) {}
 
 /// `a` alone.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::truth(&shape::Bool);
+/// ```
 pub const fn truth<A: Truth>(_: &A) {}
 
 /// `a exists`.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::exists(&shape::Set(shape::Text));
+/// ```
 pub const fn exists<A>(_: &A) {}
 
 /// `set contains item` between attributes.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::contains(&shape::Set(shape::Long), &shape::Long);
+/// ```
 pub const fn contains<S: SetKind>(_: &S, _: &S::Item) {}
 
 /// `set contains x` where nothing is known of `x`.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::set(&shape::Set(shape::Long));
+/// ```
 pub const fn set<S: SetKind>(_: &S) {}
 
 /// `a in '10.0.0.0/8'`.
 ///
 /// # Panics
 /// While compiling, where the literal cannot be read as the kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::in_range(&shape::Ip, "10.0.0.0/8");
+/// ```
 #[track_caller]
 pub const fn in_range<A: InRange>(_: &A, text: &str) {
     assert!(is_ip_range(text), "an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`");
@@ -218,6 +363,11 @@ pub const fn in_range<A: InRange>(_: &A, text: &str) {
 ///
 /// # Panics
 /// While compiling, where the literal cannot be read as the kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::text_literal(&shape::Datetime, "2027-01-01T00:00:00Z");
+/// ```
 #[track_caller]
 pub const fn text_literal<A: TextLiteral>(_: &A, text: &str) {
     read_text(A::READS, text);
@@ -227,6 +377,11 @@ pub const fn text_literal<A: TextLiteral>(_: &A, text: &str) {
 ///
 /// # Panics
 /// While compiling, where the literal cannot be read as the kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::text_literal_item(&shape::Set(shape::Text), "finance");
+/// ```
 #[track_caller]
 pub const fn text_literal_item<S: SetKind<Item: TextLiteral>>(_: &S, text: &str) {
     read_text(<S::Item as TextLiteral>::READS, text);
@@ -259,6 +414,11 @@ const fn read_text(reads: Reads, text: &str) {
 ///
 /// # Panics
 /// While compiling, where the literal cannot be read as the kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::integer_literal(&shape::Decimal, 3);
+/// ```
 #[track_caller]
 pub const fn integer_literal<A: IntegerLiteral>(_: &A, n: i64) {
     assert!(!A::DECIMAL || n.checked_mul(10_000).is_some(), "a decimal lies within ±922337203685477.5807");
@@ -268,6 +428,11 @@ pub const fn integer_literal<A: IntegerLiteral>(_: &A, n: i64) {
 ///
 /// # Panics
 /// While compiling, where the literal cannot be read as the kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::integer_literal_item(&shape::Set(shape::Long), 3);
+/// ```
 #[track_caller]
 pub const fn integer_literal_item<S: SetKind<Item: IntegerLiteral>>(_: &S, n: i64) {
     assert!(
@@ -277,15 +442,35 @@ pub const fn integer_literal_item<S: SetKind<Item: IntegerLiteral>>(_: &S, n: i6
 }
 
 /// A number with a point beside a kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::decimal_literal(&shape::Decimal);
+/// ```
 pub const fn decimal_literal<A: DecimalLiteral>(_: &A) {}
 
 /// A number with a point as an item of a set.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::decimal_literal_item(&shape::Set(shape::Decimal));
+/// ```
 pub const fn decimal_literal_item<S: SetKind<Item: DecimalLiteral>>(_: &S) {}
 
 /// `true` or `false` beside a kind.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::bool_literal(&shape::Bool);
+/// ```
 pub const fn bool_literal<A: BoolLiteral>(_: &A) {}
 
 /// `true` or `false` as an item of a set.
+///
+/// ```
+/// use policy_core::shape;
+/// const _: () = shape::bool_literal_item(&shape::Set(shape::Bool));
+/// ```
 pub const fn bool_literal_item<S: SetKind<Item: BoolLiteral>>(_: &S) {}
 
 const fn same_bytes(mut a: &[u8], mut b: &[u8]) -> bool {
@@ -296,169 +481,4 @@ const fn same_bytes(mut a: &[u8], mut b: &[u8]) -> bool {
         (a, b) = (rest_a, rest_b);
     }
     a.is_empty() && b.is_empty()
-}
-
-/// Whether a text is a UUID, plain or hyphenated; usable at compile time.
-pub const fn is_uuid(text: &str) -> bool {
-    let (mut rest, mut digits, mut hyphens, mut at) = (text.as_bytes(), 0, 0, 0);
-    while let [b, tail @ ..] = rest {
-        if *b == b'-' && matches!(at, 8 | 13 | 18 | 23) {
-            hyphens += 1;
-        } else if b.is_ascii_hexdigit() {
-            digits += 1;
-        } else {
-            return false;
-        }
-        at += 1;
-        rest = tail;
-    }
-    digits == 32 && (hyphens == 0 || hyphens == 4)
-}
-
-/// Whether a text is an address or a range; usable at compile time.
-pub const fn is_ip_range(text: &str) -> bool {
-    let mut address = text.as_bytes();
-    let (mut at, mut prefix) = (0, None);
-    while let Some((head, [b, tail @ ..])) = address.split_at_checked(at) {
-        if *b == b'/' {
-            let Some(n) = small_number(tail) else { return false };
-            prefix = Some(n);
-            address = head;
-            break;
-        }
-        at += 1;
-    }
-    if is_v4(address) {
-        return match prefix {
-            Some(n) => n <= 32,
-            None => true,
-        };
-    }
-    is_v6(address)
-        && match prefix {
-            Some(n) => n <= 128,
-            None => true,
-        }
-}
-
-const fn small_number(mut digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.len() > 3 {
-        return None;
-    }
-    let mut n = 0;
-    while let [d @ b'0'..=b'9', rest @ ..] = digits {
-        n = n * 10 + (*d - b'0') as u32;
-        digits = rest;
-    }
-    if digits.is_empty() { Some(n) } else { None }
-}
-
-const fn is_v4(mut text: &[u8]) -> bool {
-    let mut parts = 0;
-    loop {
-        let mut len = 0;
-        while let Some((_, [b'0'..=b'9', ..])) = text.split_at_checked(len) {
-            len += 1;
-        }
-        let Some((digits, rest)) = text.split_at_checked(len) else { return false };
-        match small_number(digits) {
-            Some(n) if n <= 255 && !(len > 1 && matches!(digits, [b'0', ..])) => parts += 1,
-            _ => return false,
-        }
-        match rest {
-            [b'.', tail @ ..] if parts < 4 => text = tail,
-            [] => return parts == 4,
-            _ => return false,
-        }
-    }
-}
-
-const fn is_v6(mut text: &[u8]) -> bool {
-    let (mut groups, mut gap) = (0, false);
-    if let [b':', b':', rest @ ..] = text {
-        gap = true;
-        text = rest;
-        if text.is_empty() {
-            return true;
-        }
-    }
-    loop {
-        if is_v4(text) {
-            groups += 2;
-            return if gap { groups < 8 } else { groups == 8 };
-        }
-        let mut len = 0;
-        while let Some((_, [b, ..])) = text.split_at_checked(len) {
-            if !b.is_ascii_hexdigit() {
-                break;
-            }
-            len += 1;
-        }
-        if len == 0 || len > 4 {
-            return false;
-        }
-        groups += 1;
-        let Some((_, rest)) = text.split_at_checked(len) else { return false };
-        match rest {
-            [] => return if gap { groups < 8 } else { groups == 8 },
-            [b':', b':', tail @ ..] => {
-                if gap {
-                    return false;
-                }
-                gap = true;
-                if tail.is_empty() {
-                    return groups < 8;
-                }
-                text = tail;
-            }
-            [b':', tail @ ..] => text = tail,
-            _ => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compile_time_addresses_agree_with_run_time() {
-        for text in [
-            "10.0.0.1",
-            "10.0.0.0/8",
-            "0.0.0.0/0",
-            "256.0.0.1",
-            "1.2.3",
-            "01.2.3.4",
-            "1.2.3.4/33",
-            "::",
-            "::1",
-            "1::",
-            "2001:db8::1",
-            "2001:db8::/32",
-            "::ffff:10.0.0.1",
-            "1:2:3:4:5:6:7:8",
-            "1:2:3:4:5:6:7:8:9",
-            "1:2:3:4:5:6:7",
-            "1::2::3",
-            ":1",
-            "12345::",
-            "g::",
-            "",
-            "/8",
-            "10.0.0.1/",
-            "::/129",
-            "1:2:3:4:5:6:1.2.3.4",
-        ] {
-            assert_eq!(is_ip_range(text), text.parse::<crate::value::IpRange>().is_ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn compile_time_uuids() {
-        assert!(is_uuid("67e55044-10b1-426f-9247-bb680e5fe0c8"));
-        assert!(is_uuid("67E5504410B1426F9247BB680E5FE0C8"));
-        assert!(!is_uuid("67e55044-10b1-426f-9247-bb680e5fe0c"));
-        assert!(!is_uuid("67e5504410-b1-426f-9247-bb680e5fe0c8"));
-    }
 }

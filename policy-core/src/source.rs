@@ -32,6 +32,11 @@ impl Span {
 }
 
 /// A place in a source file, as `file!()` and `line!()` name it.
+///
+/// ```
+/// use policy_core::source::Place;
+/// assert_eq!(Place { file: file!(), line: 7 }.to_string(), format!("{}:7", file!()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The file, relative to the workspace it was compiled in.

@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+mod instant;
 mod remote;
 mod show;
 
+pub use instant::{InstantError, Millis, parse_instant};
 pub use remote::{RecordRef, RemoteRecord};
 
 /// A number with four decimal places, as Cedar's `decimal`: from -922337203685477.5808 to 922337203685477.5807.
@@ -28,6 +30,12 @@ pub struct Decimal(i64);
 
 impl Decimal {
     /// Makes a decimal of ten-thousandths.
+    ///
+    /// ```
+    /// use policy_core::value::Decimal;
+    /// assert_eq!(Decimal::from_integer(3), Some(Decimal::from_scaled(30_000)));
+    /// assert_eq!(Decimal::from_integer(i64::MAX), None);
+    /// ```
     pub const fn from_scaled(scaled: i64) -> Self {
         Self(scaled)
     }
@@ -47,6 +55,11 @@ impl Decimal {
 }
 
 /// Why a text is not a [`Decimal`].
+///
+/// ```
+/// use policy_core::value::{Decimal, DecimalError};
+/// assert_eq!("3".parse::<Decimal>(), Err(DecimalError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a decimal has digits, a point, one to four digits, and lies within ±922337203685477.5807")]
 pub struct DecimalError;
@@ -75,127 +88,6 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z; finer parts are floored.
-///
-/// ```
-/// use policy_core::value::Millis;
-/// let t: Millis = "2027-01-01T00:00:00Z".parse().unwrap();
-/// assert_eq!(t.to_string(), "2027-01-01T00:00:00.000Z");
-/// assert_eq!("2027-01-01T02:00:00+02:00".parse(), Ok(t));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Millis(pub i64);
-
-/// Why a text is not an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an instant is written `2027-01-01`, `2027-01-01T00:00:00Z` or `2027-01-01T00:00:00.000+02:00`")]
-pub struct InstantError;
-
-/// Days since 1970-01-01 of a proleptic Gregorian date (Howard Hinnant, "chrono-compatible low-level date algorithms").
-const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-}
-
-const fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + if month <= 2 { 1 } else { 0 }, month, doy - (153 * mp + 2) / 5 + 1)
-}
-
-/// Reads an RFC 3339 instant (or a date alone) at compile time as well as at run time; `None` if it is not one.
-pub const fn parse_instant(text: &str) -> Option<Millis> {
-    const fn number(b: &[u8], from: usize, len: usize) -> Option<i64> {
-        let (mut n, mut i) = (0i64, 0);
-        while i < len {
-            match b.split_at_checked(from + i) {
-                Some((_, [d @ b'0'..=b'9', ..])) => n = n * 10 + (*d - b'0') as i64,
-                _ => return None,
-            }
-            i += 1;
-        }
-        Some(n)
-    }
-    const fn is(b: &[u8], at: usize, c: u8) -> bool {
-        matches!(b.split_at_checked(at), Some((_, [x, ..])) if *x == c)
-    }
-    const fn days_in(year: i64, month: i64) -> i64 {
-        match month {
-            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-            2 => 28,
-            4 | 6 | 9 | 11 => 30,
-            _ => 31,
-        }
-    }
-    let b = text.as_bytes();
-    let (Some(year), Some(month), Some(day)) = (number(b, 0, 4), number(b, 5, 2), number(b, 8, 2)) else { return None };
-    if !is(b, 4, b'-') || !is(b, 7, b'-') || month < 1 || month > 12 || day < 1 || day > days_in(year, month) {
-        return None;
-    }
-    let mut millis = days_from_civil(year, month, day) * 86_400_000;
-    if b.len() == 10 {
-        return Some(Millis(millis));
-    }
-    let (Some(h), Some(m), Some(s)) = (number(b, 11, 2), number(b, 14, 2), number(b, 17, 2)) else { return None };
-    if !is(b, 10, b'T') || !is(b, 13, b':') || !is(b, 16, b':') || h > 23 || m > 59 || s > 59 {
-        return None;
-    }
-    millis += (h * 3_600 + m * 60 + s) * 1_000;
-    let mut at = 19;
-    if is(b, at, b'.') {
-        at += 1;
-        let (mut scale, start) = (100, at);
-        while let Some(d) = number(b, at, 1) {
-            millis += d * scale;
-            scale /= 10;
-            at += 1;
-        }
-        if at == start || at - start > 3 {
-            return None;
-        }
-    }
-    if is(b, at, b'Z') && b.len() == at + 1 {
-        return Some(Millis(millis));
-    }
-    let ahead = is(b, at, b'+');
-    if !ahead && !is(b, at, b'-') {
-        return None;
-    }
-    let colon = is(b, at + 3, b':');
-    let (Some(oh), Some(om)) = (number(b, at + 1, 2), number(b, at + if colon { 4 } else { 3 }, 2)) else {
-        return None;
-    };
-    if b.len() != at + if colon { 6 } else { 5 } || oh > 23 || om > 59 {
-        return None;
-    }
-    let offset = (oh * 60 + om) * 60_000;
-    Some(Millis(if ahead { millis - offset } else { millis + offset }))
-}
-
-impl FromStr for Millis {
-    type Err = InstantError;
-
-    fn from_str(text: &str) -> Result<Self, InstantError> {
-        parse_instant(text).ok_or(InstantError)
-    }
-}
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, rest) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        let (year, month, day) = civil_from_days(days);
-        let (h, m, s, ms) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60, rest % 1_000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z")
-    }
-}
-
 /// An address with a prefix length; a single address has the full length. IPv4-mapped IPv6 is IPv4.
 ///
 /// ```
@@ -211,12 +103,22 @@ pub struct IpRange {
 }
 
 /// Why a text is not an address or a range.
+///
+/// ```
+/// use policy_core::value::{IpRange, IpRangeError};
+/// assert_eq!("10.0.0.0/33".parse::<IpRange>(), Err(IpRangeError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an address is written `10.0.0.1` or `2001:db8::1`, a range `10.0.0.0/8`")]
 pub struct IpRangeError;
 
 impl IpRange {
     /// Makes the range that holds one address.
+    ///
+    /// ```
+    /// use policy_core::value::IpRange;
+    /// assert_eq!(IpRange::single([10, 0, 0, 1].into()), "10.0.0.1/32".parse().unwrap());
+    /// ```
     pub const fn single(address: IpAddr) -> Self {
         let address = address.to_canonical();
         Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
@@ -291,6 +193,12 @@ impl fmt::Display for IpRange {
 }
 
 /// Reads a UUID in any of its usual spellings (32 digits, hyphenated, in braces, as a URN, in either case).
+///
+/// ```
+/// use policy_core::value::{parse_uuid, uuid_text};
+/// let uuid = parse_uuid("{67E55044-10B1-426F-9247-BB680E5FE0C8}").unwrap();
+/// assert_eq!(uuid_text(uuid), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+/// ```
 pub fn parse_uuid(text: &str) -> Option<u128> {
     let text = text.strip_prefix("urn:uuid:").unwrap_or(text);
     let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
@@ -303,6 +211,10 @@ pub fn parse_uuid(text: &str) -> Option<u128> {
 }
 
 /// The canonical spelling of a UUID: lower case, hyphenated (RFC 9562, section 4).
+///
+/// ```
+/// assert_eq!(policy_core::value::uuid_text(0), "00000000-0000-0000-0000-000000000000");
+/// ```
 pub fn uuid_text(uuid: u128) -> String {
     let h = format!("{uuid:032x}");
     let part = |from: usize, to: usize| h.get(from..to).unwrap_or_default();
@@ -310,6 +222,12 @@ pub fn uuid_text(uuid: u128) -> String {
 }
 
 /// A value that owns its data.
+///
+/// ```
+/// use policy_core::value::Value;
+/// let roles = Value::Set(vec![Value::text("user"), Value::text("finance")]);
+/// assert_eq!(roles.as_ref().to_string(), "['user', 'finance']");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every kind of value")]
 pub enum Value {
@@ -356,6 +274,13 @@ impl Value {
 }
 
 /// A value that borrows from the type that has it.
+///
+/// ```
+/// use policy_core::value::{Value, ValueRef};
+/// assert!(ValueRef::Text("a").same_as(&Value::text("a").as_ref()));
+/// assert_eq!(ValueRef::Unusable("a decimal with five places").to_value(), None);
+/// assert_eq!(ValueRef::Long(5).to_value(), Some(Value::Long(5)));
+/// ```
 #[derive(Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
 pub enum ValueRef<'a> {
@@ -386,6 +311,12 @@ pub enum ValueRef<'a> {
 }
 
 /// A set whose elements can be visited without copying it.
+///
+/// ```
+/// use policy_core::value::{SetRef, Value, ValueRef};
+/// let roles = vec![Value::text("user"), Value::text("finance")];
+/// assert_eq!(roles.has(ValueRef::Text("finance")), Ok(true));
+/// ```
 pub trait SetRef {
     /// Calls `visit` with each element until it returns `false`. Absent elements are passed over.
     fn each(&self, visit: &mut dyn FnMut(ValueRef<'_>) -> bool);
@@ -415,6 +346,11 @@ impl SetRef for Vec<Value> {
 }
 
 /// The name of an attribute and, where the type is known, its place among the fields of that type.
+///
+/// ```
+/// use policy_core::value::Slot;
+/// assert_eq!(Slot::named("amount").index, Slot::BY_NAME);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot {
     /// Place among the fields of the type; [`Slot::BY_NAME`] when only the name is known.
@@ -434,6 +370,23 @@ impl Slot {
 }
 
 /// Something with named attributes that are read one at a time and only when a rule asks.
+///
+/// ```
+/// use policy_core::value::{Record, Slot, ValueRef};
+///
+/// struct Order { amount: i64 }
+///
+/// impl Record for Order {
+///     fn field(&self, slot: &Slot) -> ValueRef<'_> {
+///         if &*slot.name == "amount" { ValueRef::Long(self.amount) } else { ValueRef::Absent }
+///     }
+///
+///     fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+///         visit("amount", ValueRef::Long(self.amount));
+///     }
+/// }
+/// assert!(matches!(Order { amount: 5 }.field(&Slot::named("amount")), ValueRef::Long(5)));
+/// ```
 pub trait Record {
     /// The attribute in `slot`. Generated implementations go by the index, open ones by the name.
     fn field(&self, slot: &Slot) -> ValueRef<'_>;

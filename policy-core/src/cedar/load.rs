@@ -27,6 +27,15 @@ use crate::syntax::LIMITS;
 const STACK: usize = 64 << 20;
 
 /// A policy that was read.
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let text = r#"@id("mfa") forbid (principal, action, resource) unless { principal.mfa };"#;
+/// let loaded = cedar::load(text, "rules.cedar", &schema).unwrap();
+/// assert!(loaded[0].not_lowered.is_none());
+/// assert_eq!(&*loaded[0].text(), text);
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Loaded {

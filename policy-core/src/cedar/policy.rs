@@ -84,6 +84,14 @@ pub fn to_pst(policy: &Policy) -> Result<cedar_policy::Policy, Diagnostic> {
 ///
 /// # Errors
 /// As [`to_pst`].
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let loaded = cedar::load("forbid(principal,action,resource) unless{principal.mfa};", "a.cedar", &schema).unwrap();
+/// let text = cedar::render(&loaded[0].policy).unwrap();
+/// assert!(text.ends_with("unless { principal.mfa };") || text.contains("principal.mfa"), "{text}");
+/// ```
 pub fn render(policy: &Policy) -> Result<String, Diagnostic> {
     let text = to_pst(policy)?.to_string();
     let config = cedar_policy_formatter::Config { line_width: 100, indent_width: 2 };

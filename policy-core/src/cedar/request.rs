@@ -23,6 +23,28 @@ use crate::policy::Policy;
 use crate::value::{Record, ValueRef, uuid_text};
 
 /// Decides one policy that is not lowered, by Cedar.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::cedar::{self, Fallback};
+/// use policy_core::model::Model;
+///
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let text = r#"permit (principal, action, resource) when { principal.roles.contains("finance") };"#;
+/// let loaded = cedar::load(text, "a.cedar", &schema).unwrap();
+/// assert_eq!(Fallback::new(&loaded[0]).satisfied(&env), Ok(true));
+/// ```
 pub struct Fallback(Judge);
 
 impl Fallback {
@@ -64,6 +86,27 @@ impl fmt::Debug for Fallback {
 }
 
 /// What Cedar decided over a set of policies.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::cedar::Judge;
+/// use policy_core::model::Model;
+///
+/// // An empty set denies, and nothing decided that.
+/// let judgement = Judge::new([], &Model::default()).decide(&env).unwrap();
+/// assert!(!judgement.allow && judgement.deciding.is_empty() && judgement.erring.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Judgement {
@@ -76,6 +119,28 @@ pub struct Judgement {
 }
 
 /// Cedar's `Authorizer` over a set of policies, prepared once.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::cedar::{self, Judge};
+/// use policy_core::model::Model;
+///
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let loaded = cedar::load(r#"@id("all") permit (principal, action, resource);"#, "a.cedar", &schema).unwrap();
+/// let judge = Judge::new(loaded.into_iter().map(|l| l.cedar), &Model::default());
+/// assert!(judge.decide(&env).unwrap().deciding.contains("all"));
+/// ```
 pub struct Judge {
     authorizer: Authorizer,
     policies: PolicySet,
@@ -150,6 +215,25 @@ impl fmt::Debug for Judge {
 ///
 /// # Errors
 /// When a policy cannot be written as Cedar or the request cannot be told to it.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::cedar;
+/// use policy_core::model::Model;
+///
+/// assert!(!cedar::judge(&[], &env, &Model::default()).unwrap().allow);
+/// ```
 pub fn judge(policies: &[Policy], env: &Env<'_>, model: &Model) -> Result<Judgement, String> {
     let cedar = policies.iter().map(to_pst).collect::<Result<Vec<_>, _>>().map_err(|d| d.to_string())?;
     Judge::new(cedar, model).decide(env)

@@ -20,6 +20,12 @@ use crate::platform;
 use crate::source::Span;
 
 /// A schema that Cedar accepted, with the model that it was made from.
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// assert!(schema.model().entities.iter().any(|entity| &*entity.name == "Platform::Participant"));
+/// ```
 #[derive(Clone)]
 pub struct CedarSchema {
     pub(super) schema: Arc<Schema>,
@@ -89,6 +95,12 @@ pub fn schema(model: &Model) -> Result<CedarSchema, Diagnostics> {
 ///
 /// # Errors
 /// As [`schema`].
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let text = cedar::schema_text(&Model::default()).unwrap();
+/// assert!(text.contains("namespace Platform"), "{text}");
+/// ```
 pub fn schema_text(model: &Model) -> Result<String, Diagnostics> {
     let model = with_platform(model)?;
     let fragment = SchemaFragment::from_json_value(json_of(&model)).map_err(|e| refused(&e))?;

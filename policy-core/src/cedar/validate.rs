@@ -99,6 +99,13 @@ fn span(place: &miette::SourceSpan) -> Span {
 }
 
 /// Finds that a permit is for anyone, anything and any action: only a shipped baseline may say that.
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let loaded = cedar::load("permit (principal, action, resource);", "a.cedar", &schema).unwrap();
+/// assert_eq!(cedar::unscoped_permit(&loaded[0].policy).unwrap().code, cedar::UNSCOPED);
+/// ```
 pub fn unscoped_permit(policy: &Policy) -> Option<Diagnostic> {
     let unscoped = policy.effect == Effect::Permit
         && policy.principal == Constraint::Any
@@ -112,6 +119,14 @@ pub fn unscoped_permit(policy: &Policy) -> Option<Diagnostic> {
 
 /// Finds where a forbid does not apply because an attribute is absent: `resource has owner && resource.owner != ..`.
 /// Each finding shows the form that closes.
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let text = r#"forbid (principal, action, resource) when { principal has tenant && principal.tenant != "a" };"#;
+/// let loaded = cedar::load(text, "a.cedar", &schema).unwrap();
+/// assert_eq!(cedar::lets_absence_through(&loaded[0].cedar).0[0].code, cedar::LETS_ABSENCE_THROUGH);
+/// ```
 pub fn lets_absence_through(policy: &cedar_policy::Policy) -> Diagnostics {
     let mut out = Diagnostics::default();
     let Ok(policy) = policy.to_pst() else { return out };

@@ -12,6 +12,21 @@ use crate::kind::Kind;
 use crate::syntax::ast::{Expr, ExprKind, Literal, LiteralKind, Operand, Path, SetOperand};
 
 /// One use of an attribute that nothing declares.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Evidence, collect, solve};
+///
+/// let mut evidence: Vec<Evidence> = Vec::new();
+/// collect(&syntax::parse("participant.level > 3").unwrap(), &roots, &"a.rs:1".into(), &mut evidence);
+/// assert_eq!(solve(&evidence).unwrap()[&("participant".into(), "level".into())], Kind::Long);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Evidence {
     root: Arc<str>,
@@ -32,6 +47,23 @@ enum Says {
 }
 
 /// Two uses of an attribute that cannot both be right.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Conflict, collect, solve};
+///
+/// let mut evidence = Vec::new();
+/// collect(&syntax::parse("participant.level like 'a*'").unwrap(), &roots, &"a.rs:1".into(), &mut evidence);
+/// collect(&syntax::parse("participant.level").unwrap(), &roots, &"b.rs:2".into(), &mut evidence);
+/// let conflicts: Vec<Conflict> = solve(&evidence).unwrap_err();
+/// assert_eq!(conflicts[0].attribute, "participant.level");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{attribute}` is used as {first} at {first_place} and as {second} at {second_place}{}", remedy(attribute))]
 pub struct Conflict {
@@ -48,6 +80,21 @@ fn remedy(attribute: &str) -> &'static str {
 }
 
 /// Collects how a rule uses attributes that nothing declares.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::collect;
+///
+/// let mut evidence = Vec::new();
+/// collect(&syntax::parse("participant.mfa and participant.level > 3").unwrap(), &roots, &"a.rs:1".into(), &mut evidence);
+/// assert_eq!(evidence.len(), 1, "`mfa` is declared");
+/// ```
 pub fn collect(expr: &Expr, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
     match &expr.kind {
         ExprKind::And(items) | ExprKind::Or(items) => items.iter().for_each(|item| collect(item, env, place, out)),
@@ -125,6 +172,10 @@ fn note(operand: &Operand, says: Says, env: &RuleEnv, place: &Arc<str>, out: &mu
 ///
 /// # Errors
 /// Every attribute that is used in two ways.
+///
+/// ```
+/// assert!(policy_core::check::solve(&[]).unwrap().is_empty());
+/// ```
 pub fn solve(evidence: &[Evidence]) -> Result<BTreeMap<Open, Kind>, Vec<Conflict>> {
     let mut kinds = Kinds::new();
     let mut conflicts = Vec::new();

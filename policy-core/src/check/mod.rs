@@ -24,6 +24,19 @@ pub use infer::{Conflict, Evidence, collect, solve};
 pub use typed::{Leaf, Term, Test, Typed, TypedPath};
 
 /// The roots that a rule may use, and what is known of them.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// assert!(check(&syntax::parse("participant.mfa").unwrap(), &roots).is_ok());
+/// let unknown = check(&syntax::parse("order.amount < 5").unwrap(), &roots).unwrap_err();
+/// assert!(unknown.to_string().contains("no root `order`"), "{unknown}");
+/// ```
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct RuleEnv {
@@ -34,6 +47,17 @@ pub struct RuleEnv {
 }
 
 /// One root.
+///
+/// ```
+/// use policy_core::check::{RootType, RuleEnv, check};
+/// use policy_core::ir::Root;
+/// use policy_core::kind::{Described, Kind};
+///
+/// let ty = Some(Described::required(Kind::Long));
+/// let amount = RootType { name: "amount".into(), rust_name: "amount".into(), root: Root::Arg(0, "amount".into()), ty, open: false };
+/// let env = RuleEnv { roots: vec![amount], ..RuleEnv::default() };
+/// assert!(check(&policy_core::syntax::parse("amount < 5").unwrap(), &env).is_ok());
+/// ```
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct RootType {
@@ -53,6 +77,20 @@ pub struct RootType {
 ///
 /// # Errors
 /// All findings, each with its place in the rule.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// let expr = syntax::parse("participant.rolse contains 'finance' and participant.email < 5").unwrap();
+/// let RootType { ty, .. } = &roots.roots[0];
+/// let closed = RuleEnv { roots: vec![RootType { ty: ty.clone(), open: false, ..roots.roots[0].clone() }], ..RuleEnv::default() };
+/// assert_eq!(check(&expr, &closed).unwrap_err().0.len(), 2);
+/// ```
 pub fn check(expr: &Expr, env: &RuleEnv) -> Result<Typed, Diagnostics> {
     let mut found = Vec::new();
     let typed = walk(expr, env, &mut found);

@@ -9,6 +9,23 @@ use crate::syntax::ast::{CompareOp, PatternPart};
 use crate::value::{IpRange, Value};
 
 /// A checked condition.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::Typed;
+///
+/// let typed = check(&syntax::parse("participant.mfa and not participant.id == 'u'").unwrap(), &roots).unwrap();
+/// assert!(matches!(&typed, Typed::And(parts) if matches!(parts[1], Typed::Not(_))));
+/// let mut leaves = Vec::new();
+/// typed.each_leaf(&mut |leaf| leaves.push(leaf.text.to_string()));
+/// assert_eq!(leaves, ["participant.mfa", "participant.id == 'u'"]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
 pub enum Typed {
@@ -23,6 +40,21 @@ pub enum Typed {
 }
 
 /// A predicate and its text.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Leaf, Typed};
+///
+/// let typed = check(&syntax::parse("participant.mfa  ==  true").unwrap(), &roots).unwrap();
+/// let Typed::Leaf(Leaf { text, .. }) = typed else { panic!("one predicate") };
+/// assert_eq!(&*text, "participant.mfa == true");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Leaf {
@@ -33,6 +65,21 @@ pub struct Leaf {
 }
 
 /// What a predicate asks.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Leaf, Test, Typed};
+///
+/// let typed = check(&syntax::parse("participant.roles contains 'finance'").unwrap(), &roots).unwrap();
+/// let Typed::Leaf(Leaf { test: Test::Contains(set, _), .. }) = typed else { panic!("one predicate") };
+/// assert_eq!(&*set.text, "participant.roles");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
 pub enum Test {
@@ -53,6 +100,22 @@ pub enum Test {
 }
 
 /// A side of a comparison.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Leaf, Term, Test, Typed};
+/// use policy_core::value::Value;
+///
+/// let typed = check(&syntax::parse("participant.id == 'u-1'").unwrap(), &roots).unwrap();
+/// let Typed::Leaf(Leaf { test: Test::Compare(_, Term::Path(_), Term::Value(value)), .. }) = typed else { panic!("a comparison") };
+/// assert_eq!(value, Value::text("u-1"));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
 pub enum Term {
@@ -63,6 +126,21 @@ pub enum Term {
 }
 
 /// An attribute whose kind is known.
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, check};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::{Leaf, Test, Typed};
+///
+/// let typed = check(&syntax::parse("participant.email like '*@example.com'").unwrap(), &roots).unwrap();
+/// let Typed::Leaf(Leaf { test: Test::Like(path, _), .. }) = typed else { panic!("a pattern") };
+/// assert!(path.optional && path.kind == Kind::Text && !path.secret);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct TypedPath {

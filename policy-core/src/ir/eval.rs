@@ -17,6 +17,13 @@ use crate::value::{Record, Value, ValueRef};
 const MAX_DEPTH: u32 = 200;
 
 /// The uid of an entity of the request.
+///
+/// ```
+/// use policy_core::EntityUid;
+/// use policy_core::ir::eval::EntityRef;
+/// let role = EntityUid::new("Platform::Role", "sys/operator");
+/// assert_eq!(EntityRef::from(&role), EntityRef { kind: "Platform::Role", id: "sys/operator" });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct EntityRef<'a> {
@@ -33,6 +40,28 @@ impl<'a> From<&'a EntityUid> for EntityRef<'a> {
 }
 
 /// The facts of one request, all borrowed.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::ir::eval::holds;
+/// use policy_core::ir::{Ir, Path, Root};
+/// use policy_core::value::Slot;
+///
+/// let mfa = Ir::Path(Path { root: Root::Context, slots: vec![Slot::named("mfa")] });
+/// assert_eq!(holds(&mfa, &env), Ok(false));
+/// assert!(holds(&mfa, &Env { context: Context { time: Millis(0), facts: &Facts { mfa: true, ..facts.clone() } }, ..env }).unwrap());
+/// ```
 #[derive(Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Env<'a> {
@@ -69,11 +98,38 @@ impl std::fmt::Debug for Env<'_> {
 }
 
 /// Why a condition has no truth.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::ir::eval::{EvalErrorKind, holds};
+/// use policy_core::ir::{Ir, Path, Root};
+/// use policy_core::value::Slot;
+///
+/// let email = Ir::Path(Path { root: Root::Participant, slots: vec![Slot::named("email")] });
+/// let error = holds(&email, &env).unwrap_err();
+/// assert!(matches!(error.kind(), EvalErrorKind::Absent(path) if path == "participant.email"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EvalError(Box<EvalErrorKind>);
 
 /// The reasons why a condition has no truth.
+///
+/// ```
+/// use policy_core::ir::eval::EvalErrorKind;
+/// assert_eq!(EvalErrorKind::Overflow("+").to_string(), "`+` leaves the range of its kind");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalErrorKind {

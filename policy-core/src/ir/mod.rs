@@ -21,6 +21,11 @@ use crate::syntax::ast::PatternPart;
 use crate::value::{Slot, Value};
 
 /// What a path starts from.
+///
+/// ```
+/// use policy_core::ir::{Path, Root};
+/// assert_eq!(Path { root: Root::Arg(0, "order".into()), slots: vec![] }.to_string(), "order");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every root")]
 pub enum Root {
@@ -35,6 +40,13 @@ pub enum Root {
 }
 
 /// An attribute: `principal.roles`, `context.args.order.amount`.
+///
+/// ```
+/// use policy_core::ir::{Path, Root};
+/// use policy_core::value::Slot;
+/// let roles = Path { root: Root::Participant, slots: vec![Slot::named("roles")] };
+/// assert_eq!(roles.to_string(), "participant.roles");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Path {
@@ -58,6 +70,14 @@ impl fmt::Display for Path {
 }
 
 /// A variable that is an entity.
+///
+/// ```
+/// use policy_core::EntityUid;
+/// use policy_core::ir::{Binary, Ir, Var};
+/// let role = Ir::Entity(EntityUid::new("Platform::Role", "sys/operator"));
+/// let member = Ir::Binary(Binary::In, Box::new([Ir::Var(Var::Principal), role]));
+/// assert!(matches!(member, Ir::Binary(Binary::In, _)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these three")]
 pub enum Var {
@@ -70,6 +90,26 @@ pub enum Var {
 }
 
 /// An operator of two operands.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::ir::{Binary, Ir, eval::holds};
+/// use policy_core::value::Value;
+///
+/// let long = |n| Ir::Const(Value::Long(n));
+/// assert_eq!(holds(&Ir::Binary(Binary::Less, Box::new([long(1), long(2)])), &env), Ok(true));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operator")]
 pub enum Binary {
@@ -136,6 +176,26 @@ impl Binary {
 }
 
 /// An operator of one operand.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::ir::{Ir, Unary, eval::holds};
+/// use policy_core::value::Value;
+///
+/// let address = Ir::Const(Value::Ip("127.0.0.1".parse().unwrap()));
+/// assert_eq!(holds(&Ir::Unary(Unary::IsLoopback, Box::new(address)), &env), Ok(true));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operator")]
 pub enum Unary {
@@ -169,6 +229,27 @@ pub enum Unary {
 
 /// An expression with Cedar's meaning: `And` and `Or` evaluate from the left and stop early, an absent attribute is an error
 /// where it is read and `false` where `Has` asks.
+///
+/// ```
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::ir::eval::{EntityRef, Env};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Scope};
+/// # let alice = Participant::builder(Scope::System, "u-1").role("finance").build();
+/// # let facts = Facts::default();
+/// # let context = Context { time: Millis(0), facts: &facts };
+/// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
+/// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
+/// # let resource = EntityRef { kind: "Platform::System", id: "system" };
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// #     resource_parents: &[], attributes: None, context, args: &[] };
+/// use policy_core::ir::{Ir, eval::holds};
+/// use policy_core::value::Value;
+///
+/// let (yes, text) = (Ir::Const(Value::Bool(true)), Ir::Const(Value::text("no truth")));
+/// assert_eq!(holds(&Ir::Or(vec![yes.clone(), text.clone()]), &env), Ok(true), "it stops at the first");
+/// assert!(holds(&Ir::And(vec![yes, text]), &env).is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
 pub enum Ir {

@@ -24,6 +24,26 @@ use crate::syntax::ast::Expr;
 use crate::syntax::rule::{Rule, RuleCondition, RuleEffect, parse_rule};
 
 /// What a set is made of.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::SetSource;
+///
+/// let rule = ("no-new".to_owned(), "forbid Platform.createOrganization unless participant.mfa".to_owned());
+/// let set = SetSource { rules: vec![rule], ..SetSource::default() };
+/// assert_eq!(engine.replace(&Scope::System, &set).unwrap().revision.number, 2);
+/// assert!(!engine.decide(&request).is_allowed());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "whoever writes a set says all of it")]
 pub struct SetSource {
@@ -36,6 +56,25 @@ pub struct SetSource {
 }
 
 /// What a System or Organization set starts from.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::{Baseline, SetSource};
+///
+/// let empty = SetSource { baseline: Baseline::Replaced, ..SetSource::default() };
+/// engine.replace(&Scope::System, &empty).unwrap();
+/// assert!(!engine.decide(&request).is_allowed(), "an empty set denies");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "shipped, or not")]
 pub enum Baseline {
@@ -47,6 +86,25 @@ pub enum Baseline {
 }
 
 /// What a replacement did.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::SetSource;
+///
+/// let done = engine.replace(&Scope::System, &SetSource::default()).unwrap();
+/// assert_eq!((done.before.number, done.revision.number), (1, 2));
+/// assert!(done.warnings.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Activation {
@@ -59,6 +117,26 @@ pub struct Activation {
 }
 
 /// Why a set was refused; nothing has changed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::SetSource;
+///
+/// let broken = SetSource { rules: vec![("x".into(), "forbid Platform.nothing".into())], ..SetSource::default() };
+/// let error = engine.replace(&Scope::System, &broken).unwrap_err();
+/// assert_eq!(error.findings().len(), 1);
+/// assert_eq!(engine.revisions(&Scope::System)[0].number, 1, "nothing has changed");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetError(Vec<Finding>);
 

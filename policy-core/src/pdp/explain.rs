@@ -15,6 +15,23 @@ use crate::registry::ActionEntry;
 use crate::request::Request;
 
 /// A decision with what every tier answered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let explanation = engine.explain(&request);
+/// assert!(explanation.decision.is_allowed());
+/// assert_eq!(explanation.tiers.len(), 1, "only System was asked");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -25,6 +42,22 @@ pub struct Explanation {
 }
 
 /// What one tier answered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let report = &engine.explain(&request).tiers[0];
+/// assert_eq!((report.tier, report.answer), (policy_core::Tier::System, policy_core::TierAnswer::Allow));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TierReport {
@@ -39,6 +72,22 @@ pub struct TierReport {
 }
 
 /// What one policy said.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let tiers = engine.explain(&request).tiers;
+/// assert!(tiers[0].policies.iter().any(|policy| policy.outcome == Ok(true)));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PolicyReport {

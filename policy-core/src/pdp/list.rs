@@ -13,6 +13,25 @@ use crate::policy::Effect;
 use crate::request::{ActionId, Request};
 
 /// Whether an action is open, as far as it can be told without arguments and without a resource.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::May;
+///
+/// assert_eq!(engine.may(&request), May::Always);
+/// let visitor = Participant::builder(Scope::System, "u-2").build();
+/// assert_eq!(engine.may(&Request { participant: &visitor, ..request }), May::Never);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there are three answers")]
 pub enum May {
@@ -25,6 +44,24 @@ pub enum May {
 }
 
 /// An action and whether it is open.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope};
+/// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// use policy_core::pdp::May;
+///
+/// let open = engine.possible(&operator, &Scope::System, request.context);
+/// assert!(open.iter().any(|one| one.action.id() == "createOrganization" && one.may == May::Always));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Possible {

@@ -41,6 +41,28 @@ use set::{Asked, TierSet};
 use stack::{Sets, Snapshot, Stack, Taken};
 
 /// Decides, for one program and the policy sets of its tiers.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_core::pdp::{Engine, SetSource};
+/// use policy_core::registry::Registry;
+/// use policy_core::{Context, Facts, Participant, Request, Scope, Slug, value::Millis};
+///
+/// let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+/// let acme = Scope::organization("acme").unwrap();
+/// engine.add_organization(&Slug::new("acme").unwrap()).unwrap();
+/// engine.add_application(&Scope::application("acme", "orders").unwrap()).unwrap();
+///
+/// let facts = Facts { mfa: true, ..Facts::default() };
+/// let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// let action = engine.action("Platform.createOrganization").unwrap();
+/// let context = Context { time: Millis(0), facts: &facts };
+/// let request = Request { participant: &operator, action, scope: &Scope::System, resource: None, context, args: &[] };
+/// assert!(engine.decide_all(&[request, request]).iter().all(|decision| decision.is_allowed()));
+///
+/// assert!(engine.check(&acme, &SetSource::default()).is_ok(), "warnings refuse nothing");
+/// assert!(!engine.cedar_of(&acme).is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     registry: Arc<Registry>,

@@ -10,6 +10,11 @@ use crate::ir::eval::{EntityRef, Env, EvalError, holds};
 use crate::name::EntityUid;
 
 /// What a policy says.
+///
+/// ```
+/// use policy_core::policy::Effect;
+/// assert_eq!(Effect::Forbid.to_string(), "forbid");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these two")]
 pub enum Effect {
@@ -29,6 +34,16 @@ impl fmt::Display for Effect {
 }
 
 /// Whom or what a policy is about.
+///
+/// ```
+/// use policy_core::EntityUid;
+/// use policy_core::ir::eval::EntityRef;
+/// use policy_core::policy::Constraint;
+/// let admins = EntityUid::new("Platform::Role", "org:acme/admin");
+/// let alice = EntityRef { kind: "Platform::Participant", id: "org:acme/u-1" };
+/// assert!(Constraint::In(admins.clone()).admits(alice, std::slice::from_ref(&admins)));
+/// assert!(!Constraint::Eq(admins).admits(alice, &[]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these")]
 pub enum Constraint {
@@ -60,6 +75,15 @@ impl Constraint {
 }
 
 /// Which actions a policy is about.
+///
+/// ```
+/// use policy_core::EntityUid;
+/// use policy_core::ir::eval::EntityRef;
+/// use policy_core::policy::ActionConstraint;
+/// let group = EntityUid::new("com::example::Action", "Photo.allRead");
+/// let find = EntityRef { kind: "com::example::Action", id: "Photo.findAll" };
+/// assert!(ActionConstraint::In(vec![group.clone()]).admits(find, &[group]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "Cedar has these")]
 pub enum ActionConstraint {
@@ -84,6 +108,14 @@ impl ActionConstraint {
 }
 
 /// One policy.
+///
+/// ```
+/// use policy_core::{cedar, model::Model};
+/// let schema = cedar::schema(&Model::default()).unwrap();
+/// let text = r#"@id("mfa") @reason("audit") forbid (principal, action, resource) unless { principal.mfa };"#;
+/// let policy = &cedar::load(text, "a.cedar", &schema).unwrap()[0].policy;
+/// assert_eq!((&*policy.id, policy.annotation("reason")), ("mfa", Some("audit")));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// Unique in its tier's set.
@@ -112,6 +144,19 @@ impl Policy {
     ///
     /// # Errors
     /// As [`holds`].
+    ///
+    /// ```
+    /// use policy_core::ir::eval::{EntityRef, Env};
+    /// use policy_core::policy::{ActionConstraint, Constraint, Effect, Policy};
+    /// use policy_core::{Context, Facts, Participant, Scope, value::Millis};
+    /// let alice = Participant::builder(Scope::System, "u-1").build();
+    /// let uid = EntityRef { kind: "Platform::System", id: "system" };
+    /// let env = Env { principal: uid, principal_parents: &[], participant: &alice, action: uid, action_groups: &[], resource: uid,
+    ///     resource_parents: &[], attributes: None, context: Context { time: Millis(0), facts: &Facts::default() }, args: &[] };
+    /// let policy = Policy { id: "p".into(), effect: Effect::Permit, principal: Constraint::Any, action: ActionConstraint::Any,
+    ///     resource: Constraint::Any, condition: None, annotations: vec![] };
+    /// assert_eq!(policy.satisfied(&env), None, "Cedar has to be asked");
+    /// ```
     pub fn satisfied(&self, env: &Env<'_>) -> Option<Result<bool, EvalError>> {
         let meant = self.principal.admits(env.principal, env.principal_parents)
             && self.action.admits(env.action, env.action_groups)

@@ -6,6 +6,13 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 
 /// One finding, with the place in the program.
+///
+/// ```
+/// use policy_core::registry::Finding;
+/// let found = policy_core::syntax::parse("a = b").unwrap_err();
+/// let finding = Finding::in_rule("src/orders.rs:7", "a = b", &found.0[0]);
+/// assert!(finding.to_string().starts_with("src/orders.rs:7: expected `==`"), "{finding}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -34,6 +41,19 @@ impl fmt::Display for Finding {
 }
 
 /// Everything that is wrong with what a program declares. The program does not start.
+///
+/// ```
+/// use policy_core::registry::{Registry, RegistryError};
+/// use policy_core::decl::{ActionDecl, ResourceDecl, RuleDecl};
+/// use policy_core::{Tier, source::Place};
+/// const HERE: Place = Place { file: "src/orders.rs", line: 7 };
+/// static APPROVE: ActionDecl = ActionDecl { package: "shop", namespace: "shop", id: "approve", function: "shop::approve", place: HERE,
+///     was: &[], tier: Tier::Application, callers: &[Tier::Application], must_audit: false, participant: None,
+///     resource: ResourceDecl::Scope, params: &[], rules: &[RuleDecl { text: "order.amount < 5", place: HERE }], authenticated: false };
+///
+/// let error: RegistryError = Registry::of(&[&APPROVE], &[]).unwrap_err();
+/// assert!(error.findings()[0].message.contains("no root `order`"), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryError(pub(super) Arc<[Finding]>);
 

@@ -26,11 +26,22 @@ use crate::source::Place;
 pub use finding::{Finding, RegistryError};
 
 /// A guarded function of this program; submitted by generated code.
+///
+/// ```
+/// use policy_core::registry::RegisteredAction;
+/// let all: Vec<&RegisteredAction> = inventory::iter::<RegisteredAction>.into_iter().collect();
+/// assert!(all.is_empty(), "this program annotates nothing");
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
 pub struct RegisteredAction(pub &'static ActionDecl);
 
 /// A published service of this program; submitted by generated code.
+///
+/// ```
+/// use policy_core::registry::RegisteredService;
+/// assert_eq!(inventory::iter::<RegisteredService>.into_iter().count(), 0);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
 pub struct RegisteredService(pub &'static ServiceDecl);
@@ -39,6 +50,13 @@ inventory::collect!(RegisteredAction);
 inventory::collect!(RegisteredService);
 
 /// A package whose annotations must be in the program: see `policy_runtime::link!`.
+///
+/// ```
+/// use policy_core::registry::RequiredPackage;
+/// use policy_core::source::Place;
+/// const ORDERS: RequiredPackage = RequiredPackage { name: "orders", place: Place { file: "src/main.rs", line: 3 } };
+/// assert_eq!(ORDERS.place.to_string(), "src/main.rs:3");
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
 pub struct RequiredPackage {
@@ -51,6 +69,20 @@ pub struct RequiredPackage {
 inventory::collect!(RequiredPackage);
 
 /// All actions of a program, each with a dense number.
+///
+/// ```
+/// use policy_core::{ActionName, EntityUid};
+/// use policy_core::registry::Registry;
+///
+/// // What annotations left behind in this program is `Registry::program()`; here nothing is annotated.
+/// assert!(Registry::program().is_ok());
+/// let registry = Registry::of(&[], &[]).unwrap();
+/// let action = registry.find("Platform.createOrganization").unwrap();
+/// assert_eq!(registry.number(&ActionName::new("Platform", "createOrganization")), Some(action));
+/// assert_eq!(registry.by_uid(&EntityUid::new("Platform::Action", "createOrganization")), Some(action));
+/// assert!(registry.members(&EntityUid::new("Platform::Action", "organizations")).contains(&action));
+/// assert_eq!(registry.manifest()["actions"], serde_json::json!([]));
+/// ```
 #[derive(Debug)]
 pub struct Registry {
     actions: Vec<ActionEntry>,
@@ -66,6 +98,14 @@ pub struct Registry {
 }
 
 /// Everything that is known of an action.
+///
+/// ```
+/// use policy_core::registry::Registry;
+/// let registry = Registry::of(&[], &[]).unwrap();
+/// let entry = registry.action(registry.find("Platform.createOrganization").unwrap()).unwrap();
+/// assert_eq!(&*entry.resource, "Platform::System");
+/// assert!(entry.permit.is_none(), "the baselines grant it");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActionEntry {
@@ -98,6 +138,16 @@ pub struct ActionEntry {
 }
 
 /// A permit and the typed rules it was made from, one for each annotation.
+///
+/// ```
+/// use policy_core::registry::Registry;
+/// let registry = Registry::program().unwrap();
+/// for (_, entry) in registry.actions() {
+///     if let Some(annotated) = &entry.permit {
+///         println!("{}: {} rules", annotated.policy.id, annotated.rules.len());
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Annotated {
@@ -139,6 +189,17 @@ impl Registry {
     }
 
     /// The number of the action that a declaration belongs to.
+    ///
+    /// ```
+    /// use policy_core::registry::Registry;
+    /// use policy_core::decl::{ActionDecl, ResourceDecl};
+    /// use policy_core::{Tier, source::Place};
+    /// static STOP: ActionDecl = ActionDecl { package: "shop", namespace: "shop", id: "stop", function: "shop::stop",
+    ///     place: Place { file: "src/lib.rs", line: 3 }, was: &["halt"], tier: Tier::Application, callers: &[Tier::Application],
+    ///     must_audit: false, participant: None, resource: ResourceDecl::Scope, params: &[], rules: &[], authenticated: true };
+    /// let registry = Registry::of(&[&STOP], &[]).unwrap();
+    /// assert_eq!(registry.id_of(&STOP), registry.find("shop.halt"));
+    /// ```
     pub fn id_of(&self, declaration: &ActionDecl) -> Option<ActionId> {
         self.number(&ActionName::new(declaration.namespace, declaration.id))
     }

@@ -9,6 +9,15 @@ use crate::value::Decimal;
 ///
 /// What the parser gives is flat: no part of an `And` is an `And`, and no part of an `Or` an `Or`. [`Expr::and`] and
 /// [`Expr::or`] keep it so.
+///
+/// ```
+/// use policy_core::syntax::ast::Expr;
+/// use policy_core::syntax::{format, parse};
+/// let all = Expr::and(vec![parse("a and b").unwrap(), parse("c or d").unwrap()]).unwrap();
+/// assert_eq!(format(&all), "a and b and (c or d)");
+/// let any = Expr::or(vec![parse("a").unwrap()]).unwrap();
+/// assert_eq!(any, parse("a").unwrap());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Expr {
     /// What it says.
@@ -51,6 +60,12 @@ impl PartialEq for Expr {
 }
 
 /// The forms of a condition.
+///
+/// ```
+/// use policy_core::syntax::ast::ExprKind;
+/// use policy_core::syntax::parse;
+/// assert!(matches!(parse("not a").unwrap().kind, ExprKind::Not(inner) if matches!(inner.kind, ExprKind::Truth(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
 pub enum ExprKind {
@@ -97,6 +112,12 @@ pub enum ExprKind {
 }
 
 /// The six comparisons.
+///
+/// ```
+/// use policy_core::syntax::ast::CompareOp;
+/// assert_eq!(CompareOp::Le.as_str(), "<=");
+/// assert!(CompareOp::Le.is_ordering() && !CompareOp::Ne.is_ordering());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the language has six comparisons")]
 pub enum CompareOp {
@@ -134,6 +155,13 @@ impl CompareOp {
 }
 
 /// A side of a predicate.
+///
+/// ```
+/// use policy_core::syntax::ast::{ExprKind, Operand};
+/// use policy_core::syntax::parse;
+/// let ExprKind::Compare { left, right, .. } = parse("order.amount < 5").unwrap().kind else { panic!("a comparison") };
+/// assert!(matches!((left, right), (Operand::Path(_), Operand::Literal(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
 pub enum Operand {
@@ -154,6 +182,13 @@ impl Operand {
 }
 
 /// The right side of `in`.
+///
+/// ```
+/// use policy_core::syntax::ast::{ExprKind, SetOperand};
+/// use policy_core::syntax::parse;
+/// let ExprKind::In { set, .. } = parse("order.status in ['open', 'paid']").unwrap().kind else { panic!("an `in`") };
+/// assert!(matches!(set, SetOperand::List(items, _) if items.len() == 2));
+/// ```
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
 pub enum SetOperand {
@@ -174,6 +209,13 @@ impl PartialEq for SetOperand {
 }
 
 /// A root and the attributes that follow it: `order.customer.name`.
+///
+/// ```
+/// use policy_core::syntax::ast::ExprKind;
+/// use policy_core::syntax::parse;
+/// let ExprKind::Exists(path) = parse("order.customer.name exists").unwrap().kind else { panic!("an `exists`") };
+/// assert_eq!((path.root(), path.fields().len()), ("order", 2));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Path {
     /// At least one; the first is the root, which is an identifier.
@@ -201,6 +243,13 @@ impl Path {
 }
 
 /// One name of a path: `.name` or `["any name"]`.
+///
+/// ```
+/// use policy_core::syntax::ast::ExprKind;
+/// use policy_core::syntax::parse;
+/// let ExprKind::Truth(path) = parse(r"order['is urgent']").unwrap().kind else { panic!("a truth") };
+/// assert_eq!(path.segments[1].name, "is urgent");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Segment {
     /// The attribute's name as policies spell it.
@@ -216,6 +265,14 @@ impl PartialEq for Segment {
 }
 
 /// A constant, not yet of a kind: a text beside an Ip will become a range.
+///
+/// ```
+/// use policy_core::source::Span;
+/// use policy_core::syntax::ast::{Literal, LiteralKind};
+/// let (here, there) = (Span::new(0, 1), Span::new(5, 6));
+/// let five = |span| Literal { kind: LiteralKind::Integer(5), span };
+/// assert_eq!(five(here), five(there), "places do not count");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Literal {
     /// What it is.
@@ -231,6 +288,13 @@ impl PartialEq for Literal {
 }
 
 /// The forms of a constant.
+///
+/// ```
+/// use policy_core::syntax::ast::{ExprKind, LiteralKind, Operand};
+/// use policy_core::syntax::parse;
+/// let ExprKind::Compare { right: Operand::Literal(literal), .. } = parse(r"a == 'it\'s'").unwrap().kind else { panic!() };
+/// assert_eq!(literal.kind, LiteralKind::Text("it's".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about every form")]
 pub enum LiteralKind {
@@ -245,6 +309,13 @@ pub enum LiteralKind {
 }
 
 /// The pattern of a `like`.
+///
+/// ```
+/// use policy_core::syntax::ast::{ExprKind, PatternPart};
+/// use policy_core::syntax::parse;
+/// let ExprKind::Like { pattern, .. } = parse("order.note like 'a*'").unwrap().kind else { panic!("a `like`") };
+/// assert_eq!(pattern.parts, [PatternPart::Char('a'), PatternPart::AnyRun]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pattern {
     /// Its parts in order.
@@ -260,6 +331,13 @@ impl PartialEq for Pattern {
 }
 
 /// A part of a pattern.
+///
+/// ```
+/// use policy_core::syntax::ast::{ExprKind, PatternPart};
+/// use policy_core::syntax::parse;
+/// let ExprKind::Like { pattern, .. } = parse(r"order.note like '\*'").unwrap().kind else { panic!("a `like`") };
+/// assert_eq!(pattern.parts, [PatternPart::Char('*')]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the language has these two")]
 pub enum PatternPart {

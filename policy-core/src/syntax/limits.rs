@@ -33,6 +33,11 @@ impl Limits {
     ///
     /// # Errors
     /// A finding for the first limit that the tree exceeds.
+    ///
+    /// ```
+    /// use policy_core::syntax::{LIMITS, parse};
+    /// assert!(LIMITS.check(&parse("order.amount < 5").unwrap()).is_ok());
+    /// ```
     pub fn check(&self, expr: &Expr) -> Result<(), Diagnostic> {
         let mut nodes = 0;
         self.visit(expr, 1, &mut nodes)?;

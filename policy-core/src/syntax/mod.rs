@@ -73,6 +73,12 @@ use token::Token;
 ///
 /// # Errors
 /// Everything that is wrong with it, at bytes of the text.
+///
+/// ```
+/// use policy_core::syntax::{format, parse};
+/// let tree = parse("order.amount<5 AND NOT order.rush").unwrap();
+/// assert_eq!(format(&tree), "order.amount < 5 and not order.rush");
+/// ```
 pub fn parse(text: &str) -> Result<Expr, Diagnostics> {
     LIMITS.check_bytes(text.len(), lexer::span(0, text.len()), "as written")?;
     let tokens = lexer::lex(text)?;

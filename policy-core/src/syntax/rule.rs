@@ -13,6 +13,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Span;
 
 /// One rule: `("permit" | "forbid") target [("when" | "unless") policy]`.
+///
+/// ```
+/// use policy_core::syntax::rule::{Rule, parse_rule};
+/// let Rule { target, condition, .. } = parse_rule("permit com.example.Orders.place").unwrap();
+/// assert_eq!((target.name().as_str(), condition), ("com.example.Orders.place", None));
+/// ```
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "every reader must decide about every part")]
 pub struct Rule {
@@ -33,6 +39,12 @@ impl PartialEq for Rule {
 }
 
 /// What a rule does where it holds.
+///
+/// ```
+/// use policy_core::syntax::rule::{RuleEffect, parse_rule};
+/// assert_eq!(parse_rule("permit a.b").unwrap().effect, RuleEffect::Permit);
+/// assert_eq!(RuleEffect::Forbid.as_str(), "forbid");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there are two effects")]
 pub enum RuleEffect {
@@ -53,6 +65,12 @@ impl RuleEffect {
 }
 
 /// What a rule is about: an action, or with `.*` all actions of a service or of an entity's group.
+///
+/// ```
+/// use policy_core::syntax::rule::parse_rule;
+/// let target = parse_rule("forbid com.example.Orders.*").unwrap().target;
+/// assert!(target.wildcard && target.segments.len() == 3);
+/// ```
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "every reader must decide about every part")]
 pub struct Target {
@@ -85,6 +103,13 @@ impl Target {
 }
 
 /// The condition of a rule, with its sense.
+///
+/// ```
+/// use policy_core::syntax::rule::{RuleCondition, parse_rule};
+/// let condition = parse_rule("forbid a.b unless participant.mfa").unwrap().condition.unwrap();
+/// assert!(matches!(&condition, RuleCondition::Unless(_)));
+/// assert_eq!(condition.expr().to_string(), "participant.mfa");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every reader must decide about both senses")]
 pub enum RuleCondition {
@@ -128,6 +153,12 @@ pub fn parse_rule(text: &str) -> Result<Rule, Diagnostics> {
 }
 
 /// Writes a rule in its canonical text form; `parse_rule(format_rule(r)) == r`.
+///
+/// ```
+/// use policy_core::syntax::rule::{format_rule, parse_rule};
+/// let rule = parse_rule("FORBID a.b  WHEN not participant.mfa").unwrap();
+/// assert_eq!(format_rule(&rule), "forbid a.b when not participant.mfa");
+/// ```
 pub fn format_rule(rule: &Rule) -> String {
     rule.to_string()
 }

@@ -9,6 +9,13 @@ use super::ast::CompareOp;
 use crate::source::Span;
 
 /// One word with its place.
+///
+/// ```
+/// use policy_core::source::Span;
+/// use policy_core::syntax::token::{Token, TokenKind};
+/// let dot = Token::new(TokenKind::punct("."), Span::new(5, 6));
+/// assert_eq!(dot.kind, TokenKind::Dot);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the macro crate makes them")]
 pub struct Token {

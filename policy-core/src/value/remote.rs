@@ -10,6 +10,19 @@ use std::marker::PhantomData;
 use super::{Record, Slot, ValueRef};
 
 /// A borrowed record.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+/// use policy_core::value::{Slot, Value, ValueRef};
+///
+/// let order: BTreeMap<Arc<str>, Value> = BTreeMap::from([("amount".into(), Value::Long(5))]);
+/// let ValueRef::Record(record) = ValueRef::record(&order) else { panic!("a record") };
+/// assert!(matches!(record.field(&Slot::named("amount")), ValueRef::Long(5)));
+/// let mut names = Vec::new();
+/// record.each_field(&mut |name, _| names.push(name.to_owned()));
+/// assert_eq!(names, ["amount"]);
+/// ```
 #[derive(Clone, Copy)]
 pub struct RecordRef<'a>(Form<'a>);
 
@@ -28,6 +41,27 @@ struct Readers {
 type Visitor<'v> = dyn FnMut(&str, ValueRef<'_>) + 'v;
 
 /// A local mirror that reads the fields of a foreign type; made by `#[attributes(remote = "path")]`.
+///
+/// ```
+/// use policy_core::value::{RecordRef, RemoteRecord, Slot, ValueRef};
+///
+/// /// Reads a foreign type, here a pair.
+/// struct Pair;
+///
+/// impl RemoteRecord for Pair {
+///     type Of = (i64, bool);
+///
+///     fn field<'r>(of: &'r (i64, bool), slot: &Slot) -> ValueRef<'r> {
+///         if &*slot.name == "first" { ValueRef::Long(of.0) } else { ValueRef::Absent }
+///     }
+///
+///     fn each_field(of: &(i64, bool), visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+///         visit("first", ValueRef::Long(of.0));
+///     }
+/// }
+/// let record = RecordRef::remote::<Pair>(&(7, true));
+/// assert!(matches!(record.field(&Slot::named("first")), ValueRef::Long(7)));
+/// ```
 pub trait RemoteRecord: 'static {
     /// The foreign type.
     type Of: Sync + 'static;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::kind::{Described, Field, Kind, RecordType};
 use crate::shape;
-use crate::table::TableDecl;
+use crate::table::{ColumnDecl, FieldDecl, TableDecl};
 use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
 
 /// A Rust type that rules can read.
@@ -234,6 +234,14 @@ pub trait Entity: Attributes {
 }
 
 /// An entity whose records are rows of a table; made by `#[derive(Entity)]`.
+///
+/// ```
+/// use policy_core::contract::Stored;
+///
+/// fn table_of<T: Stored>() -> &'static str {
+///     T::TABLE.name
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no table",
     label = "only a type with #[derive(Entity)] is stored"
@@ -241,6 +249,10 @@ pub trait Entity: Attributes {
 pub trait Stored: Entity {
     /// Where its records are.
     const TABLE: &'static TableDecl;
+    /// The columns of fields that no rule reads; each holds what serde makes of its field, as JSON.
+    const UNREAD: &'static [ColumnDecl] = &[];
+    /// The attributes that have rules of their own.
+    const FIELDS: &'static [FieldDecl] = &[];
 }
 
 macro_rules! long {

@@ -73,6 +73,24 @@ pub struct ColumnDecl {
     pub column: &'static str,
 }
 
+/// An attribute whose reading or writing has a rule of its own, beside those of its entity's operations.
+///
+/// ```
+/// use policy_core::table::FieldDecl;
+/// let salary = FieldDecl { attribute: "salary", read: Some("Person.salary.read"), write: None };
+/// assert!(salary.write.is_none());
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
+pub struct FieldDecl {
+    /// The attribute, as rules spell it.
+    pub attribute: &'static str,
+    /// The id of the action of reading it, in the entity's namespace.
+    pub read: Option<&'static str>,
+    /// The id of the action of changing it.
+    pub write: Option<&'static str>,
+}
+
 /// What keeps the rows of tenants apart.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]

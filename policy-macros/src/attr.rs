@@ -63,6 +63,20 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether anything is said.
+    pub(crate) const fn any(&self) -> bool {
+        let Self { action, was, callers, tier, audit, resource, participant, krate, authenticated } = self;
+        action.is_some()
+            || !was.is_empty()
+            || callers.is_some()
+            || tier.is_some()
+            || audit.is_some()
+            || resource.is_some()
+            || participant.is_some()
+            || krate.is_some()
+            || authenticated.is_some()
+    }
+
     /// Adds the options of another attribute on the same item; a second value for one option is an error.
     pub(crate) fn merge(&mut self, other: Self, sink: &mut Sink) {
         fn one<T>(mine: &mut Option<T>, other: Option<T>, name: &str, span: impl Fn(&T) -> Span, sink: &mut Sink) {

@@ -3,7 +3,7 @@
 //! In: a struct or an enum with serde's attributes and ours. Out: [`Readable`], in which every attribute has its policy name.
 //! Absent: the rules of an entity, which `entity` reads.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
@@ -123,6 +123,34 @@ fn fields(input: &DeriveInput, fields: &Fields, rename: Option<RenameRule>, sink
         }
     }
     Some(Form::Record(out))
+}
+
+/// The fields that no rule reads but that serde writes, each with its name in JSON. `strict` says what no row can hold.
+pub(crate) fn unread<'a>(
+    input: &'a DeriveInput,
+    fields: &[AttributeField],
+    strict: bool,
+    sink: &mut Sink,
+) -> Vec<(&'a Ident, String)> {
+    let Data::Struct(data) = &input.data else { return Vec::new() };
+    let rename = Serde::read(&input.attrs).rename_all;
+    let mut out = Vec::new();
+    for field in &data.fields {
+        let Some(ident) = &field.ident else { continue };
+        let (ours, serde) = (Ours::read(&field.attrs, Place::Field, sink), Serde::read(&field.attrs));
+        let rust_name = plain(ident);
+        let name = serde.rename.unwrap_or_else(|| rename.map_or(rust_name.clone(), |rule| rule.field(&rust_name)));
+        if let Some(attribute) = fields.iter().find(|other| other.rust_name == rust_name) {
+            if strict && attribute.name != name {
+                sink.at(ident.span(), format!("rules call this `{}` and serde calls it `{name}`, and a row is read by one name\nhelp: write `#[serde(rename = \"{}\")]` instead of `#[attributes(rename = ..)]`", attribute.name, attribute.name));
+            }
+        } else if let (true, Some(span)) = (strict, serde.flatten) {
+            sink.at(span, "a flattened field has no column\nhelp: leave out `flatten`, so that it is kept as one document, or mark it `#[serde(skip)]`");
+        } else if ours.skip && !serde.skip && serde.flatten.is_none() {
+            out.push((ident, name));
+        }
+    }
+    out
 }
 
 fn readable_type(ty: &Type, input: &DeriveInput, sink: &mut Sink) -> bool {

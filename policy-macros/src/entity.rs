@@ -5,24 +5,40 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{DeriveInput, Fields, LitStr, Member, Path};
+use syn::{DeriveInput, Fields, LitStr, Member};
 
-use crate::attr::{self, Options, POLICY, PolicyAttr, TierName, is_ours, listed};
-use crate::derive::{mod_path, readable};
+use crate::attr::{self, Options, POLICY, PolicyAttr, TierName, is_ours};
+use crate::derive::readable;
 use crate::expand::{attributes, entity};
-use crate::model::{Action, Form, Identity, Resource};
+use crate::model::{Action, AttributeField, Form, Identity, Resource};
 use crate::names::{camel_case, plain};
 use crate::path::Krate;
 use crate::report::Sink;
 use crate::tokens::{Rule, RuleSource};
 use crate::validate::check_roots;
 
+mod given;
+
+use given::{FieldRule, Given};
+
 /// The operations, by the group whose rules hold for them, too.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("all_create", &["save", "bulk_save"]),
     ("all_read", &["find_by_id", "find_by_ids", "find_all", "search", "count", "count_by_query"]),
     ("all_update", &["update", "bulk_update"]),
     ("all_delete", &["delete_by_id", "delete_by_query"]),
+    (
+        "all_tenants_read",
+        &[
+            "tenants_find_by_id",
+            "tenants_find_by_ids",
+            "tenants_find_all",
+            "tenants_search",
+            "tenants_count",
+            "tenants_count_by_query",
+        ],
+    ),
+    ("all_tenants_delete", &["tenants_delete_by_id", "tenants_delete_by_query"]),
 ];
 
 /// Expands `#[derive(Entity)]`.
@@ -44,18 +60,29 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
             );
             return sink.finish();
         }
-        let record = matches!(readable.form, Form::Record(_));
-        if !record || !matches!(&input.data, syn::Data::Struct(data) if matches!(data.fields, Fields::Named(_))) {
-            sink.at(input.ident.span(), "an entity is a struct with named fields\nhelp: for a value inside of an entity write `#[derive(Attributes)]`");
-        } else if let Some(identity) = identity(&input, &given, readable.krate, &mut sink) {
-            out.extend(entity::expand(&identity));
+        let named = matches!(&input.data, syn::Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+        match &readable.form {
+            Form::Record(fields) if named => {
+                if let Some(identity) = identity(&input, fields, &given, readable.krate.clone(), &mut sink) {
+                    out.extend(entity::expand(&identity));
+                }
+            }
+            Form::Record(_) | Form::Newtype(_) | Form::Enum(_) => {
+                sink.at(input.ident.span(), "an entity is a struct with named fields\nhelp: for a value inside of an entity write `#[derive(Attributes)]`");
+            }
         }
     }
     let errors = sink.finish();
     quote!(#out #errors)
 }
 
-fn identity(input: &DeriveInput, given: &Given, krate: Krate, sink: &mut Sink) -> Option<Identity> {
+fn identity(
+    input: &DeriveInput,
+    fields: &[AttributeField],
+    given: &Given,
+    krate: Krate,
+    sink: &mut Sink,
+) -> Option<Identity> {
     if !input.generics.params.is_empty() {
         sink.under(&input.generics, "an entity has no parameters, since its rows have one type");
         return None;
@@ -76,69 +103,28 @@ fn identity(input: &DeriveInput, given: &Given, krate: Krate, sink: &mut Sink) -
         );
         return None;
     };
-    let id_type = id.ty.clone();
-    let id = Member::Named(id.ident.clone()?);
-    let actions = actions(input, given, &krate, sink);
-    Some(Identity { krate, ident: input.ident.clone(), namespace: given.namespace.clone(), id, id_type, actions })
+    let (id_type, id_name) = (id.ty.clone(), id.ident.clone()?);
+    let id = Member::Named(id_name.clone());
+    let table = given::table(input, given, fields, &id_name, sink);
+    let actions = actions(input, fields, given, &krate, sink);
+    Some(Identity {
+        krate,
+        ident: input.ident.clone(),
+        namespace: given.namespace.clone(),
+        id,
+        id_type,
+        actions,
+        table,
+    })
 }
 
-/// The contents of `#[entity(..)]` on the type and its fields.
-#[derive(Default)]
-struct Given {
-    namespace: Option<String>,
-    krate: Option<Path>,
-    ids: Vec<Ident>,
-}
-
-impl Given {
-    fn read(input: &DeriveInput, sink: &mut Sink) -> Self {
-        let mut out = Self::default();
-        for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("entity")) {
-            let result = attribute.parse_nested_meta(|meta| {
-                if meta.path.is_ident("namespace") {
-                    out.namespace = Some(meta.value()?.parse::<LitStr>()?.value());
-                } else if meta.path.is_ident("crate") {
-                    out.krate = Some(mod_path(&meta)?);
-                } else {
-                    return Err(
-                        meta.error(format!("unknown option\nhelp: here it can be {}", listed(["namespace", "crate"])))
-                    );
-                }
-                Ok(())
-            });
-            if let Err(error) = result {
-                sink.add(error);
-            }
-        }
-        let syn::Data::Struct(data) = &input.data else { return out };
-        for field in &data.fields {
-            for attribute in &field.attrs {
-                if is_ours(attribute, POLICY) {
-                    sink.under(
-                        attribute,
-                        "a field has no policy of its own; the rules of the entity stand above the struct",
-                    );
-                }
-                if !attribute.path().is_ident("entity") {
-                    continue;
-                }
-                let result = attribute.parse_nested_meta(|meta| {
-                    if meta.path.is_ident("id") {
-                        out.ids.extend(field.ident.clone());
-                        return Ok(());
-                    }
-                    Err(meta.error("unknown option\nhelp: here it can be `id`"))
-                });
-                if let Err(error) = result {
-                    sink.add(error);
-                }
-            }
-        }
-        out
-    }
-}
-
-fn actions(input: &DeriveInput, given: &Given, krate: &Krate, sink: &mut Sink) -> Vec<Action> {
+fn actions(
+    input: &DeriveInput,
+    fields: &[AttributeField],
+    given: &Given,
+    krate: &Krate,
+    sink: &mut Sink,
+) -> Vec<Action> {
     let known: Vec<&str> =
         GROUPS.iter().flat_map(|(group, operations)| std::iter::once(group).chain(*operations)).copied().collect();
     let (mut options, mut rules): (Options, Vec<(Ident, Rule)>) = Default::default();
@@ -174,12 +160,24 @@ fn actions(input: &DeriveInput, given: &Given, krate: &Krate, sink: &mut Sink) -
             let of_it = rules.iter().filter(|(name, _)| name == group || name == operation);
             let of_it: Vec<Rule> = of_it.map(|(_, rule)| rule.clone()).collect();
             if !of_it.is_empty() {
-                out.push(action(input, given, krate, &options, operation, of_it, &ty));
+                let id = format!("{}.{}", plain(&input.ident), camel_case(operation));
+                out.push(action(input, given, krate, &options, (id, operation), of_it, &ty));
             }
         }
     }
+    for (n, FieldRule { field, what, .. }) in given.rules.iter().enumerate() {
+        let same = |other: &&FieldRule| other.field == *field && other.what == *what;
+        if given.rules.iter().position(|other| same(&other)) != Some(n) {
+            continue;
+        }
+        let Some(attribute) = fields.iter().find(|attribute| attribute.rust_name == plain(field)) else { continue };
+        let of_it = given.rules.iter().filter(same).map(|other| other.rule.clone()).collect();
+        let id = given::action_id(&plain(&input.ident), &attribute.name, what, &attribute.rust_name);
+        let function = format!("{}.{what}", attribute.rust_name);
+        out.push(action(input, given, krate, &options, (id, &function), of_it, &ty));
+    }
     // Once for each rule, not for each operation that it is for.
-    for (_, rule) in &rules {
+    for rule in rules.iter().map(|(_, rule)| rule).chain(given.rules.iter().map(|field| &field.rule)) {
         let roots = crate::model::Roots { params: &[], entity: Some(&ty), participant: options.participant.as_ref() };
         check_roots(rule, &roots, sink);
     }
@@ -218,7 +216,7 @@ fn action(
     given: &Given,
     krate: &Krate,
     options: &Options,
-    operation: &str,
+    (id, function): (String, &str),
     rules: Vec<Rule>,
     ty: &syn::Type,
 ) -> Action {
@@ -226,8 +224,8 @@ fn action(
     Action {
         krate: krate.clone(),
         namespace: given.namespace.clone(),
-        id: format!("{name}.{}", camel_case(operation)),
-        function: format!("{name}::{operation}"),
+        id,
+        function: format!("{name}::{function}"),
         at: input.ident.span(),
         was: Vec::new(),
         tier: options.tier.map_or(TierName::Application, |(_, tier)| tier),

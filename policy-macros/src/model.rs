@@ -189,4 +189,22 @@ pub(crate) struct Identity {
     pub(crate) id: Member,
     pub(crate) id_type: Type,
     pub(crate) actions: Vec<Action>,
+    /// Where its rows are.
+    pub(crate) table: Table,
+}
+
+/// Where the rows of an entity are.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    /// The id, as rules spell it.
+    pub(crate) id: String,
+    /// The tenant's attribute, and the participant's that it equals.
+    pub(crate) tenant: Option<(String, String)>,
+    /// Attributes and their columns.
+    pub(crate) columns: Vec<(String, String)>,
+    /// Fields that no rule reads, as serde names them, and their columns.
+    pub(crate) unread: Vec<(String, String)>,
+    /// Attributes with rules of their own: the ids of the actions of reading and of changing them.
+    pub(crate) fields: Vec<(String, Option<String>, Option<String>)>,
 }

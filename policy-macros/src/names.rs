@@ -25,6 +25,18 @@ pub(crate) fn camel_case(name: &str) -> String {
     if out.is_empty() { name.to_owned() } else { out }
 }
 
+/// `PhotoAlbum` as `photo_album`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
 fn upper_first(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()

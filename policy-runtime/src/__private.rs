@@ -2,7 +2,7 @@
 
 pub use policy_core::name::Tier;
 pub use policy_core::source::Place;
-pub use policy_core::{contract, decl, kind, shape, value};
+pub use policy_core::{contract, decl, kind, shape, table, value};
 pub use serde_json;
 
 use policy_core::contract::AttributeValue;

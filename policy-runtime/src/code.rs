@@ -100,6 +100,20 @@ codes! {
     ConnectionLost = "CONNECTION_LOST", 503, "RpcInvocationException", retry true, "the connection was lost", "connect again";
     /// The answer did not come in time.
     Timeout = "TIMEOUT", 504, "RpcInvocationException", retry true, "no answer in time", "try again later";
+    /// There is no such record, for this caller.
+    NotFound = "NOT_FOUND", 404, "IllegalArgumentException", retry false, "no such record", "check the id";
+    /// The query, the order or the page is none.
+    BadQuery = "BAD_QUERY", 400, "IllegalArgumentException", retry false, "the query cannot be understood", "see the message";
+    /// The cursor belongs to something else.
+    BadCursor = "BAD_CURSOR", 400, "IllegalArgumentException", retry false, "the cursor is not one of this query", "start again from the first page";
+    /// What is stored stands against it.
+    Conflict = "CONFLICT", 409, "IllegalArgumentException", retry true, "what is stored stands against it", "read again, then decide";
+    /// A stored value cannot be read.
+    StoredValue = "STORED_VALUE", 500, "RpcInvocationException", retry false, "a stored value cannot be read", "report it";
+    /// Rules would have to look at too many rows.
+    TooManyRows = "TOO_MANY_ROWS", 422, "IllegalArgumentException", retry false, "too many rows to look at", "narrow the query";
+    /// The database is gone.
+    StoreUnavailable = "STORE_UNAVAILABLE", 503, "RpcInvocationException", retry true, "the database cannot be asked", "try again later";
 }
 
 impl fmt::Display for Code {

@@ -256,10 +256,16 @@ pub use policy_macros::Attributes;
 /// | --- | --- |
 /// | `#[entity(id)]` | on a field: the id |
 /// | `#[entity(namespace = "com.example")]` | the namespace of the type, if not the module's path |
+/// | `#[entity(table = "photos")]` | the table of its rows, if not the type's name in snake case; `schema.table` names both |
+/// | `#[entity(column = "owner_id")]` | on a field: its column, if not the field's name |
+/// | `#[entity(tenant = field)]` | the field that keeps tenants apart; it is filled and filtered with `participant.tenant` |
+/// | `#[entity(tenant_from = "organization")]` | the participant's attribute that the tenant equals, if not `tenant` |
 /// | `#[entity(crate = path)]` | where this crate is, when it is re-exported by another |
 /// | `#[abac_policy(all_read(..))]` | the rule of `find_by_id`, `find_by_ids`, `find_all`, `search`, `count`, `count_by_query` |
 /// | `all_create(..)`, `all_update(..)`, `all_delete(..)` | of `save`, `bulk_save`; `update`, `bulk_update`; `delete_by_id`, `delete_by_query` |
+/// | `all_tenants_read(..)`, `all_tenants_delete(..)` | of reading and deleting across tenants: `tenants_find_all`, .. |
 /// | `find_by_id(..)` | of one operation, beside its group's by `and` |
+/// | `#[abac_policy(read = "..", write = "..")]` | on a field: who sees it (an `Option` then), and who changes it |
 ///
 /// An operation without a rule is denied. `callers(..)`, `tier`, `audit` and `participant` are as in
 /// [`abac_policy`](macro@abac_policy).

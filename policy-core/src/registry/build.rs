@@ -256,6 +256,13 @@ fn groups(name: &ActionName, declaration: &ActionDecl) -> Vec<String> {
             "findById" | "findByIds" | "findAll" | "search" | "count" | "countByQuery" => Some("allRead"),
             "update" | "bulkUpdate" => Some("allUpdate"),
             "deleteById" | "deleteByQuery" => Some("allDelete"),
+            "tenantsFindById"
+            | "tenantsFindByIds"
+            | "tenantsFindAll"
+            | "tenantsSearch"
+            | "tenantsCount"
+            | "tenantsCountByQuery" => Some("allTenantsRead"),
+            "tenantsDeleteById" | "tenantsDeleteByQuery" => Some("allTenantsDelete"),
             _ => None,
         };
         out.extend(all.map(|all| format!("{group}.{all}")));

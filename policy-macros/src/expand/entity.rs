@@ -38,6 +38,7 @@ pub(crate) fn expand(identity: &Identity) -> TokenStream {
         }
     }
     let checks = actions.first().map(|action| checks(krate, &rules, &action.roots()));
+    let table = table(identity);
     let value = quote_spanned!(id_type.span()=> #private::contract::AttributeValue);
     quote! {
         #[automatically_derived]
@@ -49,7 +50,51 @@ pub(crate) fn expand(identity: &Identity) -> TokenStream {
                 #private::contract::id_text(<#id_type as #value>::read(&self.#id))
             }
         }
+        #table
         #checks
         #(#declarations)*
+    }
+}
+
+/// Where the rows are.
+fn table(identity: &Identity) -> TokenStream {
+    let (private, ident, table) = (identity.krate.private(), &identity.ident, &identity.table);
+    let (name, id) = (&table.name, &table.id);
+    let tenant = match &table.tenant {
+        Some((attribute, participant)) => quote! {
+            ::core::option::Option::Some(#private::table::TenantDecl {
+                attribute: #attribute,
+                participant: #participant,
+            })
+        },
+        None => quote!(::core::option::Option::None),
+    };
+    let column = |(attribute, column): &(String, String)| quote!(#private::table::ColumnDecl { attribute: #attribute, column: #column });
+    let (columns, unread) = (table.columns.iter().map(column), table.unread.iter().map(column));
+    let action = |id: &Option<String>| match id {
+        Some(id) => quote!(::core::option::Option::Some(#id)),
+        None => quote!(::core::option::Option::None),
+    };
+    let fields = table.fields.iter().map(|(attribute, read, write)| {
+        let (read, write) = (action(read), action(write));
+        quote!(#private::table::FieldDecl { attribute: #attribute, read: #read, write: #write })
+    });
+    quote! {
+        #[automatically_derived]
+        impl #private::contract::Stored for #ident {
+            const TABLE: &'static #private::table::TableDecl = &#private::table::TableDecl {
+                entity: || #private::decl::EntityDecl {
+                    namespace: <#ident as #private::contract::Entity>::NAMESPACE,
+                    name: <#ident as #private::contract::Entity>::NAME,
+                    attributes: <#ident as #private::contract::AttributeValue>::describe(),
+                },
+                name: #name,
+                id: #id,
+                tenant: #tenant,
+                columns: &[#(#columns),*],
+            };
+            const UNREAD: &'static [#private::table::ColumnDecl] = &[#(#unread),*];
+            const FIELDS: &'static [#private::table::FieldDecl] = &[#(#fields),*];
+        }
     }
 }

@@ -10,5 +10,6 @@ mod hygiene;
 mod kinotic;
 mod remote;
 mod renamed_path;
+mod rows;
 mod services;
 mod together;

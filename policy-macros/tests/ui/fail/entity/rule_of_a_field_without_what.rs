@@ -5,8 +5,8 @@ use policy_runtime::Entity;
 struct Photo {
     id: String,
     #[serde(rename = "ownerId")]
-    #[abac_policy(read = "participant.mfa")]
-    owner_id: String,
+    #[abac_policy("participant.mfa")]
+    owner_id: Option<String>,
 }
 
 fn main() {}

@@ -1,0 +1,9 @@
+use policy_runtime::Entity;
+
+#[derive(Entity)]
+struct Person {
+    #[entity(tenant)]
+    id: String,
+}
+
+fn main() {}

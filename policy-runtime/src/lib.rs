@@ -14,6 +14,8 @@ pub mod clock;
 pub mod code;
 #[cfg(feature = "identity")]
 pub mod credential;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod database;
 pub mod denied;
 #[cfg(feature = "gateway")]
 pub mod gateway;
@@ -28,6 +30,8 @@ pub mod policy;
 mod proxy;
 #[cfg(feature = "engine")]
 mod question;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod seal;
 pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;

@@ -1,6 +1,7 @@
 //! What the tests across crates share.
 
 pub mod orders;
+pub mod postgres;
 pub mod providers;
 pub mod proxy;
 pub mod raw;

@@ -27,7 +27,7 @@ const POLICY_CORE: &[&[&str]] = &[
 
 const POLICY_RUNTIME: &[&[&str]] = &[
     &["secret", "clock", "code", "id", "wire"],
-    &["denied", "audit", "credential"],
+    &["denied", "audit", "credential", "database", "seal"],
     &["policy"],
     &["question"],
     &["security"],

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use policy_core::value::Value;
+use policy_core::value::Millis;
 use policy_core::{Scope, Slug};
 use tokio::sync::watch;
 
-#[cfg(feature = "api-key")]
-use super::{ApiKeyRecord, KeyStore};
-use super::{EmailKey, ExternalIdentity, IdentityStore, StoreError, User, UserStore};
+use super::provider::{Configuration, Reference};
+use super::{ApiKeyRecord, EmailKey, ExternalIdentity, IdentityStore, KeyStore, NewUser, StoreError, User, UserStore};
 use crate::id::random_id;
 use crate::secret::Secret;
 use futures_util::future::BoxFuture;
+
+mod directory;
 
 /// Organizations, applications and users in memory.
 ///
@@ -42,70 +43,17 @@ struct Inner {
     emails: BTreeMap<(Scope, EmailKey), String>,
     hashes: BTreeMap<String, Secret<String>>,
     identities: BTreeMap<(Scope, ExternalIdentity), String>,
-    #[cfg(feature = "api-key")]
     keys: BTreeMap<String, ApiKeyRecord>,
-}
-
-/// A user to create.
-#[derive(Debug, Clone)]
-pub struct NewUser {
-    scope: Scope,
-    email: String,
-    display_name: Option<String>,
-    roles: BTreeSet<String>,
-    attributes: Vec<(String, Value)>,
-    tenant: Option<String>,
-    hash: Option<Secret<String>>,
-}
-
-impl NewUser {
-    /// Starts a user of a scope.
-    pub fn new(scope: Scope, email: &str) -> Self {
-        Self {
-            scope,
-            email: email.to_owned(),
-            display_name: None,
-            roles: BTreeSet::new(),
-            attributes: Vec::new(),
-            tenant: None,
-            hash: None,
-        }
-    }
-
-    /// Adds a role.
-    #[must_use]
-    pub fn role(mut self, role: &str) -> Self {
-        self.roles.insert(role.to_owned());
-        self
-    }
-
-    /// Sets the name to show.
-    #[must_use]
-    pub fn display_name(mut self, name: &str) -> Self {
-        self.display_name = Some(name.to_owned());
-        self
-    }
-
-    /// Adds an attribute.
-    #[must_use]
-    pub fn attribute(mut self, name: &str, value: Value) -> Self {
-        self.attributes.push((name.to_owned(), value));
-        self
-    }
-
-    /// Sets the tenant.
-    #[must_use]
-    pub fn tenant(mut self, tenant: &str) -> Self {
-        self.tenant = Some(tenant.to_owned());
-        self
-    }
-
-    /// Sets the password's hash, as `authn::password::Hasher` makes it.
-    #[must_use]
-    pub fn password_hash(mut self, hash: Secret<String>) -> Self {
-        self.hash = Some(hash);
-        self
-    }
+    methods: BTreeMap<Scope, BTreeSet<String>>,
+    invitations: BTreeMap<[u8; 32], (String, Millis)>,
+    configurations: BTreeMap<String, Configuration>,
+    references: BTreeMap<(String, Scope), Reference>,
+    used: BTreeMap<String, Millis>,
+    bootstrap: Option<([u8; 32], Millis)>,
+    is_bootstrapped: bool,
+    /// The number of the latest change, and whom each change concerns.
+    number: u64,
+    log: Vec<(u64, String)>,
 }
 
 impl Default for MemoryStore {
@@ -133,8 +81,11 @@ impl MemoryStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(&self) {
-        self.changed.send_modify(|n| *n += 1);
+    /// Tells of a change, once the lock is free.
+    fn announce(&self, inner: MutexGuard<'_, Inner>) {
+        let number = inner.number;
+        drop(inner);
+        self.changed.send_modify(|n| *n = number.max(*n));
     }
 
     /// Creates an organization.
@@ -193,8 +144,8 @@ impl MemoryStore {
             ..changed
         };
         *user = changed.clone();
-        drop(inner);
-        self.announce();
+        inner.note([id.to_owned()]);
+        self.announce(inner);
         Ok(changed)
     }
 
@@ -203,12 +154,14 @@ impl MemoryStore {
     /// # Errors
     /// When there is no such user.
     pub fn set_password_hash(&self, id: &str, hash: Option<Secret<String>>) -> Result<(), StoreError> {
-        self.update_user(id, |_| {})?;
         let mut inner = self.inner();
+        inner.users.get_mut(id).ok_or_else(|| missing("user", id))?.epoch += 1;
         match hash {
             Some(hash) => inner.hashes.insert(id.to_owned(), hash),
             None => inner.hashes.remove(id),
         };
+        inner.note([id.to_owned()]);
+        self.announce(inner);
         Ok(())
     }
 
@@ -221,11 +174,17 @@ impl MemoryStore {
         let mut inner = self.inner();
         let state = inner.organizations.get_mut(&id).ok_or_else(|| missing("organization", id.as_str()))?;
         *state = suspended;
+        let mut concerned = Vec::new();
         for user in inner.users.values_mut().filter(|user| user.scope.organization_id() == Some(&id)) {
             user.epoch += 1;
+            concerned.push(user.id.clone());
         }
-        drop(inner);
-        self.announce();
+        for key in inner.keys.values_mut().filter(|key| key.scope.organization_id() == Some(&id)) {
+            key.epoch += 1;
+            concerned.push(key.participant.clone());
+        }
+        inner.note(concerned);
+        self.announce(inner);
         Ok(())
     }
 
@@ -239,8 +198,9 @@ impl MemoryStore {
         inner.hashes.remove(id);
         inner.emails.retain(|_, owner| owner != id);
         inner.identities.retain(|_, owner| owner != id);
-        drop(inner);
-        self.announce();
+        inner.invitations.retain(|_, (owner, _)| owner != id);
+        inner.note([id.to_owned()]);
+        self.announce(inner);
         Ok(())
     }
 
@@ -248,7 +208,6 @@ impl MemoryStore {
     ///
     /// # Errors
     /// When the scope is unknown or the key's id is taken.
-    #[cfg(feature = "api-key")]
     pub fn insert_key(&self, record: ApiKeyRecord) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.require(&record.scope)?;
@@ -263,19 +222,25 @@ impl MemoryStore {
     ///
     /// # Errors
     /// When there is no such key.
-    #[cfg(feature = "api-key")]
     pub fn update_key(&self, id: &str, change: impl FnOnce(&mut ApiKeyRecord)) -> Result<(), StoreError> {
         let mut inner = self.inner();
         let record = inner.keys.get_mut(id).ok_or_else(|| missing("key", id))?;
         change(record);
         record.epoch += 1;
-        drop(inner);
-        self.announce();
+        let participant = record.participant.clone();
+        inner.note([participant]);
+        self.announce(inner);
         Ok(())
     }
 }
 
 impl Inner {
+    /// Notes whom a change concerns.
+    fn note(&mut self, participants: impl IntoIterator<Item = String>) {
+        self.number += 1;
+        self.log.extend(participants.into_iter().map(|participant| (self.number, participant)));
+    }
+
     fn insert_user(&mut self, new: NewUser) -> Result<User, StoreError> {
         let key = EmailKey::new(&new.email).map_err(|error| StoreError::Invalid(error.to_string()))?;
         let id = format!("u_{}", random_id().map_err(|e| StoreError::Unavailable(e.to_string()))?);
@@ -426,7 +391,6 @@ impl IdentityStore for MemoryStore {
     }
 }
 
-#[cfg(feature = "api-key")]
 impl KeyStore for MemoryStore {
     fn key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ApiKeyRecord>, StoreError>> {
         let inner = self.inner();
@@ -437,7 +401,7 @@ impl KeyStore for MemoryStore {
         Box::pin(async move { Ok(record) })
     }
 
-    fn used<'a>(&'a self, id: &'a str, at: policy_core::value::Millis) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn used<'a>(&'a self, id: &'a str, at: Millis) -> BoxFuture<'a, Result<(), StoreError>> {
         if let Some(record) = self.inner().keys.get_mut(id) {
             record.last_used = Some(record.last_used.map_or(at, |earlier| earlier.max(at)));
         }

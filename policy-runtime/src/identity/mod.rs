@@ -1,7 +1,8 @@
 //! What is stored about those who may sign in: users, their scopes, roles and password hashes.
 //!
 //! In: ids and values. Out: [`User`]s. [`UserStore`] is small, so that an application can put its own table behind it;
-//! [`MemoryStore`] is the one for tests and demonstrations. Password hashes stand apart from users, in a type that cannot
+//! [`Directory`] is the whole, with what administrators change: [`MemoryStore`] for tests and demonstrations, `SqlStore` in
+//! SQLite or PostgreSQL. Password hashes stand apart from users, in a type that cannot
 //! be printed. Absent: how a password is checked, and any decision.
 
 use std::collections::BTreeSet;
@@ -13,17 +14,28 @@ use policy_core::{Participant, Scope, Slug};
 use crate::secret::Secret;
 use futures_util::future::BoxFuture;
 
-#[cfg(feature = "api-key")]
 mod api_key;
+mod directory;
 mod email;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod encode;
 mod external;
 mod memory;
+mod provider;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
-#[cfg(feature = "api-key")]
 pub use api_key::{ApiKeyRecord, KeyStore};
+pub use directory::{Change, Changes, Directory, NewUser, Organization, Stored};
 pub use email::{EmailError, EmailKey};
 pub use external::{ExternalIdentity, IdentityStore};
-pub use memory::{MemoryStore, NewUser};
+pub use memory::MemoryStore;
+pub use provider::{
+    AttributeSettings, Configuration, MfaSettings, ProviderSettings, ProvisioningSettings, Reference,
+    ReferenceSettings, TenantSettings,
+};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::SqlStore;
 
 /// A person (or whatever has a password) in exactly one scope.
 #[derive(Debug, Clone, PartialEq)]

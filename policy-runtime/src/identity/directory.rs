@@ -1,0 +1,315 @@
+//! What administrators change: organizations, applications, users, keys, configurations, and what is good once.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::BoxFuture;
+use policy_core::value::{Millis, Value};
+use policy_core::{Scope, Slug};
+
+use super::provider::{Configuration, Reference};
+use super::{ApiKeyRecord, ExternalIdentity, IdentityStore, KeyStore, StoreError, User, UserStore};
+use crate::secret::Secret;
+
+/// What a store answers.
+pub type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// An organization as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Organization {
+    /// Its permanent id.
+    pub id: Slug,
+    /// Whether nobody of its scopes may sign in.
+    pub suspended: bool,
+}
+
+impl Organization {
+    pub(super) const fn new(id: Slug, suspended: bool) -> Self {
+        Self { id, suspended }
+    }
+}
+
+/// A user to create.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub(super) scope: Scope,
+    pub(super) email: String,
+    pub(super) display_name: Option<String>,
+    pub(super) roles: BTreeSet<String>,
+    pub(super) attributes: Vec<(String, Value)>,
+    pub(super) tenant: Option<String>,
+    pub(super) hash: Option<Secret<String>>,
+}
+
+impl NewUser {
+    /// Starts a user of a scope.
+    pub fn new(scope: Scope, email: &str) -> Self {
+        Self {
+            scope,
+            email: email.to_owned(),
+            display_name: None,
+            roles: BTreeSet::new(),
+            attributes: Vec::new(),
+            tenant: None,
+            hash: None,
+        }
+    }
+
+    /// Adds a role.
+    #[must_use]
+    pub fn role(mut self, role: &str) -> Self {
+        self.roles.insert(role.to_owned());
+        self
+    }
+
+    /// Sets the name to show.
+    #[must_use]
+    pub fn display_name(mut self, name: &str) -> Self {
+        self.display_name = Some(name.to_owned());
+        self
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: Value) -> Self {
+        self.attributes.push((name.to_owned(), value));
+        self
+    }
+
+    /// Sets the tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: &str) -> Self {
+        self.tenant = Some(tenant.to_owned());
+        self
+    }
+
+    /// Sets the password's hash, as `authn::password::Hasher` makes it.
+    #[must_use]
+    pub fn password_hash(mut self, hash: Secret<String>) -> Self {
+        self.hash = Some(hash);
+        self
+    }
+}
+
+/// What to change of a user or of a key; whatever is not named stays.
+///
+/// ```
+/// use policy_runtime::identity::Change;
+/// let promote = Change::default().add_role("finance").remove_role("intern");
+/// let lock_out = Change::default().enabled(false);
+/// # drop((promote, lock_out));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::option_option, reason = "a change may leave a value, set it, or remove it")]
+pub struct Change {
+    pub(super) add_roles: BTreeSet<String>,
+    pub(super) remove_roles: BTreeSet<String>,
+    pub(super) attributes: Vec<(String, Option<Value>)>,
+    pub(super) display_name: Option<Option<String>>,
+    pub(super) tenant: Option<Option<String>>,
+    pub(super) enabled: Option<bool>,
+}
+
+impl Change {
+    /// Assigns a role.
+    #[must_use]
+    pub fn add_role(mut self, role: &str) -> Self {
+        self.remove_roles.remove(role);
+        self.add_roles.insert(role.to_owned());
+        self
+    }
+
+    /// Takes a role away.
+    #[must_use]
+    pub fn remove_role(mut self, role: &str) -> Self {
+        self.add_roles.remove(role);
+        self.remove_roles.insert(role.to_owned());
+        self
+    }
+
+    /// Sets an attribute, or removes it.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: Option<Value>) -> Self {
+        self.attributes.push((name.to_owned(), value));
+        self
+    }
+
+    /// Sets the name to show, or removes it.
+    #[must_use]
+    pub fn display_name(mut self, name: Option<&str>) -> Self {
+        self.display_name = Some(name.map(str::to_owned));
+        self
+    }
+
+    /// Sets the tenant, or removes it.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Option<&str>) -> Self {
+        self.tenant = Some(tenant.map(str::to_owned));
+        self
+    }
+
+    /// Lets in, or locks out.
+    #[must_use]
+    pub const fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = Some(enabled);
+        self
+    }
+
+    pub(super) fn apply_roles(&self, roles: &mut BTreeSet<String>) {
+        roles.extend(self.add_roles.iter().cloned());
+        roles.retain(|role| !self.remove_roles.contains(role));
+    }
+
+    pub(super) fn apply_attributes(&self, attributes: &mut Vec<(String, Value)>) {
+        for (name, value) in &self.attributes {
+            attributes.retain(|(known, _)| known != name);
+            if let Some(value) = value {
+                attributes.push((name.clone(), value.clone()));
+            }
+        }
+        attributes.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+
+    pub(super) fn apply_to_user(&self, user: &mut User) {
+        self.apply_roles(&mut user.roles);
+        self.apply_attributes(&mut user.attributes);
+        if let Some(name) = &self.display_name {
+            user.display_name.clone_from(name);
+        }
+        if let Some(tenant) = &self.tenant {
+            user.tenant.clone_from(tenant);
+        }
+        user.enabled = self.enabled.unwrap_or(user.enabled);
+    }
+
+    pub(super) fn apply_to_key(&self, key: &mut ApiKeyRecord) {
+        self.apply_roles(&mut key.roles);
+        self.apply_attributes(&mut key.attributes);
+        if let Some(name) = &self.display_name {
+            key.name = name.clone().unwrap_or_default();
+        }
+        if let Some(tenant) = &self.tenant {
+            key.tenant.clone_from(tenant);
+        }
+        key.enabled = self.enabled.unwrap_or(key.enabled);
+    }
+}
+
+/// Which participants changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Changes {
+    /// The number of the latest change; ask for what came after it next time.
+    pub number: u64,
+    /// Whom the changes concern: they must be built again, or their connections closed.
+    pub participants: BTreeSet<String>,
+    /// Whether that is no longer known, so that everybody is concerned: too much has changed, or an older state came back.
+    pub everybody: bool,
+}
+
+/// A whole store: what sign-in reads, and what administrators change.
+///
+/// Every change is one transaction: it happens whole or not at all, raises the epochs of the participants it concerns and
+/// is told to whoever asks [`Directory::changed_since`].
+pub trait Directory: UserStore + IdentityStore + KeyStore {
+    /// Creates an organization; its id is a slug and permanent.
+    fn add_organization<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;
+
+    /// All organizations, by id.
+    fn organizations(&self) -> Stored<'_, Vec<Organization>>;
+
+    /// Suspends an organization or lifts that; nobody of its scopes signs in meanwhile.
+    fn set_suspended<'a>(&'a self, id: &'a str, suspended: bool) -> Stored<'a, ()>;
+
+    /// Creates an application; its id is unique in the deployment.
+    fn add_application<'a>(&'a self, organization: &'a str, id: &'a str) -> Stored<'a, ()>;
+
+    /// The applications of an organization, by id.
+    fn applications<'a>(&'a self, organization: &'a str) -> Stored<'a, Vec<Slug>>;
+
+    /// Says which methods of signing in are on in a scope; `None` for all.
+    fn set_methods<'a>(&'a self, scope: &'a Scope, methods: Option<&'a BTreeSet<String>>) -> Stored<'a, ()>;
+
+    /// The scopes of which that was said.
+    fn methods(&self) -> Stored<'_, Vec<(Scope, BTreeSet<String>)>>;
+
+    /// Creates a user; (scope, e-mail) is one identity.
+    fn add_user(&self, new: NewUser) -> Stored<'_, User>;
+
+    /// The users of a scope, by id.
+    fn users<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Vec<User>>;
+
+    /// Changes a user and raises its epoch.
+    fn change_user<'a>(&'a self, id: &'a str, change: &'a Change) -> Stored<'a, User>;
+
+    /// Sets or removes a password hash and raises the user's epoch.
+    fn set_password<'a>(&'a self, id: &'a str, hash: Option<&'a Secret<String>>) -> Stored<'a, ()>;
+
+    /// Removes a user with everything it signs in with; its id is never given again.
+    fn drop_user<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;
+
+    /// Keeps the hash of an invitation, by which a user who has no identity yet is bound once. An earlier one ends.
+    fn invite<'a>(&'a self, user: &'a str, hash: &'a [u8; 32], until: Millis) -> Stored<'a, ()>;
+
+    /// Binds an identity to the invited user, once; `None` when the invitation is unknown, used, over, or of another scope.
+    fn accept<'a>(
+        &'a self,
+        scope: &'a Scope,
+        hash: &'a [u8; 32],
+        identity: &'a ExternalIdentity,
+        now: Millis,
+    ) -> Stored<'a, Option<User>>;
+
+    /// Keeps an API key's record.
+    fn add_key(&self, record: ApiKeyRecord) -> Stored<'_, ()>;
+
+    /// The keys of a scope, by id.
+    fn keys<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Vec<ApiKeyRecord>>;
+
+    /// Changes a key and raises its epoch.
+    fn change_key<'a>(&'a self, id: &'a str, change: &'a Change) -> Stored<'a, ApiKeyRecord>;
+
+    /// Removes a key.
+    fn drop_key<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;
+
+    /// Creates a configuration or changes it. Owner, issuer and client never change once somebody is known by it.
+    fn put_configuration<'a>(&'a self, configuration: &'a Configuration) -> Stored<'a, ()>;
+
+    /// All configurations, by name.
+    fn configurations(&self) -> Stored<'_, Vec<Configuration>>;
+
+    /// Removes a configuration that nobody is known by, with its references.
+    fn drop_configuration<'a>(&'a self, name: &'a str) -> Stored<'a, ()>;
+
+    /// Lets a scope that is not under the owner use a configuration, or no longer; its reference ends with that.
+    fn share<'a>(&'a self, configuration: &'a str, scope: &'a Scope, shared: bool) -> Stored<'a, ()>;
+
+    /// Makes a scope use a configuration, or changes how. The scope lies under the owner, or the owner shared with it.
+    fn put_reference<'a>(&'a self, reference: &'a Reference) -> Stored<'a, ()>;
+
+    /// All references, by configuration and scope.
+    fn references(&self) -> Stored<'_, Vec<Reference>>;
+
+    /// Ends the use of a configuration in a scope.
+    fn drop_reference<'a>(&'a self, configuration: &'a str, scope: &'a Scope) -> Stored<'a, ()>;
+
+    /// Notes a single-use token's id until it ends by itself; false if it was noted before, by whichever server.
+    fn use_once<'a>(&'a self, id: &'a str, until: Millis, now: Millis) -> Stored<'a, bool>;
+
+    /// Keeps the hash of a bootstrap token, in place of an earlier one; false once somebody has used one.
+    fn offer_bootstrap<'a>(&'a self, hash: &'a [u8; 32], until: Millis) -> Stored<'a, bool>;
+
+    /// Creates the first operator by a bootstrap token, once in the life of the deployment; `None` when the token is
+    /// wrong, over, or somebody was first.
+    fn bootstrap<'a>(&'a self, hash: &'a [u8; 32], operator: NewUser, now: Millis) -> Stored<'a, Option<User>>;
+
+    /// What changed after a number; ask without one for the latest number alone.
+    fn changed_since(&self, number: Option<u64>) -> Stored<'_, Changes>;
+}
+
+pub(super) fn not_shared(reference: &Reference) -> StoreError {
+    StoreError::Invalid(format!(
+        "configuration `{}` is neither owned above `{}` nor shared with it",
+        reference.configuration, reference.scope
+    ))
+}

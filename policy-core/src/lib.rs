@@ -9,6 +9,8 @@ pub mod decision;
 pub mod decl;
 pub mod diagnostic;
 pub mod eval;
+#[cfg(feature = "engine")]
+pub mod filter;
 pub mod ir;
 pub mod kind;
 #[doc = include_str!("../LANGUAGE.md")]

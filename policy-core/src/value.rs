@@ -113,6 +113,9 @@ pub struct IpRange {
 pub struct IpRangeError;
 
 impl IpRange {
+    /// Every IPv4 address.
+    pub const V4: Self = Self { address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), prefix: 0 };
+
     /// Makes the range that holds one address.
     ///
     /// ```

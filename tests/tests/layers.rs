@@ -18,7 +18,7 @@ const POLICY_CORE: &[&[&str]] = &[
     &["decision", "request", "syntax", "model"],
     &["ir"],
     &["check", "policy", "platform"],
-    &["eval", "lower"],
+    &["eval", "lower", "filter"],
     &["cedar"],
     &["registry"],
     &["pdp"],

@@ -7,6 +7,8 @@
 pub mod eval;
 #[cfg(feature = "engine")]
 pub(crate) mod fold;
+#[cfg(feature = "engine")]
+pub(crate) mod known;
 pub(crate) mod like;
 mod operators;
 

@@ -89,6 +89,11 @@ impl Check {
         out
     }
 
+    /// The attribute.
+    pub(super) const fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Looks at the value.
     pub(super) fn look(&self, env: &Env<'_>) -> Result<(), Misfit<'_>> {
         let misfit = |why: String| Err(Misfit { path: &self.path, why });

@@ -78,16 +78,17 @@ pub(super) struct Bucket {
 /// Policies by the hash of the uid that they constrain; whether it is that uid, the policy itself says.
 #[derive(Debug, Default)]
 struct ByUid {
-    /// The types of the uids: an entity of another type is only looked up by what it belongs to.
-    kinds: Vec<Arc<str>>,
+    /// The types of the uids, each with its policies: an entity of another type is only looked up by what it belongs to.
+    kinds: Vec<(Arc<str>, Vec<u32>)>,
     numbers: ByName<u64, Vec<u32>>,
 }
 
 impl ByUid {
     fn put(map: &mut Option<Box<Self>>, uid: &EntityUid, number: u32) {
         let map = map.get_or_insert_default();
-        if !map.kinds.iter().any(|kind| **kind == *uid.kind()) {
-            map.kinds.push(uid.kind().into());
+        match map.kinds.iter_mut().find(|(kind, _)| **kind == *uid.kind()) {
+            Some((_, numbers)) => numbers.push(number),
+            None => map.kinds.push((uid.kind().into(), vec![number])),
         }
         map.numbers.entry(uid.hash()).or_default().push(number);
     }
@@ -104,7 +105,7 @@ impl ByUid {
         parents: &[EntityUid],
         visit: &mut impl FnMut(u32) -> bool,
     ) -> bool {
-        (self.kinds.iter().any(|k| **k == *kind) && self.at(own()).iter().any(|n| visit(*n)))
+        (self.kinds.iter().any(|(k, _)| **k == *kind) && self.at(own()).iter().any(|n| visit(*n)))
             || parents.iter().any(|parent| self.at(parent.hash()).iter().any(|n| visit(*n)))
     }
 }
@@ -168,6 +169,27 @@ impl Bucket {
         }
         out.extend(self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten());
         out
+    }
+
+    /// Visits the candidates for a principal and any resource of the request's type that belongs to what it belongs to.
+    pub(super) fn rows<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>)) {
+        self.open.iter().for_each(|rest| visit(Candidate::Rest(rest)));
+        let env = &asked.env;
+        let mut whole = |number| {
+            visit(Candidate::Whole(number));
+            false
+        };
+        if let Some(map) = &self.by_principal {
+            map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut whole);
+        }
+        if let Some(map) = &self.by_resource {
+            // No uid of a row is a scope's, so that nothing is visited twice.
+            let own = map.kinds.iter().filter(|(kind, _)| **kind == *env.resource.kind);
+            own.flat_map(|(_, numbers)| numbers).for_each(|n| {
+                whole(*n);
+            });
+            map.any("", || 0, env.resource_parents, &mut whole);
+        }
     }
 
     /// The policies that are settled for the action.

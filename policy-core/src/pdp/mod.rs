@@ -12,12 +12,15 @@
 mod admit;
 mod conform;
 mod explain;
+mod filter;
 mod index;
 mod list;
 mod set;
 mod stack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_filter;
 #[cfg(test)]
 mod tests_replace;
 
@@ -35,6 +38,7 @@ use crate::request::Request;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use explain::{Explanation, PolicyReport, TierReport};
+pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
 
 use set::{Asked, TierSet};

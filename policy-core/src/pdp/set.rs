@@ -233,6 +233,24 @@ impl TierSet {
         found
     }
 
+    /// Visits the policies that can apply to a row.
+    pub(super) fn rows<'s>(&'s self, action: ActionId, asked: &Asked<'_>, visit: &mut impl FnMut(&'s Member)) {
+        let mut candidate = |candidate: Candidate<'s>| {
+            if let Some(member) = self.member(candidate.number()) {
+                visit(member);
+            }
+        };
+        for slice in self.slice(action).into_iter().chain(self.any.as_deref()) {
+            slice.forbids.rows(asked, &mut candidate);
+            slice.permits.rows(asked, &mut candidate);
+        }
+    }
+
+    /// The attributes that are looked at before the policies of an action are asked.
+    pub(super) fn checks(&self, action: ActionId) -> &[Check] {
+        self.checks.get(action.0 as usize).map_or(&[], |checks| checks)
+    }
+
     /// All policies that can apply when the resource may not be known yet.
     pub(super) fn possible(&self, action: ActionId, asked: &Asked<'_>, known: bool) -> Vec<&Member> {
         if known {

@@ -1,0 +1,239 @@
+//! A predicate as a condition of `sea_query`, for SQLite or PostgreSQL.
+//!
+//! In: a [`Predicate`] and where its attributes are stored. Out: a [`Condition`] that is true or false for every row, never
+//! NULL, with every value bound. Absent: text of SQL, and any connection.
+//!
+//! Columns are written with the name of their table, so that the condition also stands in a query that joins others.
+
+mod like;
+mod scalar;
+mod usable;
+
+use std::sync::Arc;
+
+use sea_query::{Alias, ArrayType, Condition, DynIden, Expr, ExprTrait, Func, IntoIden, Query, SelectStatement};
+
+use self::scalar::Scalar;
+use super::predicate::{Operand, Predicate, RowField, Test};
+use crate::kind::Kind;
+use crate::syntax::ast::CompareOp;
+use crate::table::{Column, Dialect, Table};
+use crate::value::{IpRange, Value};
+
+/// What the database itself vouches for, so that no condition has to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Assured {
+    /// The column is never NULL.
+    pub not_null: bool,
+    /// Whatever is in the column is a value that its kind can hold, in the form that [`crate::table`] says.
+    pub typed: bool,
+}
+
+/// Renders predicates for one table in one database.
+///
+/// ```
+/// use policy_core::filter::sql::Render;
+/// use policy_core::filter::Predicate;
+/// use policy_core::table::{Dialect, Table};
+/// use sea_query::{Asterisk, Query, SqliteQueryBuilder};
+///
+/// # fn rows(table: &Table, predicate: &Predicate) -> (String, sea_query::Values) {
+/// let condition = Render::new(table, Dialect::Sqlite).condition(predicate);
+/// Query::select().column(Asterisk).from("photos").cond_where(condition).build(SqliteQueryBuilder)
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Render<'t> {
+    table: &'t Table,
+    dialect: Dialect,
+    name: DynIden,
+    assured: Arc<[Assured]>,
+}
+
+/// The name of an element while the elements of a set are looked at; no column is called so by accident.
+const EACH: &str = "policy_each";
+
+impl<'t> Render<'t> {
+    /// A renderer that relies on nothing that the database says of its columns.
+    pub fn new(table: &'t Table, dialect: Dialect) -> Self {
+        Self { table, dialect, name: Alias::new(&*table.name).into_iden(), assured: Arc::new([]) }
+    }
+
+    /// Uses the name that the query gives the table.
+    #[must_use]
+    pub fn named(mut self, alias: &str) -> Self {
+        self.name = Alias::new(alias).into_iden();
+        self
+    }
+
+    /// Leaves out what the database vouches for, as whoever compared its columns with the declaration found.
+    #[must_use]
+    pub fn assured(mut self, of: impl Fn(&Column) -> Assured) -> Self {
+        self.assured = self.table.columns.iter().map(of).collect();
+        self
+    }
+
+    /// Renders a predicate. Where it says [`Predicate::Row`] every row passes: those have to be checked afterwards.
+    pub fn condition(&self, predicate: &Predicate) -> Condition {
+        match predicate {
+            Predicate::Const(b) => constant(*b),
+            Predicate::Row(_) => constant(true),
+            Predicate::All(items) => joined(items.iter().map(|item| self.condition(item)).collect(), true),
+            Predicate::Any(items) => joined(items.iter().map(|item| self.condition(item)).collect(), false),
+            Predicate::Test(test) => self.test(test),
+        }
+    }
+
+    fn test(&self, test: &Test) -> Condition {
+        match test {
+            Test::Present { field, wanted } => {
+                let there = self.scalar(field).raw;
+                one(if *wanted { there.is_not_null() } else { there.is_null() })
+            }
+            Test::Usable { field } => self.usable(field),
+            Test::Truth { field, wanted } => one(self.scalar(field).eq(&Value::Bool(*wanted))),
+            Test::Compare { op, left, right: Operand::Value(value) } => self.scalar(left).compare(*op, value),
+            Test::Compare { op, left, right: Operand::Field(right) } => {
+                one(self.scalar(left).compare_to(*op, &self.scalar(right)))
+            }
+            Test::OneOf { field, values, wanted } => self.scalar(field).one_of(values, *wanted),
+            Test::Contains { set, item, wanted } => self.contains(set, item, *wanted),
+            Test::Empty { set, wanted } => {
+                let any = Expr::exists(self.elements(set, Condition::all().add(self.element(set).present())));
+                one(if *wanted { any.not() } else { any })
+            }
+            Test::InRange { field, range, wanted } => {
+                let within = self.scalar(field).within(*range);
+                if *wanted { within } else { within.not() }
+            }
+            Test::Like { field, pattern, wanted } => like::like(&self.scalar(field), pattern, *wanted),
+        }
+    }
+
+    fn assured_of(&self, field: &RowField) -> Assured {
+        self.assured.get(field.column).copied().unwrap_or_default()
+    }
+
+    fn column(&self, field: &RowField) -> Expr {
+        let name = self.table.columns.get(field.column).map_or(&*field.attribute, |column| &*column.name);
+        Expr::col((self.name.clone(), Alias::new(name)))
+    }
+
+    fn contains(&self, set: &RowField, item: &Operand, wanted: bool) -> Condition {
+        let turned = |found: Expr| one(if wanted { found } else { found.not() });
+        let Kind::Set(of) = &set.kind else { return constant(false) };
+        let element = self.element(set);
+        match item {
+            Operand::Value(value) => {
+                if self.dialect == Dialect::Postgres
+                    && set.inner.is_empty()
+                    && **of != Kind::Datetime
+                    && let Some(array) = array(of, value)
+                {
+                    // An index on the array serves this.
+                    let found = self.column(set).binary(sea_query::extension::postgres::PgBinOper::Contains, array);
+                    return turned(found);
+                }
+                turned(Expr::exists(self.elements(set, element.compare(CompareOp::Eq, value))))
+            }
+            Operand::Field(item) => {
+                let same = element.compare_to(CompareOp::Eq, &self.scalar(item));
+                turned(Expr::exists(self.elements(set, one(same))))
+            }
+        }
+    }
+
+    /// The elements of a set for which a condition holds.
+    fn elements(&self, set: &RowField, condition: Condition) -> SelectStatement {
+        let function = match self.dialect {
+            Dialect::Sqlite => {
+                let each = Func::cust("json_each").arg(self.valid_json(set, "[]"));
+                if set.inner.is_empty() { each } else { each.arg(scalar::json_path(&set.inner)) }
+            }
+            Dialect::Postgres if self.is_array(set) => Func::cust("unnest").arg(self.column(set)),
+            Dialect::Postgres => {
+                let json = self.json(set);
+                let is_array = scalar::json_type(json.clone()).eq("array");
+                let empty = Expr::val("[]").cast_as("jsonb");
+                Func::cust("jsonb_array_elements")
+                    .arg(sea_query::CaseStatement::new().case(is_array, json).finally(empty))
+            }
+        };
+        Query::select().expr(Expr::val(1)).from_function(function, Alias::new(EACH)).cond_where(condition).take()
+    }
+
+    /// The element that [`Render::elements`] looks at.
+    fn element(&self, set: &RowField) -> Scalar {
+        let kind = if let Kind::Set(of) = &set.kind { (**of).clone() } else { set.kind.clone() };
+        match self.dialect {
+            Dialect::Sqlite => Scalar::of_each(kind, EACH),
+            Dialect::Postgres if self.is_array(set) => {
+                Scalar::native(kind, Expr::col(Alias::new(EACH)), Dialect::Postgres)
+            }
+            Dialect::Postgres => Scalar::of_jsonb(kind, Expr::col(Alias::new(EACH))),
+        }
+    }
+
+    /// Whether a set is an array of PostgreSQL.
+    fn is_array(&self, set: &RowField) -> bool {
+        let scalars = matches!(&set.kind, Kind::Set(of) if of.is_scalar());
+        self.dialect == Dialect::Postgres && scalars && set.inner.is_empty()
+    }
+}
+
+pub(super) fn one(expr: impl Into<Expr>) -> Condition {
+    Condition::all().add(expr.into())
+}
+
+pub(super) fn constant(b: bool) -> Condition {
+    one(Expr::Constant(b.into()))
+}
+
+/// Joins conditions. Long lists become trees: what renders them walks a list as deep as it is long.
+pub(super) fn joined(mut items: Vec<Condition>, all: bool) -> Condition {
+    const WIDTH: usize = 64;
+    let join = |items: Vec<Condition>| {
+        let start = if all { Condition::all() } else { Condition::any() };
+        items.into_iter().fold(start, Condition::add)
+    };
+    while items.len() > WIDTH {
+        let mut next = Vec::with_capacity(items.len() / WIDTH + 1);
+        let mut rest = items.into_iter().peekable();
+        while rest.peek().is_some() {
+            next.push(join(rest.by_ref().take(WIDTH).collect()));
+        }
+        items = next;
+    }
+    join(items)
+}
+
+/// An array of one value, as PostgreSQL's containment takes it.
+fn array(of: &Kind, value: &Value) -> Option<Expr> {
+    let bound =
+        |ty: ArrayType, item: sea_query::Value| Expr::val(sea_query::Value::Array(ty, Some(Box::new(vec![item]))));
+    let text = |text: String| bound(ArrayType::String, text.into());
+    Some(match (of, value) {
+        (Kind::Bool, Value::Bool(b)) => bound(ArrayType::Bool, (*b).into()),
+        (Kind::Long, Value::Long(n)) => bound(ArrayType::BigInt, (*n).into()),
+        (Kind::Text | Kind::Enum(_), Value::Text(t)) if !t.contains('\0') => text(t.to_string()),
+        (Kind::Decimal, Value::Decimal(d)) => text(d.to_string()).cast_as("numeric[]"),
+        (Kind::Uuid, Value::Uuid(uuid)) => text(crate::value::uuid_text(*uuid)).cast_as("uuid[]"),
+        (Kind::Ip, Value::Ip(ip)) => text(ip.to_string()).cast_as("inet[]"),
+        _ => return None,
+    })
+}
+
+/// The first and last address of a range as 16 bytes each, IPv4 mapped.
+pub(super) fn bytes(range: IpRange) -> ([u8; 16], [u8; 16]) {
+    let octets = |address: std::net::IpAddr| match address {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        std::net::IpAddr::V6(v6) => v6.octets(),
+    };
+    let (first, last) = range.bounds();
+    (octets(first), octets(last))
+}
+
+pub(super) fn hex(bytes: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}

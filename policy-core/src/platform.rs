@@ -78,6 +78,9 @@ pub const ORGANIZATION_ACTIONS: [(&str, &[&str]); 8] = [
 /// Actions on an application that clients ask for by a service's name: denied until a policy grants them.
 pub const CLIENT_ACTIONS: [&str; 2] = ["service.host", "service.call"];
 
+/// What those ask for that enforce decisions elsewhere, of the group `decisions` on an application.
+pub const DECISION_ACTIONS: [&str; 2] = ["decisions.evaluate", "decisions.search"];
+
 /// The platform's entity types.
 ///
 /// ```
@@ -119,6 +122,7 @@ pub fn actions() -> Vec<ActionModel> {
     let mut all: Vec<ActionModel> =
         of(&SYSTEM_ACTIONS, SYSTEM).chain(of(&ORGANIZATION_ACTIONS, ORGANIZATION)).collect();
     all.extend(CLIENT_ACTIONS.map(|id| action(id, None, APPLICATION, &["service"])));
+    all.extend(DECISION_ACTIONS.map(|id| action(id, Some("decisions"), APPLICATION, &[])));
     all
 }
 

@@ -7,6 +7,8 @@
 pub mod audit;
 #[cfg(feature = "identity")]
 pub mod authn;
+#[cfg(feature = "authzen")]
+pub mod authzen;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(any(feature = "engine", feature = "identity"))]
@@ -25,6 +27,8 @@ pub mod guard;
 mod id;
 #[cfg(feature = "identity")]
 pub mod identity;
+#[cfg(any(feature = "authzen", feature = "token"))]
+pub mod json;
 #[cfg(feature = "engine")]
 pub mod policy;
 mod proxy;

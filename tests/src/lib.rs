@@ -5,5 +5,6 @@ pub mod postgres;
 pub mod providers;
 pub mod proxy;
 pub mod raw;
+pub mod todo;
 pub mod tokens;
 pub mod users;

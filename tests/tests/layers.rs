@@ -26,7 +26,7 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "id", "wire"],
+    &["secret", "clock", "code", "id", "json", "wire"],
     &["denied", "audit", "credential", "database", "seal"],
     &["policy"],
     &["question"],
@@ -34,6 +34,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["guard", "service", "identity"],
     &["authn", "proxy"],
     &["gateway", "client", "tower"],
+    &["authzen"],
     &["testing"],
     &["__private"],
 ];

@@ -10,11 +10,11 @@ use tokio::sync::Mutex as Turn;
 use tokio::task::JoinHandle;
 
 use super::fetch::{FetchError, Fetcher, Reach, deadline, is_loopback_url};
-use super::json::Json;
 use super::keys::{KeySet, KeySetError, MAX_KEY_SET};
 use super::source::KeySource;
 use crate::authn::{AuthnCode, AuthnError, BoxFuture};
 use crate::clock::Clock;
+use crate::json::Json;
 
 /// Why an issuer's keys were not had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::json::Json;
 use crate::authn::{AuthnCode, AuthnError};
+use crate::json::Json;
 
 /// An algorithm of signatures that this library verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

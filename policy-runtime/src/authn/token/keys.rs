@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
-use super::json::Json;
 use super::jws::{Algorithm, Unverified};
 use crate::authn::{AuthnCode, AuthnError};
+use crate::json::Json;
 use crate::secret::Secret;
 
 /// The longest key set that is read, in bytes.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy_core::participant::{BUILT_IN, ParticipantBuilder};
 use policy_core::value::{Decimal, IpRange, Millis, Value, parse_uuid};
 
-use super::json::Json;
 use super::path::ClaimPath;
 use crate::authn::{AuthnCode, AuthnError};
+use crate::json::Json;
 
 /// The kind that a claim must have.
 #[derive(Debug, Clone, PartialEq, Eq)]

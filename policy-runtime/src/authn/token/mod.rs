@@ -10,7 +10,6 @@
 
 mod fetch;
 mod issuer;
-mod json;
 mod jwks;
 mod jws;
 mod keys;
@@ -21,9 +20,9 @@ mod provision;
 mod rules;
 mod source;
 
+pub use crate::json::{Json, JsonError};
 pub use fetch::{FetchError, Fetcher, Reach};
 pub use issuer::{ACCESS_TOKEN_S, Issuer, TICKET_S};
-pub use json::{Json, JsonError};
 pub use jwks::{JwksError, JwksTimes, RemoteKeys};
 pub use jws::Algorithm;
 pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};

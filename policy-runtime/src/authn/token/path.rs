@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::json::Json;
+use crate::json::Json;
 
 /// The names that lead to a claim.
 ///

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use policy_core::value::Millis;
 
-use super::json::Json;
 use super::jws::{Algorithm, Unverified};
 use super::keys::{KeySet, SharedSecret};
 use super::path::ClaimPath;
 use crate::authn::{AuthnCode, AuthnError};
+use crate::json::Json;
 
 /// The longest token, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;

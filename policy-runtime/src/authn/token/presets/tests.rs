@@ -4,10 +4,10 @@ use policy_core::value::{Millis, Value};
 use policy_core::{Participant, Scope};
 use serde_json::json;
 
-use super::super::json::Json;
 use super::super::rules::VerifiedToken;
 use super::*;
 use crate::authn::{AuthnCode, AuthnError};
+use crate::json::Json;
 
 const NOW: i64 = 1_795_311_717;
 

@@ -54,7 +54,7 @@ impl Json {
     /// Reads one JSON value and nothing after it.
     ///
     /// ```
-    /// use policy_runtime::authn::token::{Json, JsonError};
+    /// use policy_runtime::json::{Json, JsonError};
     /// assert!(Json::parse(br#"{"a": [1, 2.50]}"#).is_ok());
     /// assert_eq!(Json::parse(br#"{"sub": "a", "s\u0075b": "b"}"#), Err(JsonError::Duplicate));
     /// ```

@@ -1,0 +1,205 @@
+//! The set-up: whose decisions, who is looked up where, which names requests use, what is believed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Resources, Subjects};
+use super::mapping::{Mapping, is_about_entity};
+use super::page::PageKey;
+use crate::policy::Policy;
+use crate::secret::Secret;
+
+/// What is wrong with a set-up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The address is no `https` URL without query and fragment (`http` for this machine alone).
+    #[error(
+        "`{0}` is no address for decisions: write `https://host` or `https://host/path`, without query and fragment"
+    )]
+    Url(String),
+    /// A mapping names an action that the program does not declare.
+    #[error("there is no action `{action}`{}", .near.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownAction {
+        /// As it was written.
+        action: String,
+        /// The nearest one.
+        near: Option<String>,
+    },
+    /// A mapping names an action of the platform or of another tier than the application's.
+    #[error("the action `{0}` is not the application's")]
+    NotTheApplications(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandom,
+}
+
+/// The decisions of one application, for those who enforce elsewhere.
+#[derive(Debug)]
+pub struct AuthZen {
+    pub(super) policy: Policy,
+    pub(super) url: String,
+    pub(super) path: String,
+    pub(super) subjects: Arc<dyn Subjects>,
+    pub(super) resources: Arc<dyn Resources>,
+    pub(super) mapping: Mapping,
+    pub(super) believes_properties: bool,
+    pub(super) believes_context: bool,
+    pub(super) pages: PageKey,
+}
+
+/// Collects a set-up.
+#[derive(Debug)]
+pub struct AuthZenBuilder {
+    policy: Policy,
+    url: String,
+    subjects: Arc<dyn Subjects>,
+    resources: Arc<dyn Resources>,
+    mapped: BTreeMap<(String, String), String>,
+    believes_properties: bool,
+    believes_context: bool,
+    pages: Option<Secret<[u8; 32]>>,
+}
+
+impl AuthZen {
+    /// Starts a set-up for the application that `policy` serves. `url` is how callers reach it, and its identifier.
+    pub fn builder(policy: &Policy, url: &str) -> AuthZenBuilder {
+        AuthZenBuilder {
+            policy: policy.clone(),
+            url: url.to_owned(),
+            subjects: Arc::new(Catalog::default()),
+            resources: Arc::new(Catalog::default()),
+            mapped: BTreeMap::new(),
+            believes_properties: false,
+            believes_context: false,
+            pages: None,
+        }
+    }
+}
+
+impl AuthZenBuilder {
+    /// Says where subjects are looked up; one that is not found is denied everything.
+    #[must_use]
+    pub fn subjects(mut self, subjects: impl Subjects + 'static) -> Self {
+        self.subjects = Arc::new(subjects);
+        self
+    }
+
+    /// Says where entities are looked up.
+    #[must_use]
+    pub fn resources(mut self, resources: impl Resources + 'static) -> Self {
+        self.resources = Arc::new(resources);
+        self
+    }
+
+    /// Lets requests call an action by a name of their own, on resources of a type that they name so. The program's own names are
+    /// then no longer known: the dotted type of the resource, with the action's id or full name.
+    #[must_use]
+    pub fn action(mut self, resource_type: &str, name: &str, action: &str) -> Self {
+        self.mapped.insert((resource_type.to_owned(), name.to_owned()), action.replace("::", "."));
+        self
+    }
+
+    /// Believes what a request says of the resource and of the action's arguments, where nothing is stored that says otherwise.
+    /// What it says of the subject is never believed.
+    #[must_use]
+    pub const fn believe_properties(mut self) -> Self {
+        self.believes_properties = true;
+        self
+    }
+
+    /// Believes what a request says of the application's own attributes of the context; never of built-in ones.
+    #[must_use]
+    pub const fn believe_context(mut self) -> Self {
+        self.believes_context = true;
+        self
+    }
+
+    /// Makes tokens of pages with this key, which servers share, rather than with one of this process.
+    #[must_use]
+    pub fn page_key(mut self, key: Secret<[u8; 32]>) -> Self {
+        self.pages = Some(key);
+        self
+    }
+
+    /// Checks the set-up.
+    ///
+    /// # Errors
+    /// When the address cannot be one, or a mapping names what is not there.
+    pub fn build(self) -> Result<AuthZen, SetupError> {
+        let path = path_of(&self.url).ok_or_else(|| SetupError::Url(self.url.clone()))?.to_owned();
+        let registry = self.policy.engine().registry();
+        let mut mapping = if self.mapped.is_empty() { Mapping::of_program(registry) } else { Mapping::default() };
+        for ((kind, name), action) in &self.mapped {
+            let Some(id) = registry.find(action) else {
+                let names: Vec<String> = registry.actions().map(|(_, entry)| entry.name.to_string()).collect();
+                let near = policy_core::name::nearest(action, names.iter().map(String::as_str)).map(str::to_owned);
+                return Err(SetupError::UnknownAction { action: action.clone(), near });
+            };
+            let own =
+                registry.action(id).is_some_and(|e| e.tier == policy_core::Tier::Application && !e.places.is_empty());
+            if !own {
+                return Err(SetupError::NotTheApplications(action.clone()));
+            }
+            mapping.add(kind, name, id);
+        }
+        let entities = registry.actions().filter(|(_, entry)| is_about_entity(entry)).count();
+        tracing::debug!(target: "policy", url = self.url, entities, "decisions are served");
+        let pages = match self.pages {
+            Some(key) => PageKey::shared(key),
+            None => PageKey::random().map_err(|_| SetupError::NoRandom)?,
+        };
+        Ok(AuthZen {
+            url: self.url.trim_end_matches('/').to_owned(),
+            path,
+            policy: self.policy,
+            subjects: self.subjects,
+            resources: self.resources,
+            mapping,
+            believes_properties: self.believes_properties,
+            believes_context: self.believes_context,
+            pages,
+        })
+    }
+}
+
+/// The path of an address, without a slash at its end; `None` when it cannot be the identifier of a decision point.
+fn path_of(url: &str) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]".contains(c);
+    let (rest, local) = match url.split_once("://")? {
+        ("https", rest) => (rest, false),
+        ("http", rest) => (rest, true),
+        _ => return None,
+    };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let usable = !authority.is_empty() && rest.chars().all(plain) && !path.contains("//");
+    (usable && (loopback || !local)).then(|| path.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, path) in [
+            ("https://pdp.example.com", Some("")),
+            ("https://pdp.example.com/", Some("")),
+            ("https://pdp.example.com/tenant1", Some("/tenant1")),
+            ("http://127.0.0.1:9000", Some("")),
+            ("http://[::1]:9000/a/", Some("/a")),
+            ("http://pdp.example.com", None),
+            ("https://pdp.example.com?x=1", None),
+            ("https://pdp.example.com/#a", None),
+            ("https://u:p@pdp.example.com", None),
+            ("https:///x", None),
+            ("https://pdp.example.com/{x}", None),
+            ("pdp.example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(path_of(url), path, "{url}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! From what is asked to decisions: names become participants, actions and entities; then every tier is asked.
+
+use std::sync::Arc;
+
+use policy_core::value::{Value, ValueRef};
+use policy_core::{Context, Decision, Facts, Participant, Request, Resource, Scope};
+use serde_json::json;
+
+use super::ask::{Ask, Named, Refused, Verb};
+use super::build::AuthZen;
+use super::catalog::{Fields, LookupError};
+use super::mapping::Known;
+use super::value::{Mismatch, fields, read, record_of};
+use crate::code::Code;
+use crate::denied::Denied;
+use crate::json::Json;
+use crate::security::SecurityContext;
+
+/// An answer to one question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) allowed: bool,
+    /// What the caller is told beside the decision.
+    context: Option<serde_json::Value>,
+}
+
+impl Verdict {
+    const ALLOW: Self = Self { allowed: true, context: None };
+
+    fn deny(id: &str) -> Self {
+        Self { allowed: false, context: Some(json!({ "id": id })) }
+    }
+
+    /// A question that could not be put: it is denied, and says what is wrong with it.
+    pub(super) fn failed(refused: &Refused) -> Self {
+        let error = json!({ "status": refused.status, "message": refused.message });
+        Self { allowed: false, context: Some(json!({ "error": error })) }
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.context {
+            Some(context) => json!({ "decision": self.allowed, "context": context }),
+            None => json!({ "decision": self.allowed }),
+        }
+    }
+}
+
+/// A question whose names have been looked up.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    /// `None` for a subject that is not there: it is refused like any other.
+    pub(super) participant: Option<Arc<Participant>>,
+    pub(super) known: Known<'a>,
+    pub(super) resource: Option<(String, Arc<Fields>)>,
+    pub(super) args: Vec<Option<Value>>,
+    pub(super) facts: Facts,
+}
+
+impl Question<'_> {
+    fn request<'q>(&'q self, participant: &'q Participant, scope: &'q Scope, args: &'q [ValueRef<'q>]) -> Request<'q> {
+        Request {
+            participant,
+            action: self.known.action,
+            scope,
+            resource: self.resource.as_ref().map(|(id, fields)| Resource { id, attributes: &**fields }),
+            context: Context { time: policy_core::value::Millis(0), facts: &self.facts },
+            args,
+        }
+    }
+
+    fn args(&self) -> Vec<ValueRef<'_>> {
+        self.args.iter().map(|arg| arg.as_ref().map_or(ValueRef::Absent, Value::as_ref)).collect()
+    }
+}
+
+impl AuthZen {
+    /// Looks up what a question names.
+    pub(super) async fn question<'s>(&'s self, ask: &Ask<'_>, cx: &SecurityContext) -> Result<Question<'s>, Refused> {
+        let mut question = self.about(&ask.action, &ask.resource, ask.context, cx)?;
+        question.resource = self.resource(&question.known, &ask.resource).await?;
+        question.participant = self.subject(&ask.subject).await?;
+        Ok(question)
+    }
+
+    /// A question without its subject and its resource.
+    pub(super) fn about<'s>(
+        &'s self,
+        action: &Verb<'_>,
+        resource: &Named<'_>,
+        context: Option<&Json>,
+        cx: &SecurityContext,
+    ) -> Result<Question<'s>, Refused> {
+        let found = self.mapping.find(&self.policy, resource.kind, action.name);
+        let known = found.ok_or_else(|| {
+            let (name, kind) = (short(action.name), short(resource.kind));
+            Refused::unknown(format!("there is no action `{name}` on resources of type `{kind}`"))
+        })?;
+        let args = self.args(&known, action)?;
+        let facts = self.facts(&known, context, cx)?;
+        Ok(Question { participant: None, known, resource: None, args, facts })
+    }
+
+    pub(super) async fn subject(&self, subject: &Named<'_>) -> Result<Option<Arc<Participant>>, Refused> {
+        let found = self.subjects.subject(subject.kind, subject.id).await.map_err(|e| failed(&e))?;
+        Ok(found.map(Arc::new))
+    }
+
+    /// What is known of an entity; what the request says fills in what is not, if it is believed.
+    pub(super) async fn resource(
+        &self,
+        known: &Known<'_>,
+        resource: &Named<'_>,
+    ) -> Result<Option<(String, Arc<Fields>)>, Refused> {
+        if !known.entity {
+            return Ok(None);
+        }
+        let stored = self.resources.resource(resource.kind, resource.id).await.map_err(|e| failed(&e))?;
+        let mut all = match resource.properties {
+            Some(properties) if self.believes_properties => {
+                let root = known.entry.env.roots.iter().find(|r| r.root == policy_core::ir::Root::Resource);
+                let record = root.and_then(|root| record_of(root.ty.as_ref()));
+                record.map(|record| fields(properties, record, "resource.properties")).transpose().map_err(wrong)?
+            }
+            _ => None,
+        }
+        .unwrap_or_default();
+        all.extend(stored.unwrap_or_default());
+        Ok(Some((resource.id.to_owned(), Arc::new(all))))
+    }
+
+    fn args(&self, known: &Known<'_>, action: &Verb<'_>) -> Result<Vec<Option<Value>>, Refused> {
+        let said = action.properties.filter(|_| self.believes_properties);
+        let params = known.entry.params.iter();
+        params
+            .map(|(name, ty)| match (ty, said.and_then(|said| said.get(name))) {
+                (Some(ty), Some(value)) => read(value, &ty.kind, &format!("action.properties.{name}")).map_err(wrong),
+                (_, _) => Ok(None),
+            })
+            .collect()
+    }
+
+    fn facts(&self, known: &Known<'_>, context: Option<&Json>, cx: &SecurityContext) -> Result<Facts, Refused> {
+        let mut facts = Facts { request_id: cx.facts().request_id.clone(), ..Facts::default() };
+        if let Some(Json::Object(members)) = context.filter(|_| self.believes_context) {
+            for (name, value) in members {
+                let kind = known.entry.env.inferred.get(&("context".into(), name.as_str().into()));
+                if let Some(kind) = kind
+                    && let Some(value) = read(value, kind, &format!("context.{}", short(name))).map_err(wrong)?
+                {
+                    facts.attributes.insert(name, value);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Decides all questions under one snapshot of all sets.
+    pub(super) async fn decide(
+        &self,
+        questions: &[Result<Question<'_>, Refused>],
+        cx: &SecurityContext,
+    ) -> Vec<Verdict> {
+        let mut out: Vec<Option<Verdict>> = Vec::with_capacity(questions.len());
+        let decided = self.decisions(questions);
+        for (question, decision) in questions.iter().zip(decided) {
+            out.push(match (question, decision) {
+                (Err(refused), _) => Some(Verdict::failed(refused)),
+                (Ok(question), Some(decision)) => Some(self.verdict(question, decision, cx).await),
+                (Ok(_), None) => None,
+            });
+        }
+        out.into_iter()
+            .map(|verdict| verdict.unwrap_or_else(|| Verdict::deny(Denied::new(Code::AccessDenied).id())))
+            .collect()
+    }
+
+    /// The decisions themselves; `None` where there is nobody to decide about.
+    pub(super) fn decisions(&self, questions: &[Result<Question<'_>, Refused>]) -> Vec<Option<Decision>> {
+        let now = self.policy.clock().now();
+        let scope = self.policy.application();
+        let whole: Vec<Option<(&Question<'_>, &Participant)>> =
+            questions.iter().map(|q| q.as_ref().ok().and_then(|q| Some((q, &**q.participant.as_ref()?)))).collect();
+        let args: Vec<Vec<ValueRef<'_>>> = whole.iter().flatten().map(|(q, _)| q.args()).collect();
+        let mut facts: Vec<Facts> = whole.iter().flatten().map(|(q, _)| q.facts.clone()).collect();
+        for (facts, (_, participant)) in facts.iter_mut().zip(whole.iter().flatten()) {
+            facts.mfa = participant.mfa();
+        }
+        let requests: Vec<Request<'_>> = whole
+            .iter()
+            .flatten()
+            .zip(args.iter().zip(&facts))
+            .map(|((q, participant), (args, facts))| Request {
+                context: Context { time: now, facts },
+                ..q.request(participant, scope, args)
+            })
+            .collect();
+        let mut decided = self.policy.engine().decide_all(&requests).into_iter();
+        whole.iter().map(|asked| asked.and_then(|_| decided.next())).collect()
+    }
+
+    async fn verdict(&self, question: &Question<'_>, decision: Decision, cx: &SecurityContext) -> Verdict {
+        let Some(participant) = &question.participant else {
+            return Verdict::deny(Denied::new(Code::AccessDenied).id());
+        };
+        match decision {
+            Decision::Allow(allowed) => {
+                let must = question.known.entry.must_audit || self.policy.must_audit(question.known.action);
+                if !must {
+                    return Verdict::ALLOW;
+                }
+                let record = crate::audit::Record {
+                    decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
+                    time: self.policy.clock().now().0,
+                    principal: participant.uid_id().to_owned(),
+                    action: question.known.entry.name.to_string(),
+                    scope: self.policy.application().to_string(),
+                    outcome: "allow",
+                    revisions: allowed.revisions.map(|r| r.to_string()),
+                    request: cx.facts().request_id.clone(),
+                };
+                let written = match cx.audit() {
+                    Some(log) => log.begin(&record).await.map_err(|e| e.to_string()),
+                    None => Err("there is no audit log".to_owned()),
+                };
+                match written {
+                    Ok(()) => {
+                        if let Some(log) = cx.audit() {
+                            log.complete(&record.decision);
+                        }
+                        Verdict::ALLOW
+                    }
+                    Err(why) => {
+                        let denied = Denied::new(Code::AuditUnavailable);
+                        tracing::error!(target: "policy", decision = denied.id(), action = record.action, "denied: the audit record is required and {why}");
+                        Verdict::deny(denied.id())
+                    }
+                }
+            }
+            Decision::Deny(denial) => {
+                let denied = Denied::new(Code::AccessDenied);
+                tracing::info!(
+                    target: "policy",
+                    decision = denied.id(),
+                    action = %question.known.entry.name,
+                    participant = participant.id(),
+                    caller = cx.participant().id(),
+                    "answered with a denial: {}",
+                    denial.message,
+                );
+                let verdict = Verdict::deny(denied.id());
+                self.policy.remember(&denied, *denial);
+                verdict
+            }
+        }
+    }
+}
+
+pub(super) fn failed(error: &LookupError) -> Refused {
+    tracing::error!(target: "policy", %error, "a subject or a resource could not be looked up");
+    Refused::internal()
+}
+
+fn wrong(mismatch: Mismatch) -> Refused {
+    Refused::malformed(mismatch.0)
+}
+
+/// A name as a message shows it, however long it was.
+fn short(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}

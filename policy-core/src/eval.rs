@@ -354,7 +354,7 @@ mod tests {
         ask(&Env {
             principal: entity,
             principal_parents: &[],
-            participant: &alice,
+            participant: (&alice).into(),
             action: entity,
             action_groups: &[],
             resource: entity,

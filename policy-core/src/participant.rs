@@ -50,6 +50,8 @@ pub struct Participant {
     email: Option<Arc<str>>,
     display_name: Option<Arc<str>>,
     roles: Vec<Arc<str>>,
+    /// The hashes of `roles`.
+    role_hashes: Vec<u64>,
     tenant: Option<Arc<str>>,
     auth_type: Arc<str>,
     mfa: bool,
@@ -76,6 +78,7 @@ impl Participant {
                 email: None,
                 display_name: None,
                 roles: Vec::new(),
+                role_hashes: Vec::new(),
                 tenant: None,
                 auth_type: "none".into(),
                 mfa: false,
@@ -137,10 +140,11 @@ impl Participant {
         &self.attributes
     }
 
-    /// The same party with built-in attributes alone.
+    /// Whether it has a role, whose name is given with its hash.
     #[cfg(feature = "engine")]
-    pub(crate) fn without_own_attributes(&self) -> Self {
-        Self { attributes: Vec::new(), unusable: Vec::new(), ..self.clone() }
+    #[inline]
+    pub(crate) fn has_role(&self, role: &str, hash: u64) -> bool {
+        self.role_hashes.iter().zip(&self.roles).any(|(known, name)| *known == hash && **name == *role)
     }
 
     /// The id of its Cedar entity, of whatever type: `<scope>/<id>`.
@@ -160,7 +164,96 @@ impl Participant {
     }
 }
 
+/// A participant as the rules of one action see it: where it is no instance of the type that the action declares, without
+/// its own attributes.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    participant: &'a Participant,
+    own: bool,
+}
+
+impl<'a> Caller<'a> {
+    /// A participant with built-in attributes alone.
+    pub const fn without_own_attributes(participant: &'a Participant) -> Self {
+        Self { participant, own: false }
+    }
+
+    /// The participant, whatever rules see of it.
+    pub const fn participant(self) -> &'a Participant {
+        self.participant
+    }
+
+    /// The attribute in `slot`, borrowed from the participant.
+    #[inline]
+    pub fn attribute(self, slot: &Slot) -> ValueRef<'a> {
+        match self.participant.built_in(slot.index) {
+            Some(value) => value,
+            None => self.other(slot),
+        }
+    }
+
+    #[inline(never)]
+    fn other(self, slot: &Slot) -> ValueRef<'a> {
+        match BUILT_IN.field(&slot.name) {
+            Some((index, _)) if slot.index == Slot::BY_NAME => {
+                self.participant.built_in(index).unwrap_or(ValueRef::Absent)
+            }
+            // A declared participant type counts its own attributes after the built-in ones; they are kept by name.
+            _ if self.own => self.participant.own(&slot.name),
+            _ => ValueRef::Absent,
+        }
+    }
+}
+
+impl<'a> From<&'a Participant> for Caller<'a> {
+    fn from(participant: &'a Participant) -> Self {
+        Self { participant, own: true }
+    }
+}
+
+impl Record for Caller<'_> {
+    fn field(&self, slot: &Slot) -> ValueRef<'_> {
+        self.attribute(slot)
+    }
+
+    fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        for (index, field) in (0..).zip(&BUILT_IN.fields) {
+            match self.participant.built_in(index) {
+                None | Some(ValueRef::Absent) => {}
+                Some(value) => visit(&field.name, value),
+            }
+        }
+        if self.own {
+            for (name, value) in &self.participant.attributes {
+                visit(name, value.as_ref());
+            }
+            for (name, why) in &self.participant.unusable {
+                visit(name, ValueRef::Unusable(why));
+            }
+        }
+    }
+}
+
 impl Participant {
+    /// The built-in attribute at a place; `None` where there is no such place.
+    #[inline]
+    fn built_in(&self, index: u16) -> Option<ValueRef<'_>> {
+        Some(match index {
+            0 => ValueRef::Text(&self.id),
+            1 => text(self.email.as_ref()),
+            2 => text(self.display_name.as_ref()),
+            3 => ValueRef::Set(&self.roles),
+            4 => ValueRef::Text(self.scope.tier().as_str()),
+            5 => self.scope.organization_id().map_or(ValueRef::Absent, |id| ValueRef::Text(id.as_str())),
+            6 => self.scope.application_id().map_or(ValueRef::Absent, |id| ValueRef::Text(id.as_str())),
+            7 => text(self.tenant.as_ref()),
+            8 => ValueRef::Text(&self.auth_type),
+            9 => ValueRef::Bool(self.mfa),
+            10 => text(self.subject.as_ref()),
+            _ => return None,
+        })
+    }
+
     fn own(&self, name: &str) -> ValueRef<'_> {
         match self.unusable.iter().find(|(unusable, _)| **unusable == *name) {
             Some((_, why)) => ValueRef::Unusable(why),
@@ -185,42 +278,12 @@ fn text(value: Option<&Arc<str>>) -> ValueRef<'_> {
 }
 
 impl Record for Participant {
-    #[inline]
     fn field(&self, slot: &Slot) -> ValueRef<'_> {
-        match slot.index {
-            0 => ValueRef::Text(&self.id),
-            1 => text(self.email.as_ref()),
-            2 => text(self.display_name.as_ref()),
-            3 => ValueRef::Set(&self.roles),
-            4 => ValueRef::Text(self.scope.tier().as_str()),
-            5 => self.scope.organization_id().map_or(ValueRef::Absent, |id| ValueRef::Text(id.as_str())),
-            6 => self.scope.application_id().map_or(ValueRef::Absent, |id| ValueRef::Text(id.as_str())),
-            7 => text(self.tenant.as_ref()),
-            8 => ValueRef::Text(&self.auth_type),
-            9 => ValueRef::Bool(self.mfa),
-            10 => text(self.subject.as_ref()),
-            Slot::BY_NAME => match BUILT_IN.field(&slot.name) {
-                Some((index, _)) => self.field(&Slot { index, name: slot.name.clone() }),
-                None => self.own(&slot.name),
-            },
-            // A declared participant type counts its own attributes from here on; they are kept by name.
-            _ => self.own(&slot.name),
-        }
+        Caller::from(self).attribute(slot)
     }
 
     fn each_field(&self, visit: &mut dyn FnMut(&str, ValueRef<'_>)) {
-        for field in &BUILT_IN.fields {
-            let value = self.field(&Slot::named(&field.name));
-            if !matches!(value, ValueRef::Absent) {
-                visit(&field.name, value);
-            }
-        }
-        for (name, value) in &self.attributes {
-            visit(name, value.as_ref());
-        }
-        for (name, why) in &self.unusable {
-            visit(name, ValueRef::Unusable(why));
-        }
+        Caller::from(self).each_field(visit);
     }
 }
 
@@ -370,6 +433,7 @@ impl ParticipantBuilder {
         parents.extend(chain(scope));
         self.built.uid_id = scoped_id(scope, &self.built.id).into();
         self.built.uid_hash = hash_of(&self.built.uid_id);
+        self.built.role_hashes = roles.iter().map(|role| hash_of(role)).collect();
         self.built.roles = roles.into_iter().collect();
         self.built.parents = parents;
         self.built

@@ -132,7 +132,7 @@ fn decide(rule: &str, case: &Case) -> Truth {
     let env = Env {
         principal: EntityRef { kind: "Platform::Participant", id: case.participant.uid_id() },
         principal_parents: &[],
-        participant: &case.participant,
+        participant: (&case.participant).into(),
         action: EntityRef { kind: "com::example::Action", id: "Photo.open" },
         action_groups: &[],
         resource: EntityRef { kind: "com::example::Photo", id: "7" },

@@ -252,7 +252,7 @@ fn entities(env: &Env<'_>) -> Result<Entities, String> {
     };
     let resource = env.attributes.map_or(Ok(Vec::new()), |attributes| record(attributes))?;
     let all = [
-        entity(env.principal, record(env.participant)?, env.principal_parents)?,
+        entity(env.principal, record(&env.participant)?, env.principal_parents)?,
         entity(env.action, Vec::new(), env.action_groups)?,
         entity(env.resource, resource, env.resource_parents)?,
     ];

@@ -10,11 +10,11 @@ use super::operators::{self, Val};
 use super::{Binary, Ir, Path, Root, Var};
 use crate::context::Context;
 use crate::name::EntityUid;
-use crate::participant::Participant;
-use crate::value::{Record, Value, ValueRef};
+use crate::participant::Caller;
+use crate::value::{Record, Slot, Value, ValueRef};
 
 /// How deep expressions may nest; admission keeps every policy far below it.
-const MAX_DEPTH: u32 = 200;
+pub(super) const MAX_DEPTH: u32 = 200;
 
 /// The uid of an entity of the request.
 ///
@@ -70,7 +70,7 @@ pub struct Env<'a> {
     /// All entities that the principal is a member of, directly or through others.
     pub principal_parents: &'a [EntityUid],
     /// The attributes of the principal.
-    pub participant: &'a Participant,
+    pub participant: Caller<'a>,
     /// What is asked for.
     pub action: EntityRef<'a>,
     /// All groups that the action belongs to.
@@ -85,6 +85,47 @@ pub struct Env<'a> {
     pub context: Context<'a>,
     /// The arguments of the call, in the order of [`Root::Arg`].
     pub args: &'a [ValueRef<'a>],
+}
+
+/// What a condition can read without knowing any uid; the whole of it only where it asks for one.
+pub(crate) trait Facts<'a> {
+    /// The attributes of the principal.
+    fn participant(&self) -> Caller<'a>;
+    /// The attributes of the resource, if it has any.
+    fn attributes(&self) -> Option<&'a (dyn Record + Sync)>;
+    /// The environment of the request.
+    fn context(&self) -> Context<'a>;
+    /// The arguments of the call.
+    fn args(&self) -> &'a [ValueRef<'a>];
+    /// All of it.
+    fn env(&self) -> &Env<'a>;
+}
+
+impl<'a> Facts<'a> for Env<'a> {
+    #[inline]
+    fn participant(&self) -> Caller<'a> {
+        self.participant
+    }
+
+    #[inline]
+    fn attributes(&self) -> Option<&'a (dyn Record + Sync)> {
+        self.attributes
+    }
+
+    #[inline]
+    fn context(&self) -> Context<'a> {
+        self.context
+    }
+
+    #[inline]
+    fn args(&self) -> &'a [ValueRef<'a>] {
+        self.args
+    }
+
+    #[inline]
+    fn env(&self) -> &Self {
+        self
+    }
 }
 
 impl std::fmt::Debug for Env<'_> {
@@ -213,7 +254,7 @@ impl EvalError {
 /// let env = Env {
 ///     principal: EntityRef { kind: "Platform::Participant", id: alice.uid_id() },
 ///     principal_parents: alice.parents(),
-///     participant: &alice,
+///     participant: (&alice).into(),
 ///     action: EntityRef { kind: "Platform::Action", id: "createOrganization" },
 ///     action_groups: &[],
 ///     resource: EntityRef { kind: "Platform::System", id: "system" },
@@ -344,7 +385,7 @@ const NO_RECORD: &str = "an attribute of something that is not a record";
 ///
 /// # Errors
 /// When something before it is unusable or not a record.
-pub(crate) fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalError> {
+pub(crate) fn look<'a>(path: &Path, env: &impl Facts<'a>) -> Result<ValueRef<'a>, EvalError> {
     match fetch(path, env) {
         ValueRef::Unusable(NO_RECORD) => Err(EvalError::kind_needed("a record")),
         found => Ok(found),
@@ -352,25 +393,33 @@ pub(crate) fn look<'a>(path: &Path, env: &Env<'a>) -> Result<ValueRef<'a>, EvalE
 }
 
 #[inline]
-fn fetch<'a>(path: &Path, env: &Env<'a>) -> ValueRef<'a> {
+pub(crate) fn fetch<'a>(path: &Path, facts: &impl Facts<'a>) -> ValueRef<'a> {
     let (mut at, rest) = match (&path.root, path.slots.as_slice()) {
-        (Root::Arg(place, _), slots) => (env.args.get(usize::from(*place)).copied().unwrap_or(ValueRef::Absent), slots),
-        (Root::Participant, [first, rest @ ..]) => (env.participant.field(first), rest),
-        (Root::Context, [first, rest @ ..]) => (env.context.attribute(first), rest),
-        (Root::Resource, [first, rest @ ..]) => match env.attributes {
+        (Root::Arg(place, _), slots) => {
+            (facts.args().get(usize::from(*place)).copied().unwrap_or(ValueRef::Absent), slots)
+        }
+        (Root::Participant, [first, rest @ ..]) => (facts.participant().attribute(first), rest),
+        (Root::Context, [first, rest @ ..]) => (facts.context().attribute(first), rest),
+        (Root::Resource, [first, rest @ ..]) => match facts.attributes() {
             Some(attributes) => (attributes.field(first), rest),
             None => return ValueRef::Absent,
         },
         (_, []) => return ValueRef::Unusable(NO_RECORD),
     };
     for slot in rest {
-        at = match at {
-            ValueRef::Record(record) => record.field(slot),
-            ValueRef::Absent | ValueRef::Unusable(_) => return at,
-            _ => return ValueRef::Unusable(NO_RECORD),
-        };
+        at = step(at, slot);
     }
     at
+}
+
+/// An attribute of what is there.
+#[inline]
+pub(super) fn step<'a>(at: ValueRef<'a>, slot: &Slot) -> ValueRef<'a> {
+    match at {
+        ValueRef::Record(record) => record.field(slot),
+        ValueRef::Absent | ValueRef::Unusable(_) => at,
+        _ => ValueRef::Unusable(NO_RECORD),
+    }
 }
 
 /// A value that is there and usable, or the error of reading it.

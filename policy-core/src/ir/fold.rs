@@ -191,7 +191,7 @@ mod tests {
             let env = Env {
                 principal: EntityRef { kind: "Platform::Participant", id: participant.uid_id() },
                 principal_parents: participant.parents(),
-                participant: &participant,
+                participant: (&participant).into(),
                 action: EntityRef::from(&buy),
                 action_groups: &groups,
                 resource: EntityRef { kind: "Shop", id: "s" },

@@ -4,6 +4,8 @@
 //! becomes Cedar for the record, is evaluated over borrowed values for a decision, and is partially evaluated for a filter.
 //! Absent: names that are still to be resolved, and `cedar_policy`.
 
+#[cfg(feature = "engine")]
+pub(crate) mod code;
 pub mod eval;
 #[cfg(feature = "engine")]
 pub(crate) mod fold;

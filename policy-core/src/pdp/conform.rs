@@ -5,11 +5,11 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "all other pairs do not fit")]
 
-use crate::ir::eval::{Env, look};
-use crate::ir::{Path, Root};
+use crate::ir::eval::{Facts, fetch, look};
+use crate::ir::{Binary, Ir, Path, Root};
 use crate::kind::{Described, Kind, RecordType};
 use crate::registry::ActionEntry;
-use crate::value::{Slot, ValueRef, parse_uuid, uuid_text};
+use crate::value::{Slot, Value, ValueRef, parse_uuid, uuid_text};
 
 /// An attribute that is looked at before the policies are asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,9 +95,9 @@ impl Check {
     }
 
     /// Looks at the value.
-    pub(super) fn look(&self, env: &Env<'_>) -> Result<(), Misfit<'_>> {
+    pub(super) fn look<'a>(&self, facts: &impl Facts<'a>) -> Result<(), Misfit<'_>> {
         let misfit = |why: String| Err(Misfit { path: &self.path, why });
-        match look(&self.path, env) {
+        match look(&self.path, facts) {
             Ok(ValueRef::Absent) if self.optional => Ok(()),
             Ok(ValueRef::Absent) => misfit("it is missing, and its type requires it".to_owned()),
             Ok(found) => match unfit(&self.kind, &found, self.thorough()) {
@@ -108,9 +108,76 @@ impl Check {
         }
     }
 
+    /// Whether there is nothing to be said about the value.
+    #[inline]
+    pub(super) fn fits<'a>(&self, facts: &impl Facts<'a>) -> bool {
+        match (fetch(&self.path, facts), &self.kind) {
+            (ValueRef::Absent, _) => self.optional,
+            (ValueRef::Text(_), Kind::Text)
+            | (ValueRef::Long(_), Kind::Long)
+            | (ValueRef::Bool(_), Kind::Bool)
+            | (ValueRef::Datetime(_), Kind::Datetime)
+            | (ValueRef::Decimal(_), Kind::Decimal) => true,
+            _ => self.look(facts).is_ok(),
+        }
+    }
+
+    /// Whether a condition is true only of values that fit. Where it is true, all operands of its `and` are.
+    pub(super) fn is_proven_by(&self, condition: &Ir) -> bool {
+        let of = |ir: &Ir| matches!(ir, Ir::Path(path) if *path == self.path);
+        match condition {
+            Ir::And(items) => items.iter().any(|item| self.is_proven_by(item)),
+            Ir::Path(_) => of(condition) && self.kind == Kind::Bool,
+            Ir::Like(text, _) => of(text) && self.kind == Kind::Text,
+            Ir::Binary(op, sides) => match &**sides {
+                [left, Ir::Const(constant)] if of(left) => self.is_proven_by_constant(*op, constant),
+                [Ir::Path(a), Ir::Path(b)] if *op == Binary::Eq && self.kind == Kind::Text => {
+                    (*a == self.path && is_text(b)) || (*b == self.path && is_text(a))
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn is_proven_by_constant(&self, op: Binary, constant: &Value) -> bool {
+        use Binary::{
+            Contains, DecimalGreater, DecimalGreaterEq, DecimalLess, DecimalLessEq, Eq, Greater, GreaterEq, IsInRange,
+            Less, LessEq,
+        };
+        match (&self.kind, constant, op) {
+            (Kind::Bool, Value::Bool(_), Eq)
+            | (Kind::Text, Value::Text(_), Eq)
+            | (Kind::Long, Value::Long(_), Eq | Less | LessEq | Greater | GreaterEq)
+            | (Kind::Datetime, Value::Datetime(_), Eq | Less | LessEq | Greater | GreaterEq)
+            | (
+                Kind::Decimal,
+                Value::Decimal(_),
+                Eq | DecimalLess | DecimalLessEq | DecimalGreater | DecimalGreaterEq,
+            )
+            | (Kind::Ip, Value::Ip(_), Eq | IsInRange) => true,
+            (Kind::Enum(variants), Value::Text(text), Eq) => variants.contains(text),
+            (Kind::Set(_), _, Contains) => !self.thorough(),
+            _ => false,
+        }
+    }
+
     /// The items of a set are looked at where a Rust type does not vouch for them.
     const fn thorough(&self) -> bool {
         self.fallible || matches!(self.path.root, Root::Participant | Root::Context)
+    }
+}
+
+/// Whether an attribute is built in, and a text whenever it is there.
+fn is_text(path: &Path) -> bool {
+    let built_in: &RecordType = match path.root {
+        Root::Participant => &crate::participant::BUILT_IN,
+        Root::Context => &crate::context::BUILT_IN,
+        Root::Resource | Root::Arg(..) => return false,
+    };
+    match path.slots.as_slice() {
+        [slot] => built_in.field(&slot.name).is_some_and(|(_, field)| field.ty.kind == Kind::Text),
+        _ => false,
     }
 }
 

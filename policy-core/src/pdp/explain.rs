@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::set::{Asked, Member, TierSet};
+use super::asked::Asked;
+use super::set::{Member, TierSet};
 use super::{Sets, not_asked};
 use crate::decision::{Decision, Denial, DenialKind, Observed, Revision, TierAnswer};
 use crate::eval::{Clause, Truth, blame, observe, shown, truth};
-use crate::ir::eval::{Env, look};
+use crate::ir::eval::{Env, Facts as _, look};
 use crate::ir::{Path, Root};
 use crate::kind::Kind;
 use crate::name::{Scope, Tier};
 use crate::policy::Effect;
 use crate::registry::ActionEntry;
-use crate::request::Request;
 
 /// A decision with what every tier answered.
 ///
@@ -196,20 +196,14 @@ fn spelled(path: &Path, entry: &ActionEntry) -> (String, bool) {
     (text, secret)
 }
 
-pub(super) fn report(
-    sets: &Sets<'_>,
-    tier: Tier,
-    entry: &ActionEntry,
-    request: &Request<'_>,
-    asked: &Asked<'_>,
-) -> TierReport {
+pub(super) fn report(sets: &Sets<'_>, tier: Tier, asked: &Asked<'_>) -> TierReport {
+    let (entry, env) = (asked.entry, asked.env());
     let mut policies = Vec::new();
     for set in sets.parts(tier) {
-        policies
-            .extend(set.candidates(request.action, asked).into_iter().map(|m| PolicyReport::of(m, entry, &asked.env)));
+        policies.extend(set.candidates(asked).into_iter().map(|m| PolicyReport::of(m, entry, env)));
     }
     policies.sort_by_key(|p| p.effect == Effect::Permit);
-    let allowed = sets.quick(tier, request.action, asked).is_some();
+    let allowed = sets.quick(tier, asked, false).is_some();
     TierReport {
         tier,
         answer: if allowed { TierAnswer::Allow } else { TierAnswer::Deny },
@@ -218,8 +212,9 @@ pub(super) fn report(
     }
 }
 
-pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, asked: &Asked<'_>) -> Denial {
-    let reports: Vec<TierReport> = sets.tiers().map(|tier| report(sets, tier, entry, request, asked)).collect();
+pub(super) fn denial(sets: &Sets<'_>, asked: &Asked<'_>) -> Denial {
+    let (entry, env) = (asked.entry, asked.env());
+    let reports: Vec<TierReport> = sets.tiers().map(|tier| report(sets, tier, asked)).collect();
     let mut tiers = not_asked();
     for report in &reports {
         if let Some(slot) = tiers.get_mut(report.tier as usize) {
@@ -233,7 +228,7 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
         .flat_map(|r| &r.policies)
         .filter_map(|p| p.outcome.as_ref().err().map(|e| (p.id.clone(), e.clone())))
         .collect();
-    if let Some(misfit) = sets.misfit(request.action, &asked.env) {
+    if let Some(misfit) = sets.misfit(asked) {
         let (text, _) = spelled(misfit.path, entry);
         denial.kind = DenialKind::Unusable;
         denial.message = format!("`{text}` is unusable: {}", misfit.why);
@@ -252,8 +247,8 @@ pub(super) fn denial(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>
     }
     // The program's permit and a permit of the tier's own set are both needed: what lacks one is told.
     let permits = |set: &TierSet| -> Vec<PolicyReport> {
-        let all = set.candidates(request.action, asked).into_iter();
-        all.filter(|m| m.policy.effect == Effect::Permit).map(|m| PolicyReport::of(m, entry, &asked.env)).collect()
+        let all = set.candidates(asked).into_iter();
+        all.filter(|m| m.policy.effect == Effect::Permit).map(|m| PolicyReport::of(m, entry, env)).collect()
     };
     let lacking = sets
         .permitting(first.tier)

@@ -6,17 +6,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::set::{Asked, Member};
+use super::asked::Asked;
+use super::set::Member;
 use super::stack::Sets;
-use super::{Engine, asked, explain};
+use super::{Engine, explain};
 use crate::decision::{Denial, Revision};
 use crate::filter::partial::Partial;
 use crate::filter::{Predicate, RowCheck, RowField, Test};
 use crate::ir::Root;
+use crate::ir::eval::Facts as _;
 use crate::kind::Kind;
 use crate::name::Tier;
 use crate::policy::Effect;
-use crate::request::{ActionId, Request};
+use crate::request::Request;
 use crate::syntax::ast::CompareOp;
 use crate::table::Table;
 use crate::value::{Record as _, Slot};
@@ -101,14 +103,13 @@ impl Engine {
         let request = Request { resource: None, ..*request };
         let entry = self.registry.action(request.action).ok_or_else(|| Box::new(Denial::unknown_action()))?;
         let sets = snapshot.sets(entry, &request)?;
-        let mut stranger = None;
-        let asked = asked(entry, &request, sets.stack, &mut stranger);
+        let asked = Asked::new(entry, &request, sets.stack);
         let mut beside = vec![tenant(table, &request)];
         let mut usable = HashSet::new();
         for check in sets.tiers().flat_map(|tier| sets.parts(tier)).flat_map(|set| set.checks(request.action)) {
             if check.path().root != Root::Resource {
-                if check.look(&asked.env).is_err() {
-                    return Err(Box::new(explain::denial(&sets, entry, &request, &asked)));
+                if check.look(&asked).is_err() {
+                    return Err(Box::new(explain::denial(&sets, &asked)));
                 }
             } else if usable.insert(check.path()) {
                 beside.push(self::usable(table, &check.path().slots));
@@ -117,7 +118,7 @@ impl Engine {
         visit(TierFilter { tier: None, predicate: Predicate::all(beside), policies: Vec::new() });
         for tier in sets.tiers() {
             let mut policies = Vec::new();
-            let predicate = of_tier(&sets, tier, request.action, &asked, table, &mut |member, predicate| {
+            let predicate = of_tier(&sets, tier, &asked, table, &mut |member, predicate| {
                 let passes = match member.policy.effect {
                     Effect::Permit => predicate.is_never(),
                     Effect::Forbid => predicate.is_always(),
@@ -140,14 +141,13 @@ impl Engine {
 fn of_tier(
     sets: &Sets<'_>,
     tier: Tier,
-    action: ActionId,
     asked: &Asked<'_>,
     table: &Table,
     tell: &mut dyn FnMut(&Member, &Predicate),
 ) -> Predicate {
     let mut all = Vec::new();
     if let Some(own) = sets.stack.set(tier) {
-        own.rows(action, asked, &mut |member| {
+        own.rows(asked, &mut |member| {
             if member.policy.effect == Effect::Forbid {
                 let spared = spared(member, asked, table);
                 tell(member, &spared);
@@ -162,7 +162,7 @@ fn of_tier(
     for set in sets.permitting(tier) {
         permitting += 1;
         let mut any = Vec::new();
-        set.rows(action, asked, &mut |member| {
+        set.rows(asked, &mut |member| {
             if member.policy.effect == Effect::Permit {
                 let satisfied = satisfied(member, asked, table);
                 tell(member, &satisfied);
@@ -179,9 +179,9 @@ const CEDAR: &str = "only Cedar itself decides it";
 
 /// Where a policy is satisfied.
 fn satisfied(member: &Member, asked: &Asked<'_>, table: &Table) -> Predicate {
-    let policy = &member.policy;
-    let mut partial = Partial::new(&asked.env, table, &policy.id);
-    if !policy.principal.admits(asked.env.principal, asked.env.principal_parents) {
+    let (policy, env) = (&member.policy, asked.env());
+    let mut partial = Partial::new(env, table, &policy.id);
+    if !policy.principal.admits(env.principal, env.principal_parents) {
         return Predicate::Const(false);
     }
     let scope = partial.scope(&policy.resource);
@@ -197,9 +197,9 @@ fn satisfied(member: &Member, asked: &Asked<'_>, table: &Table) -> Predicate {
 
 /// Where a policy neither is satisfied nor errs.
 fn spared(member: &Member, asked: &Asked<'_>, table: &Table) -> Predicate {
-    let policy = &member.policy;
-    let mut partial = Partial::new(&asked.env, table, &policy.id);
-    if !policy.principal.admits(asked.env.principal, asked.env.principal_parents) {
+    let (policy, env) = (&member.policy, asked.env());
+    let mut partial = Partial::new(env, table, &policy.id);
+    if !policy.principal.admits(env.principal, env.principal_parents) {
         return Predicate::Const(true);
     }
     // Which row it is, is always known.

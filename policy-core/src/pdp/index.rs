@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use super::set::{Asked, Member};
-use crate::ir::Ir;
+use super::asked::Asked;
+use super::set::Member;
+use crate::ir::code::Code;
+use crate::ir::eval::Facts as _;
 use crate::ir::fold::{Known, fold};
 use crate::name::{ByName, EntityUid};
 use crate::policy::{Constraint, Effect};
-use crate::value::Value;
 
 /// A policy of which only a part is left to be asked.
 #[derive(Debug)]
 pub(super) struct Rest {
     pub(super) number: u32,
     /// What is left of the condition; `None` when the whole policy has to be asked.
-    pub(super) condition: Option<Ir>,
+    pub(super) condition: Option<Code>,
 }
 
 impl Rest {
@@ -33,8 +34,8 @@ impl Rest {
             };
         match &policy.condition {
             Some(condition) => {
-                let left = fold(condition, known);
-                let never = matches!(left, Ir::Const(Value::Bool(false)));
+                let left = Code::of(&fold(condition, known));
+                let never = matches!(left, Code::Const(false));
                 (!never).then(|| Self { number, condition: (!scoped).then_some(left) })
             }
             None => Some(Self { number, condition: None }),
@@ -43,7 +44,7 @@ impl Rest {
 
     /// Whether nothing is left to be asked.
     pub(super) const fn always(&self) -> bool {
-        matches!(self.condition, Some(Ir::Const(Value::Bool(true))))
+        matches!(self.condition, Some(Code::Const(true)))
     }
 }
 
@@ -145,12 +146,13 @@ impl Bucket {
             || ((self.by_principal.is_some() || self.by_resource.is_some()) && self.keyed(asked, visit))
     }
 
+    #[inline(never)]
     fn keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
-        let env = &asked.env;
+        let env = asked.env();
         let mut whole = |number| visit(Candidate::Whole(number));
         self.by_principal
             .as_ref()
-            .is_some_and(|map| map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut whole))
+            .is_some_and(|map| map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole))
             || self
                 .by_resource
                 .as_ref()
@@ -158,29 +160,35 @@ impl Bucket {
     }
 
     /// The candidates for a principal, whatever the resource is.
-    pub(super) fn all(&self, asked: &Asked<'_>) -> Vec<u32> {
-        let mut out: Vec<u32> = self.open.iter().map(|rest| rest.number).collect();
-        if let Some(map) = &self.by_principal {
-            let env = &asked.env;
-            map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut |n| {
-                out.push(n);
-                false
-            });
-        }
-        out.extend(self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten());
-        out
+    pub(super) fn all<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
+        self.open.iter().any(|rest| visit(Candidate::Rest(rest)))
+            || ((self.by_principal.is_some() || self.by_resource.is_some()) && self.all_keyed(asked, visit))
+    }
+
+    #[inline(never)]
+    fn all_keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
+        let env = asked.env();
+        let mut whole = |number| visit(Candidate::Whole(number));
+        self.by_principal
+            .as_ref()
+            .is_some_and(|map| map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole))
+            || self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten().any(|number| whole(*number))
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.by_principal.is_none() && self.by_resource.is_none()
     }
 
     /// Visits the candidates for a principal and any resource of the request's type that belongs to what it belongs to.
     pub(super) fn rows<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>)) {
         self.open.iter().for_each(|rest| visit(Candidate::Rest(rest)));
-        let env = &asked.env;
+        let env = asked.env();
         let mut whole = |number| {
             visit(Candidate::Whole(number));
             false
         };
         if let Some(map) = &self.by_principal {
-            map.any(env.principal.kind, || asked.principal, env.principal_parents, &mut whole);
+            map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole);
         }
         if let Some(map) = &self.by_resource {
             // No uid of a row is a scope's, so that nothing is visited twice.
@@ -203,6 +211,8 @@ impl Bucket {
 pub(super) struct Slice {
     pub(super) forbids: Bucket,
     pub(super) permits: Bucket,
+    /// The permit that is always satisfied, where nothing forbids and none stands before it.
+    pub(super) settled: Option<u32>,
 }
 
 impl Slice {
@@ -225,5 +235,7 @@ impl Slice {
             bucket.open.sort_by_key(|rest| rest.number);
             bucket.open.shrink_to_fit();
         }
+        let first = self.permits.open.first().filter(|rest| rest.always() && self.forbids.is_empty());
+        self.settled = first.map(|rest| rest.number);
     }
 }

@@ -10,6 +10,7 @@
 //! enforcement, storage, and the clock.
 
 mod admit;
+mod asked;
 mod conform;
 mod explain;
 mod filter;
@@ -24,16 +25,13 @@ mod tests_filter;
 #[cfg(test)]
 mod tests_replace;
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
-use crate::ir::eval::{EntityRef, Env};
-use crate::name::{EntityUid, Scope, Slug, Tier, hash_of, hash_of_uid};
-use crate::participant::Participant;
-use crate::platform;
-use crate::registry::{ActionEntry, Registry};
+use crate::name::{Scope, Slug, Tier};
+use crate::registry::Registry;
 use crate::request::Request;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
@@ -41,8 +39,9 @@ pub use explain::{Explanation, PolicyReport, TierReport};
 pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
 
-use set::{Asked, TierSet};
-use stack::{Sets, Snapshot, Stack, Taken};
+use asked::Asked;
+use set::TierSet;
+use stack::{Sets, Snapshot, Taken};
 
 /// Decides, for one program and the policy sets of its tiers.
 ///
@@ -133,27 +132,15 @@ impl Engine {
             Ok(sets) => sets,
             Err(denial) => return Decision::Deny(denial),
         };
-        let mut stranger = None;
-        let asked = asked(entry, request, sets.stack, &mut stranger);
+        let asked = Asked::new(entry, request, sets.stack);
         let mut allowed = Allowed { revisions: sets.stack.revisions, permits: [None; 3] };
-        let mut all = sets.misfit(request.action, &asked.env).is_none();
-        for tier in sets.tiers() {
-            if !all {
-                break;
-            }
-            match sets.quick(tier, request.action, &asked) {
-                Some(permit) => {
-                    if let Some(slot) = allowed.permits.get_mut(tier as usize) {
-                        *slot = Some(permit);
-                    }
-                }
-                None => all = false,
+        for (tier, slot) in sets.tiers().zip(&mut allowed.permits) {
+            *slot = sets.quick(tier, &asked, true);
+            if slot.is_none() {
+                return Decision::Deny(Box::new(explain::denial(&sets, &asked)));
             }
         }
-        if all {
-            return Decision::Allow(allowed);
-        }
-        Decision::Deny(Box::new(explain::denial(&sets, entry, request, &asked)))
+        Decision::Allow(allowed)
     }
 
     /// Says what every tier answered, and which policies, clauses and values made it so.
@@ -163,9 +150,8 @@ impl Engine {
         let tiers = match self.registry.action(request.action) {
             Some(entry) => match snapshot.sets(entry, request) {
                 Ok(sets) => {
-                    let mut stranger = None;
-                    let asked = asked(entry, request, sets.stack, &mut stranger);
-                    sets.tiers().map(|tier| explain::report(&sets, tier, entry, request, &asked)).collect()
+                    let asked = Asked::new(entry, request, sets.stack);
+                    sets.tiers().map(|tier| explain::report(&sets, tier, &asked)).collect()
                 }
                 Err(_) => Vec::new(),
             },
@@ -236,54 +222,6 @@ impl Engine {
         let code = (scope.tier() == Tier::Application).then(|| &**snapshot.code());
         let sets = code.into_iter().chain(own);
         sets.flat_map(TierSet::members).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
-    }
-}
-
-/// The facts of a request as conditions read them. `stranger` is a place for a caller whose own attributes do not count.
-#[inline]
-fn asked<'a>(
-    entry: &'a ActionEntry,
-    request: &Request<'a>,
-    stack: &'a Stack,
-    stranger: &'a mut Option<Participant>,
-) -> Asked<'a> {
-    static PARTICIPANT: LazyLock<u64> = LazyLock::new(|| hash_of(platform::PARTICIPANT));
-    let chain: &[EntityUid] = &stack.chain;
-    let (principal_hash, resource_hash) = entry.hashes;
-    // A caller of another tier is no instance of the participant type that the service declares.
-    let native = request.participant.scope().tier() == entry.tier;
-    let (principal, principal_hash) =
-        if native { (&*entry.participant, principal_hash) } else { (platform::PARTICIPANT, *PARTICIPANT) };
-    let participant = if native || principal == &*entry.participant {
-        request.participant
-    } else {
-        &*stranger.insert(request.participant.without_own_attributes())
-    };
-    let (resource, parents, id_hash) = match (&request.resource, chain.split_first()) {
-        (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain, None),
-        // The scope itself is not a member of itself.
-        (None, Some((scope, above))) if entry.resource.starts_with("Platform::") => {
-            (EntityRef::from(scope), above, None)
-        }
-        (None, Some((scope, _))) => (EntityRef { kind: &entry.resource, id: scope.id() }, chain, Some(stack.id_hash)),
-        (None, None) => (EntityRef { kind: &entry.resource, id: "" }, chain, None),
-    };
-    let env = Env {
-        principal: EntityRef { kind: principal, id: request.participant.uid_id() },
-        principal_parents: request.participant.parents(),
-        participant,
-        action: EntityRef::from(&entry.uid),
-        action_groups: &entry.groups,
-        resource,
-        resource_parents: parents,
-        attributes: request.resource.map(|r| r.attributes),
-        context: request.context,
-        args: request.args,
-    };
-    Asked {
-        env,
-        principal: hash_of_uid(principal_hash, request.participant.uid_hash()),
-        resource: (resource_hash, id_hash),
     }
 }
 

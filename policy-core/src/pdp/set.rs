@@ -3,18 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::conform::{Check, Misfit};
 use super::index::{Candidate, Rest, Slice, is_keyed};
 use crate::cedar;
 use crate::check::Typed;
 use crate::decision::Revision;
 use crate::eval::Truth;
-use crate::ir::eval::{Env, holds};
+use crate::ir::code::Code;
+use crate::ir::eval::{Env, Facts as _, holds};
 use crate::ir::fold::Known;
 use crate::ir::{Ir, Path};
-use crate::name::{EntityUid, Tier, hash_of, hash_of_uid};
+use crate::name::{EntityUid, Tier};
 use crate::platform;
-use crate::policy::{ActionConstraint, Constraint, Policy};
+use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::registry::{ActionEntry, Registry};
 use crate::request::ActionId;
 
@@ -68,23 +70,6 @@ impl Member {
     }
 }
 
-/// A request as the index reads it: its facts, and hashes that names keep.
-pub(super) struct Asked<'a> {
-    pub(super) env: Env<'a>,
-    /// The hash of the principal's uid.
-    pub(super) principal: u64,
-    /// The hash of the resource's type, and that of its id where it is kept.
-    pub(super) resource: (u64, Option<u64>),
-}
-
-impl Asked<'_> {
-    /// The hash of the resource's uid.
-    pub(super) fn resource(&self) -> u64 {
-        let (kind, id) = self.resource;
-        hash_of_uid(kind, id.unwrap_or_else(|| hash_of(self.env.resource.id)))
-    }
-}
-
 /// How many times a policy about any action is expanded, over all of them, before it is rather asked anew each time.
 const EXPANDED: usize = 100_000;
 
@@ -93,13 +78,31 @@ const EXPANDED: usize = 100_000;
 pub(super) struct TierSet {
     pub(super) revision: Revision,
     members: Vec<Member>,
-    /// For each action its slice.
-    by_action: Vec<u32>,
+    by_action: Vec<OfAction>,
     slices: Vec<Slice>,
     /// Policies about any action that are found by a uid, or too many to be expanded.
     any: Option<Box<Slice>>,
-    /// For each action what its policies read of data that may not be as it was declared.
-    checks: Vec<Vec<Check>>,
+}
+
+/// What a set has for one action.
+#[derive(Debug)]
+struct OfAction {
+    slice: u32,
+    /// What its policies read of data that may not be as it was declared: first what is looked at before each decision, then
+    /// what an allowed decision proves by itself.
+    checks: Vec<Check>,
+    looked_at: usize,
+}
+
+impl OfAction {
+    /// The program's own permit is asked in every decision, and to be satisfied it needs some of the data as declared.
+    fn new(slice: u32, mut checks: Vec<Check>, entry: &ActionEntry) -> Self {
+        let condition = entry.permit.as_ref().and_then(|permit| permit.policy.condition.as_ref());
+        let proven = |check: &Check| condition.is_some_and(|condition| check.is_proven_by(condition));
+        checks.sort_by_key(proven);
+        let looked_at = checks.iter().filter(|check| !proven(check)).count();
+        Self { slice, checks, looked_at }
+    }
 }
 
 impl TierSet {
@@ -130,7 +133,7 @@ impl TierSet {
                 }
             }
         }
-        let (mut by_action, mut slices) = (Vec::with_capacity(count), Vec::new());
+        let (mut numbers, mut slices) = (Vec::with_capacity(count), Vec::new());
         // Actions that nothing names and for which the same is settled have one slice.
         let mut alike: HashMap<Vec<bool>, u32> = HashMap::new();
         for ((_, entry), own) in registry.actions().zip(own) {
@@ -141,7 +144,7 @@ impl TierSet {
                 (None, Some(settled)) => *alike.entry(settled).or_insert(next),
                 _ => next,
             };
-            by_action.push(at);
+            numbers.push(at);
             if at == next {
                 let mut slice = own.unwrap_or_default();
                 for (number, member) in &expanded {
@@ -151,8 +154,12 @@ impl TierSet {
                 slices.push(slice);
             }
         }
-        let checks = registry.actions().zip(read).map(|((_, entry), read)| read.checks(&read_by_any, entry)).collect();
-        Self { revision, members, by_action, slices, any, checks }
+        let by_action = registry
+            .actions()
+            .zip(numbers.into_iter().zip(read))
+            .map(|((_, entry), (slice, read))| OfAction::new(slice, read.checks(&read_by_any, entry), entry))
+            .collect();
+        Self { revision, members, by_action, slices, any }
     }
 
     /// The permits of the program's own annotations.
@@ -168,14 +175,16 @@ impl TierSet {
             })
             .collect();
         let mut set = Self::new(members, registry, Revision { epoch: 0, number: 1, hash: 0 });
-        for ((_, entry), checks) in registry.actions().zip(&mut set.checks) {
+        for ((_, entry), own) in registry.actions().zip(&mut set.by_action) {
             // An argument that its kind cannot hold refuses the call, whether a rule reads it or not.
             let parameters =
                 entry.env.roots.iter().filter(|root| entry.params.iter().any(|(name, _)| *name == root.name));
+            let mut checks = std::mem::take(&mut own.checks);
             for (root, ty) in parameters.filter_map(|root| Some((&root.root, root.ty.as_ref()?))) {
                 checks
                     .extend(Check::fallible(root, ty).into_iter().filter(|c| !checks.contains(c)).collect::<Vec<_>>());
             }
+            *own = OfAction::new(own.slice, checks, entry);
         }
         set
     }
@@ -189,58 +198,78 @@ impl TierSet {
     }
 
     fn slice(&self, action: ActionId) -> Option<&Slice> {
-        self.slices.get(*self.by_action.get(action.0 as usize)? as usize)
+        self.slices.get(self.by_action.get(action.0 as usize)?.slice as usize)
     }
 
     /// The first attribute that a policy reads and whose value is not what the policy was checked against.
-    pub(super) fn misfit(&self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'_>> {
-        self.checks.get(action.0 as usize)?.iter().find_map(|check| check.look(env).err())
+    pub(super) fn misfit(&self, asked: &Asked<'_>) -> Option<Misfit<'_>> {
+        self.by_action.get(asked.request.action.0 as usize)?.checks.iter().find_map(|check| check.look(asked).err())
+    }
+
+    /// The number of a satisfied permit, when no forbid is satisfied or failed; where no `permit` is asked for, any number.
+    /// With `look`, only when the data is as declared, as far as an allowed decision does not prove that.
+    #[inline]
+    pub(super) fn quick(&self, asked: &Asked<'_>, permit: bool, look: bool) -> Option<u32> {
+        let own = self.by_action.get(asked.request.action.0 as usize)?;
+        let slice = self.slices.get(own.slice as usize)?;
+        let fits = !look || own.looked_at == 0 || own.checks.iter().take(own.looked_at).all(|check| check.fits(asked));
+        match (slice.settled, &self.any) {
+            _ if !fits => None,
+            (Some(number), None) => Some(number),
+            (_, any) => {
+                let any = any.as_deref();
+                if !self.no_forbid(slice, asked) || any.is_some_and(|any| !self.no_forbid(any, asked)) {
+                    return None;
+                }
+                if !permit {
+                    return Some(0);
+                }
+                self.permit(slice, asked).or_else(|| self.permit(any?, asked))
+            }
+        }
     }
 
     /// Whether a candidate is satisfied. Why it cannot be told is not asked here.
     #[inline]
-    fn satisfied(&self, candidate: Candidate<'_>, env: &Env<'_>) -> Option<bool> {
+    fn satisfied(&self, candidate: Candidate<'_>, asked: &Asked<'_>) -> Option<bool> {
         match candidate {
-            Candidate::Rest(Rest { condition: Some(condition), .. }) => holds(condition, env).ok(),
-            Candidate::Rest(_) | Candidate::Whole(_) => self.whole(candidate.number(), env),
+            Candidate::Rest(Rest { condition: Some(condition), .. }) => condition.holds(asked),
+            Candidate::Rest(_) | Candidate::Whole(_) => self.whole(candidate.number(), asked.env()),
         }
     }
 
+    #[inline(never)]
     fn whole(&self, number: u32, env: &Env<'_>) -> Option<bool> {
         self.member(number)?.satisfied(env).ok()
     }
 
-    /// Whether no forbid is satisfied, and none failed.
+    /// Whether no forbid of a slice is satisfied, and none failed.
     #[inline]
-    pub(super) fn no_forbid(&self, action: ActionId, asked: &Asked<'_>) -> bool {
-        let mut visit = |candidate: Candidate<'_>| self.satisfied(candidate, &asked.env) != Some(false);
-        !self.slice(action).is_some_and(|slice| slice.forbids.any(asked, &mut visit))
-            && !self.any.as_ref().is_some_and(|slice| slice.forbids.any(asked, &mut visit))
+    fn no_forbid(&self, slice: &Slice, asked: &Asked<'_>) -> bool {
+        !slice.forbids.any(asked, &mut |candidate| self.satisfied(candidate, asked) != Some(false))
     }
 
-    /// The number of the first satisfied permit.
+    /// The number of the first satisfied permit of a slice.
     #[inline]
-    pub(super) fn permit(&self, action: ActionId, asked: &Asked<'_>) -> Option<u32> {
+    fn permit(&self, slice: &Slice, asked: &Asked<'_>) -> Option<u32> {
         let mut found = None;
-        let mut visit = |candidate: Candidate<'_>| {
-            if self.satisfied(candidate, &asked.env) == Some(true) {
+        slice.permits.any(asked, &mut |candidate| {
+            if self.satisfied(candidate, asked) == Some(true) {
                 found = Some(candidate.number());
             }
             found.is_some()
-        };
-        let _ = self.slice(action).is_some_and(|slice| slice.permits.any(asked, &mut visit))
-            || self.any.as_ref().is_some_and(|slice| slice.permits.any(asked, &mut visit));
+        });
         found
     }
 
     /// Visits the policies that can apply to a row.
-    pub(super) fn rows<'s>(&'s self, action: ActionId, asked: &Asked<'_>, visit: &mut impl FnMut(&'s Member)) {
+    pub(super) fn rows<'s>(&'s self, asked: &Asked<'_>, visit: &mut impl FnMut(&'s Member)) {
         let mut candidate = |candidate: Candidate<'s>| {
             if let Some(member) = self.member(candidate.number()) {
                 visit(member);
             }
         };
-        for slice in self.slice(action).into_iter().chain(self.any.as_deref()) {
+        for slice in self.slice(asked.request.action).into_iter().chain(self.any.as_deref()) {
             slice.forbids.rows(asked, &mut candidate);
             slice.permits.rows(asked, &mut candidate);
         }
@@ -248,23 +277,51 @@ impl TierSet {
 
     /// The attributes that are looked at before the policies of an action are asked.
     pub(super) fn checks(&self, action: ActionId) -> &[Check] {
-        self.checks.get(action.0 as usize).map_or(&[], |checks| checks)
+        self.by_action.get(action.0 as usize).map_or(&[], |own| &own.checks)
     }
 
-    /// All policies that can apply when the resource may not be known yet.
-    pub(super) fn possible(&self, action: ActionId, asked: &Asked<'_>, known: bool) -> Vec<&Member> {
-        if known {
-            return self.candidates(action, asked);
+    /// Whether the policies of an effect are satisfied where the call is not `known` yet: `None` when that depends. A permit
+    /// that is satisfied settles it, and so does a forbid.
+    pub(super) fn settled(&self, effect: Effect, asked: &Asked<'_>, known: bool) -> Option<bool> {
+        let Some(slice) = self.slice(asked.request.action) else { return Some(false) };
+        let (mut open, mut yes) = (false, false);
+        let mut visit = |candidate: Candidate<'_>| {
+            match self.candidate(candidate, asked, known) {
+                Some(truth) => yes |= truth,
+                None => open = true,
+            }
+            yes
+        };
+        for slice in [Some(slice), self.any.as_deref()].into_iter().flatten() {
+            let bucket = match effect {
+                Effect::Permit => &slice.permits,
+                Effect::Forbid => &slice.forbids,
+            };
+            if if known { bucket.any(asked, &mut visit) } else { bucket.all(asked, &mut visit) } {
+                break;
+            }
         }
-        let slices = self.slice(action).into_iter().chain(self.any.as_deref());
-        let buckets = slices.flat_map(|slice| [&slice.forbids, &slice.permits]);
-        buckets.flat_map(|bucket| bucket.all(asked)).filter_map(|n| self.member(n)).collect()
+        if yes { Some(true) } else { (!open).then_some(false) }
+    }
+
+    fn candidate(&self, candidate: Candidate<'_>, asked: &Asked<'_>, known: bool) -> Option<bool> {
+        if let Candidate::Rest(Rest { condition: Some(condition), .. }) = candidate {
+            return condition.settled(asked, known);
+        }
+        let member = self.member(candidate.number())?;
+        let condition =
+            member.policy.condition.as_ref().and_then(|condition| Code::of(condition).settled(asked, known));
+        match (member.scoped(asked.env(), known), condition) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
     }
 
     /// All policies that can apply, forbids first, in the order in which they were written.
-    pub(super) fn candidates(&self, action: ActionId, asked: &Asked<'_>) -> Vec<&Member> {
+    pub(super) fn candidates(&self, asked: &Asked<'_>) -> Vec<&Member> {
         let mut numbers = Vec::new();
-        let slices = || self.slice(action).into_iter().chain(self.any.as_deref());
+        let slices = || self.slice(asked.request.action).into_iter().chain(self.any.as_deref());
         for buckets in [slices().map(|s| &s.forbids).collect::<Vec<_>>(), slices().map(|s| &s.permits).collect()] {
             let start = numbers.len();
             for bucket in buckets {

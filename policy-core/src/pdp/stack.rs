@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::conform::Misfit;
-use super::set::{Asked, TierSet};
+use super::set::TierSet;
 use crate::decision::{Denial, Revision};
-use crate::ir::eval::Env;
 use crate::name::{ByName, EntityUid, Scope, Slug, Tier, hash_of};
 use crate::participant::chain;
 use crate::registry::ActionEntry;
-use crate::request::{ActionId, Request};
+use crate::request::Request;
 
 /// The sets of all tiers at one moment. One decision reads one snapshot.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub(super) struct Stack {
     /// The hash of the id of the first of them.
     pub(super) id_hash: u64,
     pub(super) revisions: [Revision; 3],
+    /// How many tiers have their set, from System down; an application may be known before its organization.
+    complete: u8,
 }
 
 impl Stack {
@@ -45,6 +47,7 @@ impl Stack {
             chain: chain(scope).into(),
             id_hash: hash_of(EntityUid::of_scope(scope).id()),
             revisions: Default::default(),
+            complete: 0,
         };
         stack.put(scope.tier(), own);
         stack
@@ -56,12 +59,19 @@ impl Stack {
         }
         let revision = |set: &Option<Arc<TierSet>>| set.as_ref().map(|s| s.revision).unwrap_or_default();
         self.revisions = self.sets.each_ref().map(revision);
+        self.complete = Tier::ALL
+            .into_iter()
+            .zip(&self.sets)
+            .take_while(|(_, set)| set.is_some())
+            .map(|(tier, _)| tier as u8 + 1)
+            .last()
+            .unwrap_or(0);
     }
 
-    /// Whether there is a set for each tier down to this one; an application may be known before its organization.
+    /// Whether there is a set for each tier down to this one.
     #[inline]
-    fn is_complete(&self, tier: Tier) -> bool {
-        self.sets.iter().take(tier as usize + 1).all(Option::is_some)
+    const fn is_complete(&self, tier: Tier) -> bool {
+        self.complete > tier as u8
     }
 
     #[inline]
@@ -93,8 +103,9 @@ impl Snapshot {
         match scope {
             Scope::System => Some(&self.system),
             Scope::Organization(id) => self.organizations.get(id),
-            Scope::Application { application, .. } => {
-                self.applications.get(application).filter(|stack| stack.scope == *scope)
+            Scope::Application { organization, application } => {
+                // The name of the application was compared to find it.
+                self.applications.get(application).filter(|stack| stack.scope.organization_id() == Some(organization))
             }
         }
     }
@@ -136,10 +147,7 @@ impl Snapshot {
     #[inline]
     pub(super) fn sets<'s>(&'s self, entry: &ActionEntry, request: &Request<'_>) -> Result<Sets<'s>, Box<Denial>> {
         let caller = request.participant.scope();
-        if entry.tier != request.scope.tier()
-            || !caller.covers(request.scope)
-            || !entry.callers.contains(&caller.tier())
-        {
+        if entry.tier != request.scope.tier() || !caller.covers(request.scope) || !entry.takes(caller.tier()) {
             return Err(Box::new(Denial::isolation(caller, request.scope, entry)));
         }
         let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {
@@ -179,26 +187,21 @@ impl<'s> Sets<'s> {
     }
 
     /// The first value that is not what the rules were checked against.
-    #[inline]
-    pub(super) fn misfit<'e>(&'e self, action: ActionId, env: &Env<'_>) -> Option<Misfit<'e>> {
-        self.tiers().flat_map(|tier| self.parts(tier)).find_map(|set| set.misfit(action, env))
+    pub(super) fn misfit<'e>(&'e self, asked: &Asked<'_>) -> Option<Misfit<'e>> {
+        self.tiers().flat_map(|tier| self.parts(tier)).find_map(|set| set.misfit(asked))
     }
 
-    /// The number of a satisfied permit, when no forbid is satisfied or failed.
+    /// The number of a satisfied permit, when no forbid is satisfied or failed; with `look`, only when the data is as declared.
     #[inline]
-    pub(super) fn quick(&self, tier: Tier, action: ActionId, asked: &Asked<'_>) -> Option<u32> {
-        let own = self.stack.set(tier)?;
-        if !own.no_forbid(action, asked) {
-            return None;
-        }
-        let code = if tier == self.tier { self.code } else { None };
-        match (tier, code) {
-            // An application's own set only forbids; its permits are the program's.
-            (Tier::Application, code) => code?.permit(action, asked),
-            (Tier::System | Tier::Organization, Some(code)) => {
-                code.permit(action, asked).and(own.permit(action, asked))
+    pub(super) fn quick(&self, tier: Tier, asked: &Asked<'_>, look: bool) -> Option<u32> {
+        // An application's own set only forbids; its permits are the program's.
+        let own = self.stack.set(tier)?.quick(asked, tier != Tier::Application, look)?;
+        match self.code {
+            Some(code) if tier == self.tier => {
+                code.quick(asked, true, look).map(|code| if tier == Tier::Application { code } else { own })
             }
-            (Tier::System | Tier::Organization, None) => own.permit(action, asked),
+            _ if tier == Tier::Application => None,
+            _ => Some(own),
         }
     }
 }

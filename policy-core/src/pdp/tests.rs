@@ -1,6 +1,6 @@
 //! Decisions: tiers, isolation, forbids, what data does to them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 

@@ -140,6 +140,13 @@ impl Policy {
         self.annotations.iter().find(|(n, _)| &**n == name).map(|(_, text)| &**text)
     }
 
+    /// Whether the principal, the action and the resource are those that the policy is about.
+    pub fn is_about(&self, env: &Env<'_>) -> bool {
+        self.principal.admits(env.principal, env.principal_parents)
+            && self.action.admits(env.action, env.action_groups)
+            && self.resource.admits(env.resource, env.resource_parents)
+    }
+
     /// Whether the policy is satisfied, where its condition is lowered: `None` where Cedar has to be asked.
     ///
     /// # Errors
@@ -158,10 +165,7 @@ impl Policy {
     /// assert_eq!(policy.satisfied(&env), None, "Cedar has to be asked");
     /// ```
     pub fn satisfied(&self, env: &Env<'_>) -> Option<Result<bool, EvalError>> {
-        let meant = self.principal.admits(env.principal, env.principal_parents)
-            && self.action.admits(env.action, env.action_groups)
-            && self.resource.admits(env.resource, env.resource_parents);
         let condition = self.condition.as_ref()?;
-        Some(if meant { holds(condition, env) } else { Ok(false) })
+        Some(if self.is_about(env) { holds(condition, env) } else { Ok(false) })
     }
 }

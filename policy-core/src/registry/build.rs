@@ -213,6 +213,9 @@ impl Draft {
         }
         ActionEntry {
             hashes: (hash_of(&self.participant), hash_of(&self.resource)),
+            takes: Tier::ALL.map(|tier| callers.contains(&tier)),
+            about_scope: self.resource.starts_with("Platform::"),
+            about_entity: self.env.roots.iter().any(|root| root.root == Root::Resource),
             uid: uid(&self.joined.name),
             groups: self.groups(),
             tier: self.first.tier,
@@ -510,6 +513,9 @@ fn of_platform(action: ActionModel) -> ActionEntry {
     callers.dedup();
     ActionEntry {
         hashes: (hash_of(platform::PARTICIPANT), hash_of(&action.resource)),
+        takes: Tier::ALL.map(|tier| callers.contains(&tier)),
+        about_scope: action.resource.starts_with("Platform::"),
+        about_entity: false,
         uid: uid(&action.name),
         groups: action.groups.iter().map(|g| EntityUid::new(&action.name.cedar_type(), g)).collect(),
         tier,

@@ -135,6 +135,25 @@ pub struct ActionEntry {
     pub places: Vec<Place>,
     /// The hashes of `participant` and of `resource`.
     pub(crate) hashes: (u64, u64),
+    /// Whether `callers` has a tier, by the tier.
+    pub(crate) takes: [bool; 3],
+    /// Whether its resource is a scope of the platform.
+    pub(crate) about_scope: bool,
+    /// Whether a call is about an entity, which rules may read.
+    pub(crate) about_entity: bool,
+}
+
+impl ActionEntry {
+    /// Whether callers of a tier may ask.
+    #[inline]
+    pub(crate) fn takes(&self, tier: Tier) -> bool {
+        self.takes.get(tier as usize).copied().unwrap_or(false)
+    }
+
+    #[inline]
+    pub(crate) const fn is_about_scope(&self) -> bool {
+        self.about_scope
+    }
 }
 
 /// A permit and the typed rules it was made from, one for each annotation.

@@ -10,6 +10,7 @@ use super::random::Random;
 use super::world::{Facets, World};
 use super::{admin, rules, shrink};
 use crate::cedar::{self, Fallback, Judge};
+use crate::ir::code::Code;
 use crate::ir::eval::Env;
 use crate::policy::{Effect, Policy};
 
@@ -87,6 +88,8 @@ struct Answer {
 
 struct Member {
     policy: Policy,
+    /// The condition as decisions use it.
+    code: Option<Code>,
     fallback: Option<Fallback>,
     /// How it was written, when it was.
     text: Option<admin::Text>,
@@ -101,7 +104,10 @@ impl Tier {
     fn of_policies(policies: Vec<Policy>, world: &World) -> Result<Self, String> {
         let cedar = policies.iter().map(cedar::to_pst).collect::<Result<Vec<_>, _>>().map_err(|d| d.to_string())?;
         let judge = Judge::new(cedar, &world.model);
-        let members = policies.into_iter().map(|policy| Member { policy, fallback: None, text: None }).collect();
+        let members = policies
+            .into_iter()
+            .map(|policy| Member { code: code(&policy), policy, fallback: None, text: None })
+            .collect();
         Ok(Self { members, judge })
     }
 
@@ -112,6 +118,7 @@ impl Tier {
         let judge = Judge::new(loaded.iter().map(|one| one.cedar.clone()), &world.model);
         let members = loaded.into_iter().zip(texts).map(|(one, text)| Member {
             fallback: one.not_lowered.is_some().then(|| Fallback::new(&one)),
+            code: code(&one.policy),
             policy: one.policy,
             text: Some(text),
         });
@@ -120,8 +127,15 @@ impl Tier {
 
     fn ours(&self, env: &Env<'_>) -> Answer {
         let (mut permits, mut forbids, mut erring) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for Member { policy, fallback, .. } in &self.members {
-            let satisfied = match (policy.satisfied(env), fallback) {
+        for Member { policy, fallback, code, .. } in &self.members {
+            let evaluated = policy.satisfied(env);
+            if let (Some(code), Some(evaluated)) = (code, &evaluated)
+                && policy.is_about(env)
+                && code.holds(env) != evaluated.as_ref().ok().copied()
+            {
+                erring.insert(format!("{}: made ready it is {:?} and not {evaluated:?}", policy.id, code.holds(env)));
+            }
+            let satisfied = match (evaluated, fallback) {
                 (Some(satisfied), _) => satisfied.map_err(|e| e.to_string()),
                 (None, Some(fallback)) => fallback.satisfied(env),
                 (None, None) => Err("neither lowered nor left to Cedar".to_owned()),
@@ -172,6 +186,10 @@ impl Tier {
         }
         report.disagreements.push(out);
     }
+}
+
+fn code(policy: &Policy) -> Option<Code> {
+    policy.condition.as_ref().map(Code::of)
 }
 
 fn small_policy(policy: &Policy, facets: &Facets, world: &World) -> Option<String> {

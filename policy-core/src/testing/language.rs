@@ -14,6 +14,7 @@ use super::world::{self, Facets, World};
 use crate::cedar::{self, Judge};
 use crate::check::{self, RootType, RuleEnv, Typed};
 use crate::eval::{Truth, truth};
+use crate::ir::code::Code;
 use crate::ir::{Path, Root};
 use crate::kind::{Described, Kind};
 use crate::lower::{Unknown, lower};
@@ -96,15 +97,17 @@ fn case(typed: &Typed, sides: &[Side; 2], facets: &Facets, report: &mut Report, 
             Effect::Forbid => meaning != Truth::False,
         };
         let ours = facets.with_env(|env| policy.satisfied(env));
+        let ready =
+            policy.condition.as_ref().and_then(|condition| facets.with_env(|env| Code::of(condition).holds(env)));
         let cedars = judge.as_ref().map_err(Clone::clone).and_then(|judge| facets.with_env(|env| judge.decide(env)));
         let satisfied = cedars.as_ref().map(|c| !c.deciding.is_empty());
         let clean = cedars.as_ref().is_ok_and(|c| c.erring.is_empty());
         report.errored += u64::from(!clean);
-        if ours != Some(Ok(wanted)) || satisfied != Ok(wanted) || !clean {
+        if ours != Some(Ok(wanted)) || ready != Some(wanted) || satisfied != Ok(wanted) || !clean {
             let text = cedar::render(policy).unwrap_or_default();
-            report
-                .disagreements
-                .push(tell(format!("means {meaning:?}; we say {ours:?}; Cedar says {cedars:?}\n{text}")));
+            report.disagreements.push(tell(format!(
+                "means {meaning:?}; we say {ours:?}, made ready {ready:?}; Cedar says {cedars:?}\n{text}"
+            )));
             return;
         }
     }

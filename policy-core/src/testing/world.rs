@@ -245,7 +245,7 @@ impl Facets {
         let env = Env {
             principal: EntityRef { kind: &self.principal, id: self.participant.uid_id() },
             principal_parents: self.participant.parents(),
-            participant: &self.participant,
+            participant: (&self.participant).into(),
             action: EntityRef::from(&self.action),
             action_groups: &self.groups,
             resource: EntityRef { kind: RESOURCE, id: &self.resource_id },
@@ -265,7 +265,7 @@ impl Facets {
                 "principal {}::{:?} {}\nresource {:?} {resource}\ncontext {}\nargs {:?}",
                 env.principal.kind,
                 env.principal.id,
-                ValueRef::record(env.participant),
+                ValueRef::record(&env.participant),
                 env.resource.id,
                 ValueRef::record(&env.context),
                 env.args,

@@ -1,0 +1,109 @@
+//! A request as policies are put to it: nothing is made of it before a policy asks.
+//!
+//! In: a request, what is known of its action and of its scope. Out: [`Asked`]. Absent: policies.
+
+use std::cell::OnceCell;
+use std::sync::LazyLock;
+
+use super::stack::Stack;
+use crate::context::Context;
+use crate::ir::eval::{EntityRef, Env, Facts};
+use crate::name::{EntityUid, hash_of, hash_of_uid};
+use crate::participant::Caller;
+use crate::platform;
+use crate::registry::ActionEntry;
+use crate::request::Request;
+use crate::value::{Record, ValueRef};
+
+/// A request, with all that a decision about it needs.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) entry: &'a ActionEntry,
+    stack: &'a Stack,
+    /// Made where a policy asks for a uid.
+    env: OnceCell<Env<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    #[inline]
+    pub(super) const fn new(entry: &'a ActionEntry, request: &'a Request<'a>, stack: &'a Stack) -> Self {
+        Self { request, entry, stack, env: OnceCell::new() }
+    }
+
+    /// Whether the caller is of the tier of the service: one of another tier is no instance of the participant type that the
+    /// service declares.
+    #[inline]
+    fn is_native(&self) -> bool {
+        self.request.participant.scope().tier() == self.entry.tier
+    }
+
+    /// The hash of the principal's uid.
+    pub(super) fn principal(&self) -> u64 {
+        static PARTICIPANT: LazyLock<u64> = LazyLock::new(|| hash_of(platform::PARTICIPANT));
+        let kind = if self.is_native() { self.entry.hashes.0 } else { *PARTICIPANT };
+        hash_of_uid(kind, self.request.participant.uid_hash())
+    }
+
+    /// The hash of the resource's uid.
+    pub(super) fn resource(&self) -> u64 {
+        let kept = self.request.resource.is_none() && !self.entry.is_about_scope() && !self.stack.chain.is_empty();
+        let id = if kept { self.stack.id_hash } else { hash_of(self.env().resource.id) };
+        hash_of_uid(self.entry.hashes.1, id)
+    }
+
+    #[inline(never)]
+    fn make(&self) -> Env<'a> {
+        let (entry, request) = (self.entry, self.request);
+        let chain: &'a [EntityUid] = &self.stack.chain;
+        let (resource, parents) = match (&request.resource, chain.split_first()) {
+            (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain),
+            // The scope itself is not a member of itself.
+            (None, Some((scope, above))) if entry.is_about_scope() => (EntityRef::from(scope), above),
+            (None, Some((scope, _))) => (EntityRef { kind: &entry.resource, id: scope.id() }, chain),
+            (None, None) => (EntityRef { kind: &entry.resource, id: "" }, chain),
+        };
+        let kind = if self.is_native() { &*entry.participant } else { platform::PARTICIPANT };
+        Env {
+            principal: EntityRef { kind, id: request.participant.uid_id() },
+            principal_parents: request.participant.parents(),
+            participant: self.participant(),
+            action: EntityRef::from(&entry.uid),
+            action_groups: &entry.groups,
+            resource,
+            resource_parents: parents,
+            attributes: self.attributes(),
+            context: request.context,
+            args: request.args,
+        }
+    }
+}
+
+impl<'a> Facts<'a> for Asked<'a> {
+    #[inline]
+    fn participant(&self) -> Caller<'a> {
+        if self.is_native() || *self.entry.participant == *platform::PARTICIPANT {
+            self.request.participant.into()
+        } else {
+            Caller::without_own_attributes(self.request.participant)
+        }
+    }
+
+    #[inline]
+    fn attributes(&self) -> Option<&'a (dyn Record + Sync)> {
+        self.request.resource.map(|resource| resource.attributes)
+    }
+
+    #[inline]
+    fn context(&self) -> Context<'a> {
+        self.request.context
+    }
+
+    #[inline]
+    fn args(&self) -> &'a [ValueRef<'a>] {
+        self.request.args
+    }
+
+    fn env(&self) -> &Env<'a> {
+        self.env.get_or_init(|| self.make())
+    }
+}

@@ -61,7 +61,7 @@ impl From<bool> for Truth {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// # use policy_core::check::{RootType, RuleEnv, check};
 /// # use policy_core::ir::Root;
@@ -186,7 +186,7 @@ fn compare(op: CompareOp, a: &ValueRef<'_>, b: &ValueRef<'_>) -> bool {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// # use policy_core::check::{RootType, RuleEnv, check};
 /// # use policy_core::ir::Root;
@@ -223,7 +223,7 @@ pub struct Clause {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// # use policy_core::check::{RootType, RuleEnv, check};
 /// # use policy_core::ir::Root;
@@ -281,7 +281,7 @@ fn first(items: &[Typed], wanted: Truth, env: &Env<'_>) -> Option<Clause> {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// # use policy_core::check::{RootType, RuleEnv, check};
 /// # use policy_core::ir::Root;

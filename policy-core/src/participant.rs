@@ -166,6 +166,18 @@ impl Participant {
 
 /// A participant as the rules of one action see it: where it is no instance of the type that the action declares, without
 /// its own attributes.
+///
+/// ```
+/// use policy_core::participant::{Caller, Participant};
+/// use policy_core::value::{Slot, Value, ValueRef};
+/// use policy_core::Scope;
+/// let alice = Participant::builder(Scope::System, "u-1").attribute("team", Value::text("red")).build();
+/// let team = Slot::named("team");
+/// assert!(matches!(Caller::from(&alice).attribute(&team), ValueRef::Text("red")));
+/// let outside = Caller::without_own_attributes(&alice);
+/// assert!(matches!(outside.attribute(&team), ValueRef::Absent));
+/// assert_eq!(outside.participant().id(), "u-1");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     participant: &'a Participant,

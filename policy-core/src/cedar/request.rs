@@ -35,7 +35,7 @@ use crate::value::{Record, ValueRef, uuid_text};
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::cedar::{self, Fallback};
 /// use policy_core::model::Model;
@@ -98,7 +98,7 @@ impl fmt::Debug for Fallback {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::cedar::Judge;
 /// use policy_core::model::Model;
@@ -131,7 +131,7 @@ pub struct Judgement {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::cedar::{self, Judge};
 /// use policy_core::model::Model;
@@ -227,7 +227,7 @@ impl fmt::Debug for Judge {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::cedar;
 /// use policy_core::model::Model;

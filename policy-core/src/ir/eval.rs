@@ -52,7 +52,7 @@ impl<'a> From<&'a EntityUid> for EntityRef<'a> {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::ir::eval::holds;
 /// use policy_core::ir::{Ir, Path, Root};
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Env<'_> {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::ir::eval::{EvalErrorKind, holds};
 /// use policy_core::ir::{Ir, Path, Root};

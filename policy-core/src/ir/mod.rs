@@ -106,7 +106,7 @@ pub enum Var {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::ir::{Binary, Ir, eval::holds};
 /// use policy_core::value::Value;
@@ -192,7 +192,7 @@ impl Binary {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::ir::{Ir, Unary, eval::holds};
 /// use policy_core::value::Value;
@@ -245,7 +245,7 @@ pub enum Unary {
 /// # let principal = EntityRef { kind: "Platform::Participant", id: alice.uid_id() };
 /// # let action = EntityRef { kind: "Platform::Action", id: "createOrganization" };
 /// # let resource = EntityRef { kind: "Platform::System", id: "system" };
-/// # let env = Env { principal, principal_parents: alice.parents(), participant: &alice, action, action_groups: &[], resource,
+/// # let env = Env { principal, principal_parents: alice.parents(), participant: (&alice).into(), action, action_groups: &[], resource,
 /// #     resource_parents: &[], attributes: None, context, args: &[] };
 /// use policy_core::ir::{Ir, eval::holds};
 /// use policy_core::value::Value;

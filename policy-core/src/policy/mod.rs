@@ -141,7 +141,7 @@ impl Policy {
     }
 
     /// Whether the principal, the action and the resource are those that the policy is about.
-    pub fn is_about(&self, env: &Env<'_>) -> bool {
+    pub(crate) fn is_about(&self, env: &Env<'_>) -> bool {
         self.principal.admits(env.principal, env.principal_parents)
             && self.action.admits(env.action, env.action_groups)
             && self.resource.admits(env.resource, env.resource_parents)
@@ -158,7 +158,7 @@ impl Policy {
     /// use policy_core::{Context, Facts, Participant, Scope, value::Millis};
     /// let alice = Participant::builder(Scope::System, "u-1").build();
     /// let uid = EntityRef { kind: "Platform::System", id: "system" };
-    /// let env = Env { principal: uid, principal_parents: &[], participant: &alice, action: uid, action_groups: &[], resource: uid,
+    /// let env = Env { principal: uid, principal_parents: &[], participant: (&alice).into(), action: uid, action_groups: &[], resource: uid,
     ///     resource_parents: &[], attributes: None, context: Context { time: Millis(0), facts: &Facts::default() }, args: &[] };
     /// let policy = Policy { id: "p".into(), effect: Effect::Permit, principal: Constraint::Any, action: ActionConstraint::Any,
     ///     resource: Constraint::Any, condition: None, annotations: vec![] };

@@ -16,6 +16,7 @@ pub static BUILT_IN: LazyLock<RecordType> = LazyLock::new(|| {
         ("mfa", "mfa", Described::required(Kind::Bool)),
         ("connection", "connection", Described::optional(Kind::Text)),
         ("requestId", "request_id", Described::optional(Kind::Text)),
+        ("quota", "quota", Described::optional(Kind::Long)),
     ];
     RecordType { name: "Context".into(), fields: fields.map(built_in).into() }
 });
@@ -40,6 +41,8 @@ pub struct Facts {
     pub connection: Option<Arc<str>>,
     /// The id of the request, for logs.
     pub request_id: Option<Arc<str>>,
+    /// How many more requests of this caller may come at once, where callers are limited.
+    pub quota: Option<u32>,
     /// The application's own attributes.
     pub attributes: OwnAttributes,
 }
@@ -66,6 +69,15 @@ impl OwnAttributes {
         if BUILT_IN.field(name).is_none() && name != "args" {
             insert(&mut self.0, name, value);
         }
+    }
+
+    /// Adds every field of a record; one whose value cannot be held is left out, and therefore absent.
+    pub fn extend(&mut self, record: &dyn Record) {
+        record.each_field(&mut |name, value| {
+            if let Some(value) = value.to_value() {
+                self.insert(name, value);
+            }
+        });
     }
 }
 
@@ -101,6 +113,7 @@ impl<'a> Context<'a> {
             2 => ValueRef::Bool(self.facts.mfa),
             3 => text(self.facts.connection.as_ref()),
             4 => text(self.facts.request_id.as_ref()),
+            5 => self.facts.quota.map_or(ValueRef::Absent, |quota| ValueRef::Long(quota.into())),
             _ => match BUILT_IN.field(&slot.name) {
                 Some((index, _)) if slot.index == Slot::BY_NAME => {
                     self.attribute(&Slot { index, name: slot.name.clone() })

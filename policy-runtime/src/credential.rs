@@ -34,6 +34,9 @@ pub const MAX_HEADERS: usize = 256;
 /// How many bytes all headers of a request may have together.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+/// The cookie of a session. A browser takes a cookie of this prefix over TLS only, and sends it to this host alone.
+pub const SESSION_COOKIE: &str = "__Host-policy-session";
+
 /// Headers that carry a credential (or a session) and therefore never appear among the facts.
 const SECRET_HEADERS: &[&str] = &[
     "authorization",
@@ -106,6 +109,8 @@ pub enum Credential {
     Bearer(Secret<String>),
     /// An API key in a header of its own.
     ApiKey(Secret<String>),
+    /// The value of the cookie [`SESSION_COOKIE`].
+    Session(Secret<String>),
     /// The value of a header that the application declared to be a credential.
     Custom {
         /// The header, in lower case.
@@ -124,6 +129,7 @@ impl Credential {
             Self::Login { form: LoginForm::Client, .. } => "client-secret",
             Self::Bearer(_) => "bearer",
             Self::ApiKey(_) => "api-key",
+            Self::Session(_) => "session",
             Self::Custom { .. } => "custom",
         }
     }
@@ -295,6 +301,10 @@ impl Credentials {
             }
             (None, None) => {}
         }
+        if !custom.contains(&"cookie") {
+            let cookies: Vec<String> = std::iter::from_fn(|| take("cookie")).collect();
+            found.presented.extend(session(&cookies)?);
+        }
         for header in custom {
             if let Some(value) = take(header) {
                 found.presented.push(Credential::Custom { header: (*header).to_owned(), value: Secret::new(value) });
@@ -415,6 +425,18 @@ fn authorization(value: &str) -> Result<Credential, CredentialError> {
         return login_of(name, login.to_owned(), passcode.to_owned(), LoginForm::Basic);
     }
     Err(malformed(name, "has a scheme that nobody here knows"))
+}
+
+/// Finds the session among the cookies; what other cookies hold is nobody's business.
+fn session(cookies: &[String]) -> Result<Option<Credential>, CredentialError> {
+    let pairs = cookies.iter().flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value.to_owned());
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if value.len() <= MAX_PASSCODE => Ok(Some(Credential::Session(Secret::new(value)))),
+        (Some(_), None) => Err(CredentialError::TooLong("cookie".to_owned())),
+        (Some(_), Some(_)) => Err(CredentialError::Repeated("cookie".to_owned())),
+    }
 }
 
 fn requested(take: &mut impl FnMut(&str) -> Option<String>) -> Result<RequestedScope, CredentialError> {

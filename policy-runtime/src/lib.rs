@@ -19,6 +19,8 @@ pub mod credential;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod database;
 pub mod denied;
+#[cfg(any(feature = "gateway", feature = "tower"))]
+pub mod edge;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "engine")]

@@ -109,7 +109,7 @@ impl Authenticator for Known {
                 Credential::Login { .. } => return AuthnError::new(AuthnCode::WrongCredentials, "no").into(),
                 Credential::ApiKey(key) => key.expose().clone(),
                 Credential::Custom { value, .. } => value.expose().trim_start_matches("__Host-s=").to_owned(),
-                _ => return Outcome::NotPresented,
+                Credential::Session(_) | _ => return Outcome::NotPresented,
             };
             let Some((name, role)) = text.split_once('-') else {
                 return AuthnError::new(AuthnCode::TokenExpired, "ended").into();

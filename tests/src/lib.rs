@@ -1,5 +1,6 @@
 //! What the tests across crates share.
 
+pub mod desk;
 pub mod orders;
 pub mod postgres;
 pub mod providers;

@@ -115,7 +115,12 @@ impl Raw {
 
     /// Calls a method of the fixture.
     pub async fn call(&mut self, method: &str, correlation: &str, arguments: &str) {
-        let to = format!("srv://com.example.OrderService/{method}");
+        self.call_to("com.example.OrderService", method, correlation, arguments).await;
+    }
+
+    /// Calls a method of another service.
+    pub async fn call_to(&mut self, service: &str, method: &str, correlation: &str, arguments: &str) {
+        let to = format!("srv://{service}/{method}");
         let replies = message::reply_address(&self.reply_to_id, "t");
         self.send(&message::request(&to, &replies, correlation, arguments.to_owned())).await;
     }

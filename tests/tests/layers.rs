@@ -32,7 +32,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["question"],
     &["security"],
     &["guard", "service", "identity"],
-    &["authn", "proxy"],
+    &["authn", "proxy", "edge"],
     &["gateway", "client", "tower"],
     &["authzen"],
     &["testing"],

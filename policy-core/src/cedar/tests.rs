@@ -278,6 +278,7 @@ fn the_schema_is_written_for_people() {
               connection?: __cedar::String,
               ip?: __cedar::ipaddr,
               mfa: __cedar::Bool,
+              quota?: __cedar::Long,
               requestId?: __cedar::String,
               time: __cedar::datetime
             }

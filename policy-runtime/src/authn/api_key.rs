@@ -144,7 +144,10 @@ impl Authenticator for ApiKeyAuthenticator {
             let text = match credential {
                 Credential::ApiKey(key) => key.expose(),
                 Credential::Bearer(token) if token.expose().starts_with(PREFIX) => token.expose(),
-                Credential::Bearer(_) | Credential::Login { .. } | Credential::Custom { .. } => {
+                Credential::Bearer(_)
+                | Credential::Login { .. }
+                | Credential::Session(_)
+                | Credential::Custom { .. } => {
                     return Outcome::NotPresented;
                 }
             };

@@ -64,6 +64,11 @@ impl ChainBuilder {
 }
 
 impl Chain {
+    /// Whether a hook decides about participants too.
+    pub const fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
     /// Starts an empty chain.
     pub fn builder() -> ChainBuilder {
         ChainBuilder::default()
@@ -105,7 +110,12 @@ impl Chain {
             match authenticator.authenticate(credential, request).await {
                 Outcome::NotPresented => {}
                 Outcome::Rejected(error) => return Err(error),
-                Outcome::Authenticated(found) => return self.admit(*found, authenticator.method(), request),
+                Outcome::Authenticated(found) => {
+                    // A session is as good as what it was opened with.
+                    let opened = matches!(credential, Credential::Session(_)).then(|| found.method().to_owned());
+                    let method = opened.as_deref().unwrap_or(authenticator.method());
+                    return self.admit(*found, method, request);
+                }
             }
         }
         Err(AuthnError::new(
@@ -144,6 +154,7 @@ fn both(first: Authenticated, second: Authenticated) -> Result<Authenticated, Au
     let mut joined = first;
     joined.expires_at = ends;
     joined.epoch = joined.epoch.min(second.epoch);
+    joined.session = joined.session.or(second.session);
     for proof in second.amr {
         if !joined.amr.contains(&proof) {
             joined.amr.push(proof);

@@ -20,6 +20,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use policy_core::Participant;
 use policy_core::value::Millis;
@@ -33,6 +34,7 @@ mod chain;
 mod hook;
 #[cfg(feature = "password")]
 pub mod password;
+pub mod session;
 #[cfg(feature = "token")]
 pub mod token;
 
@@ -102,12 +104,13 @@ pub struct Authenticated {
     amr: Vec<String>,
     method: String,
     epoch: u64,
+    session: Option<Arc<str>>,
 }
 
 impl Authenticated {
     /// Makes the result of a check that succeeded; only authenticators have a reason to.
     pub fn new(participant: Participant, method: &str) -> Self {
-        Self { participant, expires_at: None, amr: Vec::new(), method: method.to_owned(), epoch: 0 }
+        Self { participant, expires_at: None, amr: Vec::new(), method: method.to_owned(), epoch: 0, session: None }
     }
 
     /// Sets when the credential ends; a connection ends with it.
@@ -128,6 +131,13 @@ impl Authenticated {
     #[must_use]
     pub const fn epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
+        self
+    }
+
+    /// Says which session it is part of; a connection ends with it.
+    #[must_use]
+    pub fn of_session(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.session = Some(id.into());
         self
     }
 
@@ -161,7 +171,12 @@ impl Authenticated {
         self.epoch
     }
 
-    fn replace_participant(&mut self, participant: Participant) {
+    /// The session that it is part of, if there is one.
+    pub const fn session(&self) -> Option<&Arc<str>> {
+        self.session.as_ref()
+    }
+
+    pub(crate) fn replace_participant(&mut self, participant: Participant) {
         self.participant = participant;
     }
 }
@@ -218,6 +233,8 @@ pub enum AuthnCode {
     TokenClaim,
     /// A single-use token was used before.
     TokenReplayed,
+    /// The session of a cookie is not there, or has ended.
+    SessionEnded,
     /// The participant may not sign in here.
     NotProvisioned,
     /// The hook refused, with a text that the peer may read.
@@ -256,6 +273,7 @@ impl AuthnCode {
             Self::TokenSubject => "token_subject",
             Self::TokenClaim => "token_claim",
             Self::TokenReplayed => "token_replayed",
+            Self::SessionEnded => "session_ended",
             Self::NotProvisioned => "not_provisioned",
             Self::Forbidden => "forbidden",
             Self::HookFailed => "hook_failed",
@@ -365,6 +383,7 @@ impl AuthnError {
             | AuthnCode::TokenSubject
             | AuthnCode::TokenClaim
             | AuthnCode::TokenReplayed
+            | AuthnCode::SessionEnded
             | AuthnCode::NotProvisioned => answer(401, "invalid credentials"),
         }
     }

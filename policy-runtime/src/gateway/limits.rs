@@ -43,6 +43,8 @@ pub struct Limits {
     /// How often this side shows that it lives, and wants to hear from the peer. A peer that is silent for two and a half
     /// of these is gone.
     pub heart_beat: Duration,
+    /// How long connections go on while nobody can tell whether their participants changed (see [`Feed`](super::Feed)).
+    pub unconfirmed: Duration,
     /// How long calls in flight may go on when the gateway shuts down.
     pub drain: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Limits {
             outbound: 1024 * 1024,
             stalled: Duration::from_secs(15),
             heart_beat: Duration::from_secs(30),
+            unconfirmed: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }

@@ -15,9 +15,11 @@ pub(super) struct Metrics {
     pub(super) connections: AtomicU64,
     pub(super) refused_sign_ins: AtomicU64,
     pub(super) refused_sockets: AtomicU64,
+    pub(super) refused_requests: AtomicU64,
     pub(super) protocol_errors: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) revoked: AtomicU64,
+    pub(super) changed: AtomicU64,
     pub(super) stalled: AtomicU64,
     calls: AtomicU64,
     streams: AtomicU64,
@@ -33,9 +35,11 @@ impl Default for Metrics {
             connections: AtomicU64::default(),
             refused_sign_ins: AtomicU64::default(),
             refused_sockets: AtomicU64::default(),
+            refused_requests: AtomicU64::default(),
             protocol_errors: AtomicU64::default(),
             expired: AtomicU64::default(),
             revoked: AtomicU64::default(),
+            changed: AtomicU64::default(),
             stalled: AtomicU64::default(),
             calls: AtomicU64::default(),
             streams: AtomicU64::default(),
@@ -81,6 +85,7 @@ impl Metrics {
         one("policy_connections_total", "counter", "connections that were opened", read(&self.connections));
         one("policy_sign_ins_refused_total", "counter", "refused sign-ins", read(&self.refused_sign_ins));
         one("policy_sockets_refused_total", "counter", "sockets over a limit", read(&self.refused_sockets));
+        one("policy_requests_refused_total", "counter", "HTTP requests over a rate", read(&self.refused_requests));
         one("policy_protocol_errors_total", "counter", "connections ended by a bad frame", read(&self.protocol_errors));
         one(
             "policy_credentials_expired_total",
@@ -89,6 +94,12 @@ impl Metrics {
             read(&self.expired),
         );
         one("policy_connections_revoked_total", "counter", "connections ended by revocation", read(&self.revoked));
+        one(
+            "policy_connections_changed_total",
+            "counter",
+            "connections whose participant changed",
+            read(&self.changed),
+        );
         one(
             "policy_connections_stalled_total",
             "counter",

@@ -51,27 +51,25 @@ use crate::wire;
 mod admission;
 mod call;
 mod connection;
-mod forwarded;
 mod hosts;
 mod limits;
 mod meter;
 mod metrics;
 mod outbound;
+mod presence;
+mod routes;
 mod server;
 mod services;
 mod session;
 mod sessions;
 mod shared;
+mod tls;
 mod upgrade;
 
 pub use admission::Refusals;
 pub use limits::Limits;
+pub use presence::{Changed, Feed, renewed};
 pub use server::{BindError, Gateway, GatewayBuilder, GatewayHandle, MetricsFor};
 pub use services::{Mount, MountError};
+pub use tls::{Tls, TlsError};
 pub use wire::DEFAULT_PORT;
-
-/// Whether a request id that a peer sent is short and plain enough for logs.
-fn is_request_id(id: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&b);
-    !id.is_empty() && id.len() <= 128 && id.bytes().all(plain)
-}

@@ -1,35 +1,40 @@
 //! The listener: sockets in, HTTP requests out to their routes, and the whole from start to shutdown.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use http::{HeaderName, HeaderValue, StatusCode};
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{ORIGIN, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use policy_core::context::OwnAttributes;
 use policy_core::value::IpRange;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use super::admission::{Owed, Refusals};
-use super::forwarded::client_address;
 use super::limits::Limits;
 use super::metrics::{Metrics, count};
+use super::presence::{self, Feed};
+use super::routes;
 use super::services::{Mount, MountError, Services};
 use super::sessions::Sessions;
-use super::shared::{Run, Shared};
+use super::shared::{AddAttributes, Run, Shared};
+use super::tls::Tls;
 use super::upgrade::{self, Arrived};
-use crate::authn::{Chain, Outcome};
-use crate::credential::Listener;
+use crate::authn::Chain;
+use crate::authn::session::Sessions as Cookies;
+use crate::credential::{Facts, Listener};
+use crate::edge::{Limiter, Origins, Rates, RequestId, TrustedProxies};
 use crate::policy::Policy;
-use crate::wire;
 
 /// Who may read `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,7 +62,6 @@ pub enum BindError {
 }
 
 /// Collects the parts of a [`Gateway`].
-#[derive(Debug)]
 pub struct GatewayBuilder {
     policy: Policy,
     chain: Chain,
@@ -65,9 +69,21 @@ pub struct GatewayBuilder {
     limits: Limits,
     refusals: Refusals,
     metrics_for: MetricsFor,
-    trusted_proxies: Vec<IpRange>,
+    trusted_proxies: TrustedProxies,
+    origins: Origins,
+    cookies: Option<Cookies>,
+    limiter: Arc<Limiter>,
+    attributes: Option<AddAttributes>,
+    tls: Option<Tls>,
+    feed: Option<Arc<dyn Feed>>,
     mounts: Vec<Mount>,
     routes: Router,
+}
+
+impl fmt::Debug for GatewayBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayBuilder").field("mounts", &self.mounts).finish_non_exhaustive()
+    }
 }
 
 impl GatewayBuilder {
@@ -107,11 +123,61 @@ impl GatewayBuilder {
         self
     }
 
-    /// Believes `X-Forwarded-For` from these addresses, and from no others. Their sockets do not count against
-    /// [`Limits::connections_per_address`]; limit them there.
+    /// Believes `X-Forwarded-For` and `X-Forwarded-Proto` from these addresses, and from no others. Connections that they bring
+    /// count against [`Limits::connections_per_address`] of the address they come from.
     #[must_use]
     pub fn trusted_proxies(mut self, addresses: impl IntoIterator<Item = IpRange>) -> Self {
         self.trusted_proxies.extend(addresses);
+        self
+    }
+
+    /// Speaks TLS; without it, a trusted proxy in front should.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Lets browsers sign in by cookie: serves `POST /api/auth/login` (also `/api/auth/app/<organization>/<application>/login`),
+    /// which takes `{"email", "password"}`, and `POST /api/auth/logout`. A clone of the sessions belongs into the chain.
+    #[must_use]
+    pub fn cookies(mut self, sessions: Cookies) -> Self {
+        self.cookies = Some(sessions);
+        self
+    }
+
+    /// Lets pages of another origin (`https://app.example.com`) use cookies here.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.allow(origin);
+        self
+    }
+
+    /// Follows changes of participants: within a second their connections go on as they are now, or are closed.
+    #[must_use]
+    pub fn follow(mut self, feed: Arc<dyn Feed>) -> Self {
+        self.feed = Some(feed);
+        self
+    }
+
+    /// Says how often somebody may ask.
+    #[must_use]
+    pub fn rates(self, rates: &Rates) -> Self {
+        self.limiter(Arc::new(Limiter::new(rates)))
+    }
+
+    /// Counts together with others, such as a tower layer.
+    #[must_use]
+    pub fn limiter(mut self, limiter: Arc<Limiter>) -> Self {
+        self.limiter = limiter;
+        self
+    }
+
+    /// Adds the application's own attributes of the context, once for each connection, from what its upgrade said beside
+    /// credentials. Rules read them as `context.<name>`.
+    #[must_use]
+    pub fn context(mut self, add: impl Fn(&Facts, &mut OwnAttributes) + Send + Sync + 'static) -> Self {
+        self.attributes = Some(AddAttributes(Arc::new(add)));
         self
     }
 
@@ -141,27 +207,23 @@ impl GatewayBuilder {
             limits: self.limits,
             refusals: self.refusals,
             trusted_proxies: self.trusted_proxies,
+            origins: self.origins,
+            cookies: self.cookies,
+            limiter: self.limiter,
+            attributes: self.attributes,
+            tls: self.tls.as_ref().map(Tls::acceptor),
+            feed: self.feed,
             services,
             hosts: Arc::default(),
             owed: Owed::default(),
             metrics: Metrics::default(),
             run: watch::Sender::new(Run::Serving),
         });
-        let metrics_for = self.metrics_for;
-        let router = Router::new()
-            .route(wire::PATH, get(upgrade::upgrade))
-            .route("/api/auth/me", get(me))
-            .route("/health", get(async || "ok\n"))
-            .route("/ready", get(ready))
-            .route(
-                "/metrics",
-                get(async move |State(shared): State<Arc<Shared>>, request: Request| {
-                    metrics(&shared, &request, metrics_for)
-                }),
-            )
-            .with_state(shared.clone())
-            .merge(self.routes);
+        let router = routes::router(&shared, self.metrics_for).merge(self.routes);
         let (alive, gone) = mpsc::channel(1);
+        if shared.feed.is_some() || shared.cookies.is_some() {
+            tokio::spawn(presence::watch(Arc::downgrade(&shared), shared.limits.unconfirmed));
+        }
         tokio::spawn(accept(listener, shared.clone(), router, alive));
         Ok(Gateway { shared, local, gone })
     }
@@ -191,7 +253,13 @@ impl Gateway {
             limits: Limits::default(),
             refusals: Refusals::default(),
             metrics_for: MetricsFor::default(),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            origins: Origins::default(),
+            cookies: None,
+            limiter: Arc::default(),
+            attributes: None,
+            tls: None,
+            feed: None,
             mounts: Vec::new(),
             routes: Router::new(),
         }
@@ -210,6 +278,11 @@ impl Gateway {
     /// Closes every connection of a participant, as when it is disabled, and says how many there were.
     pub fn disconnect(&self, participant: &str) -> usize {
         self.shared.sessions.revoke(participant)
+    }
+
+    /// Closes every connection of a session, and says how many there were.
+    pub fn end_session(&self, session: &str) -> usize {
+        self.shared.sessions.end_session(session)
     }
 
     /// A handle to close connections with, for whoever hears of revocations.
@@ -245,6 +318,11 @@ impl GatewayHandle {
     pub fn disconnect(&self, participant: &str) -> usize {
         self.shared.sessions.revoke(participant)
     }
+
+    /// Closes every connection of a session, and says how many there were.
+    pub fn end_session(&self, session: &str) -> usize {
+        self.shared.sessions.end_session(session)
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, router: Router, alive: mpsc::Sender<()>) {
@@ -257,13 +335,20 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, router: Router, aliv
         match accepted {
             Ok((stream, peer)) => {
                 let address = peer.ip().to_canonical();
-                let is_proxy = shared.trusted_proxies.iter().any(|range| range.contains(address));
-                let Some(permit) = shared.sessions.socket((!is_proxy).then_some(address)) else {
+                let proxied = shared.trusted_proxies.contains(address);
+                let Some(permit) = shared.sessions.socket((!proxied).then_some(address)) else {
                     // Nothing is said: an answer would cost more than the peer is worth.
                     count(&shared.metrics.refused_sockets);
                     continue;
                 };
-                let arrived = Arrived { address, permit: Arc::new(permit), alive: alive.clone() };
+                let arrived = Arrived {
+                    address,
+                    proxied,
+                    secure: shared.tls.is_some(),
+                    request_id: RequestId::fresh(),
+                    permit: Arc::new(permit),
+                    alive: alive.clone(),
+                };
                 tokio::spawn(serve(stream, shared.clone(), router.clone(), arrived));
             }
             Err(error) => {
@@ -281,22 +366,26 @@ async fn is_draining(run: &mut watch::Receiver<Run>) {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>, router: Router, arrived: Arrived) {
     let _ = stream.set_nodelay(true);
-    let limits = &shared.limits;
-    let address = arrived.address;
-    let trusted = shared.trusted_proxies.clone();
-    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (router, mut arrived) = (router.clone(), arrived.clone());
-        arrived.address = client_address(arrived.address, request.headers(), &trusted);
-        async move {
-            let mut request = request.map(Body::new);
-            let id = request_id(&request);
-            request.extensions_mut().insert(arrived);
-            let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-            if let Some(id) = id {
-                response.headers_mut().insert(&REQUEST_ID, id);
-            }
-            Ok::<_, std::convert::Infallible>(response)
+    let Some(acceptor) = shared.tls.clone() else { return serve_http(stream, shared, router, arrived).await };
+    match tokio::time::timeout(shared.limits.http_head_time, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => serve_http(stream, shared, router, arrived).await,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "policy::gateway", address = %arrived.address, %error, "TLS was not agreed upon");
         }
+        Err(_) => tracing::debug!(target: "policy::gateway", address = %arrived.address, "TLS took too long"),
+    }
+}
+
+async fn serve_http<S>(stream: S, shared: Arc<Shared>, router: Router, arrived: Arrived)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = arrived.address;
+    let mut run = shared.run.subscribe();
+    let limits = shared.limits.clone();
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (router, shared, arrived) = (router.clone(), shared.clone(), arrived.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(&shared, router, arrived, request.map(Body::new)).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -305,7 +394,6 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, router: Router, arrived: 
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let mut run = shared.run.subscribe();
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = is_draining(&mut run) => {
@@ -318,53 +406,27 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, router: Router, arrived: 
     }
 }
 
-static REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID);
-
-/// The id of an HTTP request: the peer's if it is plain, else a fresh one.
-fn request_id(request: &Request) -> Option<HeaderValue> {
-    let sent = request.headers().get(&REQUEST_ID);
-    match sent.filter(|id| id.to_str().is_ok_and(super::is_request_id)) {
-        Some(id) => Some(id.clone()),
-        None => HeaderValue::from_str(&uuid::Uuid::new_v4().simple().to_string()).ok(),
-    }
-}
-
-fn address_of(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<Arrived>().map(|arrived| arrived.address)
-}
-
-/// 204 to whoever presents good credentials.
-async fn me(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let Some(address) = address_of(&request) else { return upgrade::status(StatusCode::INTERNAL_SERVER_ERROR) };
-    let Ok(credentials) = upgrade::presented(&shared, &request, address) else {
-        return upgrade::status(StatusCode::UNAUTHORIZED);
+/// Answers one request, whose address and id are settled here.
+async fn answer(shared: &Shared, router: Router, mut arrived: Arrived, mut request: Request) -> Response {
+    let headers = request.headers();
+    arrived.secure = shared.trusted_proxies.is_secure(arrived.address, headers, arrived.secure);
+    arrived.address = shared.trusted_proxies.client(arrived.address, headers);
+    arrived.request_id = RequestId::of(headers);
+    let (id, origin) = (arrived.request_id.clone(), headers.get(ORIGIN).cloned());
+    let response = if let Err(too_often) = shared.limiter.request(arrived.address) {
+        count(&shared.metrics.refused_requests);
+        let mut response = upgrade::status(StatusCode::TOO_MANY_REQUESTS);
+        response.headers_mut().insert(RETRY_AFTER, upgrade::seconds(too_often.wait()).into());
+        response
+    } else if let Some(response) = routes::preflight(shared, &request) {
+        response
+    } else {
+        request.extensions_mut().insert(arrived);
+        router.oneshot(request).await.unwrap_or_else(|never| match never {})
     };
-    drop(request);
-    match shared.authenticate(&credentials).await {
-        Outcome::Authenticated(_) => upgrade::status(StatusCode::NO_CONTENT),
-        Outcome::NotPresented => upgrade::status(StatusCode::UNAUTHORIZED),
-        Outcome::Rejected(error) => upgrade::refused(&error.answer()),
+    let mut response = routes::with_cors(shared, origin.as_ref(), response);
+    if let Some(id) = id.header() {
+        response.headers_mut().insert(&RequestId::HEADER, id);
     }
-}
-
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match *shared.run.borrow() {
-        Run::Serving => "ready\n".into_response(),
-        Run::Draining | Run::Over => upgrade::status(StatusCode::SERVICE_UNAVAILABLE),
-    }
-}
-
-fn metrics(shared: &Shared, request: &Request, metrics_for: MetricsFor) -> Response {
-    let is_forwarded =
-        ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|h| request.headers().contains_key(*h));
-    let may = match metrics_for {
-        MetricsFor::Everybody => true,
-        MetricsFor::Loopback => !is_forwarded && address_of(request).is_some_and(|address| address.is_loopback()),
-        MetricsFor::Nobody => false,
-    };
-    if !may {
-        return upgrade::status(StatusCode::NOT_FOUND);
-    }
-    let text = shared.metrics.render(shared.sessions.count());
-    ([("content-type", "text/plain; version=0.0.4")], text).into_response()
+    response
 }

@@ -13,7 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy_core::context::Facts;
+use policy_core::Participant;
+use policy_core::context::{Facts, OwnAttributes};
 use policy_core::value::Millis;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -34,12 +35,16 @@ use super::sessions::{Order, Registration, SocketPermit};
 use super::shared::{Run, Shared};
 use crate::authn::Outcome as Checked;
 use crate::code::Code;
+use crate::edge::{TooOften, is_plain};
 use crate::security::SecurityContext;
 use crate::service::CallError;
-use crate::wire::{self, Decoder, Frame, Headers, Incoming, header};
+use crate::wire::{self, Cri, Decoder, Frame, Headers, Incoming, header};
 
 mod hosting;
 mod sign_in;
+mod staying;
+
+use staying::KeepAlive;
 
 /// What the tasks of a connection tell it.
 #[derive(Debug)]
@@ -48,8 +53,8 @@ pub(super) enum Event {
     Call(CallId, Outcome),
     /// The credentials of CONNECT were checked.
     Connect(Checked),
-    /// A fresh credential was checked.
-    Renew(CallId, Checked),
+    /// A fresh credential was checked, from then on.
+    Renew(CallId, Checked, Instant),
     /// Somebody calls a service that this connection hosts.
     Forward(Forward),
 }
@@ -60,9 +65,13 @@ pub(super) struct Peer {
     pub(super) address: IpAddr,
     /// Names the connection in the log, and begins the ids of its requests.
     pub(super) connection: String,
+    /// When it began to be found out who that is.
+    pub(super) looked_up: Instant,
     pub(super) returning: Option<Returning>,
+    /// What the application added to the context.
+    pub(super) attributes: OwnAttributes,
     #[expect(dead_code, reason = "held as long as the socket is")]
-    pub(super) permit: Arc<SocketPermit>,
+    pub(super) permits: (Arc<SocketPermit>, Option<SocketPermit>),
 }
 
 /// Why a connection ended.
@@ -114,6 +123,8 @@ struct Caller {
     context: SecurityContext,
     facts: Facts,
     expires_at: Option<Millis>,
+    /// The session of a cookie, and what keeps it alive.
+    session: Option<(Arc<str>, KeepAlive)>,
 }
 
 struct Session {
@@ -140,6 +151,7 @@ struct Session {
     requests: u64,
     sends_every: Option<Duration>,
     heard: Instant,
+    touched: Instant,
     said: Instant,
     pinged: bool,
     begun: Instant,
@@ -187,6 +199,7 @@ pub(super) async fn run<S>(
         requests: 0,
         sends_every: None,
         heard: now,
+        touched: now,
         said: now,
         pinged: false,
         begun: now,
@@ -239,9 +252,13 @@ pub(super) async fn run<S>(
                 session.tick(&mut out);
                 timer.as_mut().reset(session.due(&out));
             }
-            order = ordered(&mut session.orders) => if order == Order::Revoked {
-                count(&session.shared.metrics.revoked);
-                session.end = Some(End::Revoked);
+            order = ordered(&mut session.orders) => match order {
+                Order::Stay => {}
+                Order::Renewed(participant) => session.replace(participant, &mut out),
+                Order::Revoked => {
+                    count(&session.shared.metrics.revoked);
+                    session.end = Some(End::Revoked);
+                }
             },
             Ok(()) = policies.changed() => session.decide_again(&mut out),
             run = next_phase(&mut running, session.connection.is_draining()) => match run {
@@ -268,8 +285,8 @@ async fn next_phase(run: &mut watch::Receiver<Run>, is_draining: bool) -> Run {
 /// Waits for an order; for ever while the connection is not open.
 async fn ordered(orders: &mut Option<watch::Receiver<Order>>) -> Order {
     match orders {
-        Some(orders) => match orders.wait_for(|order| *order != Order::Stay).await {
-            Ok(order) => *order,
+        Some(orders) => match orders.changed().await {
+            Ok(()) => orders.borrow_and_update().clone(),
             Err(_) => Order::Revoked,
         },
         None => std::future::pending().await,
@@ -304,6 +321,7 @@ impl Session {
     }
 
     fn tick(&mut self, out: &mut Outbound) {
+        self.keep_session(KeepAlive::Connection);
         let (now, limits) = (Instant::now(), &self.shared.limits);
         let silent = now.duration_since(self.heard);
         if self.caller.as_ref().and_then(|caller| caller.expires_at).is_some_and(|end| self.left(end).is_zero()) {
@@ -360,6 +378,7 @@ impl Session {
                 Ok(None) => break,
                 Ok(Some(Incoming::HeartBeat)) => {}
                 Ok(Some(Incoming::Frame(frame))) => {
+                    self.keep_session(KeepAlive::Activity);
                     self.connection.receive(frame, &mut acts);
                     self.perform(&mut acts, out);
                 }
@@ -381,8 +400,8 @@ impl Session {
                 self.checked(checked, &mut acts);
             }
             Event::Forward(forward) => self.forward(forward, &mut acts),
-            Event::Renew(id, checked) => {
-                let outcome = self.renewed(checked);
+            Event::Renew(id, checked, looked_up) => {
+                let outcome = self.renewed(checked, looked_up);
                 self.outcome(id, outcome, &mut acts);
                 self.decide_again(out);
             }
@@ -464,6 +483,13 @@ impl Session {
         let request_id = self.request_id(call.headers.get(header::REQUEST_ID));
         let Some(caller) = &self.caller else { return };
         let context = &caller.context;
+        let quota = match self.count_call(context.participant(), &call.target) {
+            Ok(quota) => quota,
+            Err(too_often) => {
+                let error = CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait());
+                return self.outcome(call.id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
+            }
+        };
         let Some(service) = self.shared.services.find(context.application(), &call.target.base()) else {
             return self.call_host(call, &request_id, acts);
         };
@@ -472,7 +498,7 @@ impl Session {
             let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
             return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
         };
-        let facts = Facts { request_id: Some(request_id.clone()), ..caller.facts.clone() };
+        let facts = Facts { request_id: Some(request_id.clone()), quota, ..caller.facts.clone() };
         let mut context = context.clone().with_facts(facts);
         if service.declaration().methods.iter().any(|known| known.name == method && known.streaming) {
             context = context.keeping();
@@ -483,9 +509,21 @@ impl Session {
         self.running.insert(id, running);
     }
 
+    /// How many more calls may come at once, after this one.
+    fn count_call(&self, caller: &Participant, target: &Cri) -> Result<Option<u32>, TooOften> {
+        let limiter = &self.shared.limiter;
+        let of_caller = limiter.call(caller, Some(self.peer.address))?;
+        if !limiter.limits_actions() {
+            return Ok(of_caller);
+        }
+        let action = format!("{}.{}", target.name(), target.path().unwrap_or_default());
+        let of_action = limiter.action(caller, &action)?;
+        Ok(of_caller.into_iter().chain(of_action).min())
+    }
+
     /// The id that the client sent, if it can stand in a log; else one of ours.
     fn request_id(&mut self, sent: Option<&str>) -> Arc<str> {
-        if let Some(id) = sent.filter(|id| super::is_request_id(id)) {
+        if let Some(id) = sent.filter(|id| is_plain(id)) {
             return id.into();
         }
         self.requests = self.requests.wrapping_add(1);
@@ -499,6 +537,7 @@ impl Session {
         self.hosting.clear();
         self.asked.clear();
         self.checking = None;
+        self.leave_session();
         if self.registration.take().is_some() {
             tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, ?end, "disconnected");
             if let Some(returning) = self.peer.returning.take()

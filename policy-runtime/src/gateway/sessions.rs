@@ -5,16 +5,21 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use policy_core::Participant;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::limits::Limits;
 
-/// Why a connection is closed from this side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a connection is told from this side.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Order {
     /// Go on.
     Stay,
+    /// Go on as the participant is now.
+    Renewed(Arc<Participant>),
     /// The participant was disabled, or its session revoked.
     Revoked,
 }
@@ -32,10 +37,21 @@ pub(super) struct Sessions {
 struct Inner {
     sockets: usize,
     by_address: HashMap<IpAddr, usize>,
-    open: HashMap<u64, watch::Sender<Order>>,
+    open: HashMap<u64, Open>,
     by_participant: HashMap<Arc<str>, HashSet<u64>>,
+    /// When participants changed of late: who was looked up before must not be let in after.
+    changed: HashMap<String, Instant>,
     aliases: HashSet<String>,
     next: u64,
+}
+
+/// One open connection.
+#[derive(Debug)]
+struct Open {
+    participant: Arc<Participant>,
+    order: watch::Sender<Order>,
+    /// The session of its credential, which it ends with.
+    session: Option<Arc<str>>,
 }
 
 impl Sessions {
@@ -67,17 +83,23 @@ impl Sessions {
             *of_address += 1;
         }
         inner.sockets += 1;
-        Some(SocketPermit { sessions: self.clone(), address })
+        Some(SocketPermit { sessions: self.clone(), is_socket: true, address })
     }
 
     /// Counts an open connection and holds on to it.
     pub(super) fn open(
         self: &Arc<Self>,
-        participant: &Arc<str>,
+        participant: &Arc<Participant>,
+        session: Option<&Arc<str>>,
         alias: Option<&str>,
+        looked_up: Instant,
     ) -> Result<(Registration, watch::Receiver<Order>), OpenError> {
         let mut inner = self.lock();
-        if inner.by_participant.get(participant).is_some_and(|ids| ids.len() >= self.per_participant) {
+        let name: Arc<str> = participant.id().into();
+        if inner.changed.get(&*name).is_some_and(|changed| *changed >= looked_up) {
+            return Err(OpenError::Changed);
+        }
+        if inner.by_participant.get(&name).is_some_and(|ids| ids.len() >= self.per_participant) {
             return Err(OpenError::TooMany);
         }
         if alias.is_some_and(|alias| !inner.aliases.insert(alias.to_owned())) {
@@ -86,17 +108,83 @@ impl Sessions {
         let id = inner.next;
         inner.next += 1;
         let (order, orders) = watch::channel(Order::Stay);
-        inner.open.insert(id, order);
-        inner.by_participant.entry(participant.clone()).or_default().insert(id);
+        inner.open.insert(id, Open { participant: participant.clone(), order, session: session.cloned() });
+        inner.by_participant.entry(name.clone()).or_default().insert(id);
         let alias = alias.map(str::to_owned);
-        Ok((Registration { sessions: self.clone(), id, participant: participant.clone(), alias }, orders))
+        Ok((Registration { sessions: self.clone(), id, participant: name, alias }, orders))
     }
 
     /// Orders every connection of a participant to close, and says how many there are.
     pub(super) fn revoke(&self, participant: &str) -> usize {
         let inner = self.lock();
         let ids = inner.by_participant.get(participant).into_iter().flatten();
-        ids.filter_map(|id| inner.open.get(id)).filter(|order| order.send(Order::Revoked).is_ok()).count()
+        ids.filter_map(|id| inner.open.get(id)).filter(|open| open.order.send(Order::Revoked).is_ok()).count()
+    }
+
+    /// Orders every connection to close.
+    pub(super) fn revoke_all(&self) -> usize {
+        let inner = self.lock();
+        inner.open.values().filter(|open| open.order.send(Order::Revoked).is_ok()).count()
+    }
+
+    /// Notes that a participant has just changed.
+    pub(super) fn note_change(&self, participant: &str) {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.changed.retain(|_, changed| now.duration_since(*changed) < REMEMBERED);
+        inner.changed.insert(participant.to_owned(), now);
+    }
+
+    /// Whether a participant has changed since.
+    pub(super) fn has_changed(&self, participant: &str, since: Instant) -> bool {
+        self.lock().changed.get(participant).is_some_and(|changed| *changed >= since)
+    }
+
+    /// A connected participant, as it was when it signed in or was renewed.
+    pub(super) fn participant(&self, id: &str) -> Option<Arc<Participant>> {
+        let inner = self.lock();
+        let connection = inner.by_participant.get(id)?.iter().next()?;
+        inner.open.get(connection).map(|open| open.participant.clone())
+    }
+
+    /// Orders every connection of a participant to go on as it is now.
+    pub(super) fn replace(&self, id: &str, renewed: &Arc<Participant>) {
+        let mut inner = self.lock();
+        let ids: Vec<u64> = inner.by_participant.get(id).into_iter().flatten().copied().collect();
+        for id in ids {
+            if let Some(open) = inner.open.get_mut(&id) {
+                // How somebody signed in differs by connection; only such connections are renewed that are like the one asked for.
+                if open.participant.auth_type() == renewed.auth_type() && open.participant.mfa() == renewed.mfa() {
+                    open.participant = renewed.clone();
+                    let _ = open.order.send(Order::Renewed(renewed.clone()));
+                } else {
+                    let _ = open.order.send(Order::Revoked);
+                }
+            }
+        }
+    }
+
+    /// Orders every connection of a session to close, and says how many there are.
+    pub(super) fn end_session(&self, session: &str) -> usize {
+        self.end_sessions(|id| id == session)
+    }
+
+    /// Orders every connection to close whose session is over.
+    pub(super) fn end_sessions(&self, is_over: impl Fn(&str) -> bool) -> usize {
+        let inner = self.lock();
+        let over = inner.open.values().filter(|open| open.session.as_deref().is_some_and(&is_over));
+        over.filter(|open| open.order.send(Order::Revoked).is_ok()).count()
+    }
+
+    /// Counts one more connection of an address that a proxy brought; `None` when there are too many.
+    pub(super) fn proxied(self: &Arc<Self>, address: IpAddr) -> Option<SocketPermit> {
+        let mut inner = self.lock();
+        let of_address = inner.by_address.entry(address).or_default();
+        if *of_address >= self.per_address {
+            return None;
+        }
+        *of_address += 1;
+        Some(SocketPermit { sessions: self.clone(), is_socket: false, address: Some(address) })
     }
 
     /// How many connections are open.
@@ -105,9 +193,14 @@ impl Sessions {
     }
 }
 
+/// How long a change is remembered; no sign-in takes longer.
+const REMEMBERED: Duration = Duration::from_mins(2);
+
 /// Why a connection cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenError {
+    /// The participant changed while it signed in.
+    Changed,
     TooMany,
     AliasInUse,
 }
@@ -116,13 +209,15 @@ pub(super) enum OpenError {
 #[derive(Debug)]
 pub(super) struct SocketPermit {
     sessions: Arc<Sessions>,
+    /// Not so for an address that a proxy's socket brought.
+    is_socket: bool,
     address: Option<IpAddr>,
 }
 
 impl Drop for SocketPermit {
     fn drop(&mut self) {
         let mut inner = self.sessions.lock();
-        inner.sockets = inner.sockets.saturating_sub(1);
+        inner.sockets = inner.sockets.saturating_sub(usize::from(self.is_socket));
         let Some(address) = self.address else { return };
         if let Some(count) = inner.by_address.get_mut(&address) {
             *count = count.saturating_sub(1);
@@ -140,6 +235,15 @@ pub(super) struct Registration {
     id: u64,
     participant: Arc<str>,
     alias: Option<String>,
+}
+
+impl Registration {
+    /// The connection goes on as the participant is now.
+    pub(super) fn renew(&self, participant: &Arc<Participant>) {
+        if let Some(open) = self.sessions.lock().open.get_mut(&self.id) {
+            open.participant = participant.clone();
+        }
+    }
 }
 
 impl Drop for Registration {
@@ -178,21 +282,35 @@ mod tests {
         assert!(sessions.socket(None).is_none(), "three of all, whoever they are");
         drop(first);
         assert!(sessions.socket(Some(one)).is_some());
+        let brought = [sessions.proxied(other).unwrap()];
+        assert!(sessions.proxied(other).is_none(), "two of one address, whoever brings them");
+        drop(brought);
+        assert!(sessions.proxied(other).is_some());
     }
 
     #[test]
     fn a_participant_is_disconnected_everywhere() {
         let sessions = sessions(&Limits { connections_per_participant: 2, ..Limits::default() });
-        let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
-        let (_a, one) = sessions.open(&alice, None).unwrap();
-        let (b, two) = sessions.open(&alice, Some("x")).unwrap();
-        assert_eq!(sessions.open(&alice, None).unwrap_err(), OpenError::TooMany);
-        assert_eq!(sessions.open(&bob, Some("x")).unwrap_err(), OpenError::AliasInUse);
-        let (_c, other) = sessions.open(&bob, None).unwrap();
+        let scope = policy_core::Scope::application("default", "shop").unwrap();
+        let who = |id: &str| Arc::new(Participant::builder(scope.clone(), id).build());
+        let (alice, bob, earlier) = (who("alice"), who("bob"), Instant::now());
+        let (_a, one) = sessions.open(&alice, None, None, earlier).unwrap();
+        let (b, two) = sessions.open(&alice, Some(&"s".into()), Some("x"), earlier).unwrap();
+        assert_eq!(sessions.open(&alice, None, None, earlier).unwrap_err(), OpenError::TooMany);
+        assert_eq!(sessions.open(&bob, None, Some("x"), earlier).unwrap_err(), OpenError::AliasInUse);
+        let (_c, other) = sessions.open(&bob, None, None, earlier).unwrap();
+        assert_eq!(sessions.end_session("s"), 1);
+        assert_eq!((&*one.borrow(), &*two.borrow()), (&Order::Stay, &Order::Revoked));
         assert_eq!(sessions.revoke("alice"), 2);
-        assert_eq!((*one.borrow(), *two.borrow(), *other.borrow()), (Order::Revoked, Order::Revoked, Order::Stay));
+        assert_eq!(
+            (&*one.borrow(), &*two.borrow(), &*other.borrow()),
+            (&Order::Revoked, &Order::Revoked, &Order::Stay)
+        );
         drop(b);
-        assert!(sessions.open(&bob, Some("x")).is_ok(), "the alias is free again");
+        assert!(sessions.open(&bob, None, Some("x"), earlier).is_ok(), "the alias is free again");
         assert_eq!(sessions.count(), 2);
+        sessions.note_change("bob");
+        assert_eq!(sessions.open(&bob, None, None, earlier).unwrap_err(), OpenError::Changed);
+        assert!(sessions.has_changed("bob", earlier) && !sessions.has_changed("alice", earlier));
     }
 }

@@ -1,20 +1,25 @@
 //! What all connections of a gateway share.
 
+use std::fmt;
 use std::sync::Arc;
 
-use policy_core::context::Facts;
-use policy_core::value::{IpRange, ValueRef};
+use policy_core::context::{Facts, OwnAttributes};
+use policy_core::value::ValueRef;
 use policy_core::{Context, Participant, Request, Scope};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Owed, Refusals};
 use super::hosts::Hosts;
 use super::limits::Limits;
 use super::metrics::Metrics;
+use super::presence::Feed;
 use super::services::Services;
 use super::sessions::Sessions;
+use crate::authn::session::Sessions as Cookies;
 use crate::authn::{Authenticated, AuthnCode, AuthnError, Chain, Outcome};
-use crate::credential::{Credentials, Listener};
+use crate::credential::{Credentials, Facts as Presented, Listener};
+use crate::edge::{Limiter, Origins, TrustedProxies};
 use crate::policy::Policy;
 use crate::security::SecurityContext;
 
@@ -29,20 +34,43 @@ pub(super) enum Run {
     Over,
 }
 
-#[derive(Debug)]
+/// The application's function that adds attributes to the context of a connection.
+#[derive(Clone)]
+pub(super) struct AddAttributes(pub(super) Arc<AddFn>);
+
+type AddFn = dyn Fn(&Presented, &mut OwnAttributes) + Send + Sync;
+
+impl fmt::Debug for AddAttributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddAttributes(..)")
+    }
+}
+
 pub(super) struct Shared {
     pub(super) policy: Policy,
     pub(super) chain: Chain,
     pub(super) listener: Listener,
     pub(super) limits: Limits,
     pub(super) refusals: Refusals,
-    pub(super) trusted_proxies: Vec<IpRange>,
+    pub(super) trusted_proxies: TrustedProxies,
+    pub(super) origins: Origins,
+    pub(super) cookies: Option<Cookies>,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) attributes: Option<AddAttributes>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) services: Services,
     pub(super) hosts: Arc<Hosts>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) owed: Owed,
     pub(super) metrics: Metrics,
     pub(super) run: watch::Sender<Run>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("services", &self.services).finish_non_exhaustive()
+    }
 }
 
 impl Shared {

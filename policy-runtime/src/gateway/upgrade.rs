@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,6 +17,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
+use policy_core::context::OwnAttributes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -25,17 +27,25 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::admission::{Admission, Returning, refuse};
 use super::meter::Metered;
 use super::metrics::count;
+use super::routes;
 use super::session::{self, Peer};
 use super::sessions::SocketPermit;
-use super::shared::{Run, Shared};
+use super::shared::{AddAttributes, Run, Shared};
 use crate::authn::{Answer, AuthnError, Outcome};
-use crate::credential::{CredentialError, Credentials};
+use crate::credential::{Credential, CredentialError, Credentials};
+use crate::edge::RequestId;
 use crate::wire;
 
 /// What the acceptor knows of the socket that a request came over.
 #[derive(Debug, Clone)]
 pub(super) struct Arrived {
+    /// Where the request comes from.
     pub(super) address: IpAddr,
+    /// Whether a trusted proxy brought the socket.
+    pub(super) proxied: bool,
+    /// Whether the peer spoke TLS, to us or to the proxy.
+    pub(super) secure: bool,
+    pub(super) request_id: RequestId,
     pub(super) permit: Arc<SocketPermit>,
     /// Held by every connection, so that a shutdown can wait for them.
     pub(super) alive: mpsc::Sender<()>,
@@ -73,16 +83,33 @@ pub(super) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
             return response;
         }
     };
+    let looked_up = Instant::now();
     let credentials = presented(&shared, &request, arrived.address);
+    if credentials.as_ref().is_ok_and(has_cookie) && !shared.origins.admit_upgrade(request.headers(), arrived.secure) {
+        count(&shared.metrics.refused_sign_ins);
+        tracing::info!(target: "policy::gateway", address = %arrived.address, request = arrived.request_id.as_str(), "a page of another site sent a cookie along");
+        return status(StatusCode::FORBIDDEN);
+    }
+    // A proxy's sockets are not counted as its own, so what it brings is counted here.
+    let brought = if arrived.proxied {
+        let Some(permit) = shared.sessions.proxied(arrived.address) else {
+            count(&shared.metrics.refused_sockets);
+            return status(StatusCode::TOO_MANY_REQUESTS);
+        };
+        Some(permit)
+    } else {
+        None
+    };
     let upgraded = hyper::upgrade::on(&mut request);
     // The headers hold credentials; they go no further.
     drop(request);
-    let (admission, returning) = admit(&shared, credentials, &arrived).await;
-    if let Admission::RefusedNow(answer) = &admission {
+    let admitted = admit(&shared, credentials, &arrived).await;
+    if let Admission::RefusedNow(answer) = &admitted.admission {
         return refused(answer);
     }
     let connection = uuid::Uuid::new_v4().simple().to_string();
-    let Arrived { address, permit, alive } = arrived;
+    let attributes = admitted.attributes;
+    let Arrived { address, permit, alive, .. } = arrived;
     tokio::spawn(async move {
         let Ok(io) = upgraded.await else { return };
         let limits = &shared.limits.frame;
@@ -94,34 +121,68 @@ pub(super) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
         config.max_frame_size = Some(largest);
         let io = Metered::new(TokioIo::new(io), BEFORE_CONNECT);
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        session::run(socket, shared, Peer { address, connection, returning, permit }, admission).await;
+        let peer = Peer {
+            address,
+            connection,
+            looked_up,
+            returning: admitted.returning,
+            attributes,
+            permits: (permit, brought),
+        };
+        session::run(socket, shared, peer, admitted.admission).await;
         drop(alive);
     });
     handshake.accept()
 }
 
-async fn admit(
-    shared: &Shared,
-    credentials: Result<Credentials, CredentialError>,
-    arrived: &Arrived,
-) -> (Admission, Option<Returning>) {
+/// What an upgrade came to, and what is kept of what it said.
+struct Admitted {
+    admission: Admission,
+    returning: Option<Returning>,
+    attributes: OwnAttributes,
+}
+
+async fn admit(shared: &Shared, credentials: Result<Credentials, CredentialError>, arrived: &Arrived) -> Admitted {
     let rejected = |error: &AuthnError, returning: Option<&Returning>| {
         count(&shared.metrics.refused_sign_ins);
-        tracing::info!(target: "policy::gateway", address = %arrived.address, code = %error.code(), detail = error.detail(), "sign-in refused");
+        tracing::info!(target: "policy::gateway", address = %arrived.address, request = arrived.request_id.as_str(), code = %error.code(), detail = error.detail(), "sign-in refused");
         let is_returning = returning.is_some_and(|who| shared.owed.expects(who, Instant::now()));
         refuse(shared.refusals, error, is_returning)
     };
+    let mut attributes = OwnAttributes::default();
     let credentials = match credentials {
         Ok(credentials) => credentials,
-        Err(error) => return (rejected(&error.into(), None), None),
+        Err(error) => return Admitted { admission: rejected(&error.into(), None), returning: None, attributes },
     };
+    if let Some(AddAttributes(add)) = &shared.attributes {
+        add(credentials.facts(), &mut attributes);
+    }
     let returning = Returning::of(&credentials, arrived.address);
     let admission = match shared.authenticate(&credentials).await {
         Outcome::NotPresented => Admission::Unknown,
         Outcome::Authenticated(found) => Admission::Authenticated(found),
         Outcome::Rejected(error) => rejected(&error, returning.as_ref()),
     };
-    (admission, returning)
+    Admitted { admission, returning, attributes }
+}
+
+fn has_cookie(credentials: &Credentials) -> bool {
+    credentials.presented().iter().any(|credential| matches!(credential, Credential::Session(_)))
+}
+
+/// Whole seconds, and never too early.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+/// The response to a refused sign-in, in the words of Kinotic's REST endpoints.
+pub(super) fn refused_as_json(shared: &Shared, answer: &Answer) -> Response {
+    count(&shared.metrics.refused_sign_ins);
+    let without = refused(answer);
+    let text = if answer.status == 401 { "Invalid credentials" } else { &answer.message };
+    let mut response = routes::error(without.status(), text);
+    response.headers_mut().extend(without.headers().clone());
+    response
 }
 
 /// A response without a body.

@@ -10,17 +10,18 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use policy_core::Facts;
 use policy_core::context::OwnAttributes;
-use policy_core::value::IpRange;
+use policy_core::value::{IpRange, Record};
 use tower::{Layer, Service};
 
 use super::body::ResponseBody;
 use super::problem::Problem;
-use super::request_id::{self, RequestId};
 use crate::authn::{Authenticated, AuthnError, Chain, Outcome};
 use crate::code::Code;
 use crate::credential::{Credential, Credentials, Listener};
+use crate::edge::{Limiter, Origins, Rates, RequestId, TooOften, TrustedProxies};
 use crate::policy::Policy;
 use crate::security::SecurityContext;
+use crate::service::CallError;
 
 type OfRequest<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
 type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
@@ -42,7 +43,9 @@ struct Setup {
     peer: OfRequest<Option<IpAddr>>,
     attributes: Option<AddAttributes>,
     custom: Vec<&'static str>,
-    origins: Vec<String>,
+    origins: Origins,
+    proxies: TrustedProxies,
+    limiter: Arc<Limiter>,
     challenge: HeaderValue,
     optional: bool,
 }
@@ -58,7 +61,9 @@ impl AuthenticateLayer {
                 peer: Arc::new(peer_of_socket),
                 attributes: None,
                 custom: Vec::new(),
-                origins: Vec::new(),
+                origins: Origins::default(),
+                proxies: TrustedProxies::default(),
+                limiter: Arc::default(),
                 challenge: HeaderValue::from_static("Bearer"),
                 optional: false,
             }),
@@ -76,8 +81,50 @@ impl AuthenticateLayer {
         self.changed(|setup| setup.attributes = Some(Arc::new(add)))
     }
 
+    /// Adds the fields of a value that `of` makes of each request, as [`AuthenticateLayer::context`] does.
+    ///
+    /// ```
+    /// use policy_runtime::tower::AuthenticateLayer;
+    /// use policy_runtime::Attributes;
+    ///
+    /// #[derive(Attributes)]
+    /// struct Way {
+    ///     region: String,
+    ///     office: bool,
+    /// }
+    ///
+    /// fn with_way(layer: AuthenticateLayer) -> AuthenticateLayer {
+    ///     layer.context_of(|request| Way {
+    ///         region: "eu".to_owned(),
+    ///         office: request.headers.contains_key("x-office"),
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn context_of<T: Record>(self, of: impl Fn(&Parts) -> T + Send + Sync + 'static) -> Self {
+        self.context(move |parts, attributes| attributes.extend(&of(parts)))
+    }
+
+    /// Believes `X-Forwarded-For` and `X-Forwarded-Proto` from these addresses, and from no others.
+    #[must_use]
+    pub fn trusted_proxies(self, addresses: impl IntoIterator<Item = IpRange>) -> Self {
+        self.changed(|setup| setup.proxies.extend(addresses))
+    }
+
+    /// Says how often somebody may ask; a request too many is answered 429 with the time to wait.
+    #[must_use]
+    pub fn rates(self, rates: &Rates) -> Self {
+        self.limiter(Arc::new(Limiter::new(rates)))
+    }
+
+    /// Counts together with others, such as a gateway.
+    #[must_use]
+    pub fn limiter(self, limiter: Arc<Limiter>) -> Self {
+        self.changed(|setup| setup.limiter = limiter)
+    }
+
     /// Says where a request comes from, `context.ip`. Otherwise it is the other end of the socket, as axum's `ConnectInfo` tells
-    /// it. A function that reads forwarded headers must believe those of its own proxies only.
+    /// it. With [`AuthenticateLayer::trusted_proxies`] it is where their forwarded headers say.
     #[must_use]
     pub fn peer(self, peer: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.changed(|setup| setup.peer = Arc::new(peer))
@@ -99,7 +146,7 @@ impl AuthenticateLayer {
     /// Lets pages of another origin (`https://app.example.com`) send requests with cookies.
     #[must_use]
     pub fn allow_origin(self, origin: impl Into<String>) -> Self {
-        self.changed(|setup| setup.origins.push(origin.into()))
+        self.changed(|setup| setup.origins.allow(origin))
     }
 
     /// Sets `WWW-Authenticate` of a 401 (`Bearer`).
@@ -172,6 +219,7 @@ where
                 Err(problem) => Response::from(problem.request_id(id.shared())),
                 Ok(cx) => {
                     parts.extensions.insert(id.clone());
+                    parts.extensions.insert(setup.limiter.clone());
                     if let Some(cx) = &cx {
                         parts.extensions.insert(cx.clone());
                     }
@@ -187,7 +235,7 @@ where
                 }
             };
             if let Some(id) = id.header() {
-                response.headers_mut().insert(&request_id::HEADER, id);
+                response.headers_mut().insert(&RequestId::HEADER, id);
             }
             Ok(response)
         })
@@ -213,16 +261,23 @@ pub(super) struct Answered(pub(super) Code);
 
 impl Setup {
     async fn authenticate(&self, parts: &Parts, id: &RequestId) -> Result<Option<SecurityContext>, Problem> {
-        let peer = (self.peer)(parts);
+        let socket = (self.peer)(parts);
+        let peer = socket.map(|socket| self.proxies.client(socket, &parts.headers));
+        if let Some(address) = peer {
+            self.limiter.request(address).map_err(too_often)?;
+        }
         let presented = Credentials::from_headers_with(&parts.headers, peer, &self.custom)
             .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()));
         let presented = match presented {
             Ok(presented) => presented,
             Err(error) => return Err(self.refused(&error.into(), id, true)),
         };
-        self.check_origin(parts, &presented)?;
+        self.check_origin(parts, socket, &presented)?;
         match self.chain.authenticate(&presented).await {
-            Outcome::Authenticated(found) => Ok(Some(self.context_of(*found, parts, peer, id))),
+            Outcome::Authenticated(found) => {
+                let quota = self.limiter.call(found.participant(), peer).map_err(too_often)?;
+                Ok(Some(self.context_of(*found, parts, peer, id, quota)))
+            }
             Outcome::NotPresented if self.optional => Ok(None),
             Outcome::NotPresented => Err(Problem::new(Code::Unauthenticated).challenge(self.challenge.clone())),
             Outcome::Rejected(error) => Err(self.refused(&error, id, true)),
@@ -244,35 +299,40 @@ impl Setup {
     }
 
     /// A browser sends cookies along with what other sites make it send.
-    fn check_origin(&self, parts: &Parts, presented: &Credentials) -> Result<(), Problem> {
-        let cookie = |c: &Credential| matches!(c, Credential::Custom { header, .. } if header == "cookie");
+    fn check_origin(&self, parts: &Parts, socket: Option<IpAddr>, presented: &Credentials) -> Result<(), Problem> {
+        let cookie = |c: &Credential| match c {
+            Credential::Session(_) => true,
+            Credential::Custom { header, .. } => header == "cookie",
+            Credential::Login { .. } | Credential::Bearer(_) | Credential::ApiKey(_) => false,
+        };
         let only_cookies = !presented.presented().is_empty() && presented.presented().iter().all(cookie);
         if !only_cookies || matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
         }
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let origin = header("origin");
-        let allowed = origin.is_some_and(|origin| self.origins.iter().any(|o| o == origin));
-        let own = if let Some(site) = header("sec-fetch-site") {
-            site == "same-origin" || site == "none"
-        } else {
-            let host = header("host").or(parts.uri.authority().map(http::uri::Authority::as_str));
-            let from = origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-            from.is_some() && from == host
-        };
-        if own || allowed {
+        let tls = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let secure = socket.map_or(tls, |socket| self.proxies.is_secure(socket, &parts.headers, tls));
+        let host = parts.uri.authority().map(http::uri::Authority::as_str);
+        if self.origins.admit(&parts.headers, host, secure) {
             return Ok(());
         }
         Err(Problem::new(Code::SignInRefused).detail("a request with a cookie must come from this site"))
     }
 
-    fn context_of(&self, found: Authenticated, parts: &Parts, peer: Option<IpAddr>, id: &RequestId) -> SecurityContext {
+    fn context_of(
+        &self,
+        found: Authenticated,
+        parts: &Parts,
+        peer: Option<IpAddr>,
+        id: &RequestId,
+        quota: Option<u32>,
+    ) -> SecurityContext {
         let participant = found.into_participant();
         let mut facts = Facts {
             ip: peer.map(IpRange::single),
             mfa: participant.mfa(),
             connection: Some("http".into()),
             request_id: Some(id.shared()),
+            quota,
             attributes: OwnAttributes::default(),
         };
         if let Some(add) = &self.attributes {
@@ -289,6 +349,11 @@ impl Setup {
         }
         response.map(|body| ResponseBody::of_service(body, None))
     }
+}
+
+/// How many requests there may be, in the words of a problem.
+pub(super) fn too_often(too_often: TooOften) -> Problem {
+    Problem::from(CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait()))
 }
 
 #[cfg(feature = "axum")]

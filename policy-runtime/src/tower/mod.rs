@@ -36,12 +36,11 @@ mod body;
 mod early;
 mod layer;
 mod problem;
-mod request_id;
 
 #[cfg(feature = "axum")]
 pub use self::axum::Participant;
+pub use crate::edge::RequestId;
 pub use body::ResponseBody;
 pub use early::{RefuseEarly, RefuseEarlyLayer, UnknownAction};
 pub use layer::{Authenticate, AuthenticateLayer};
 pub use problem::Problem;
-pub use request_id::RequestId;

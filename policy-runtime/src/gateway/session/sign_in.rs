@@ -13,7 +13,7 @@ use super::super::call::Running;
 use super::super::connection::{Act, CallId, Outcome};
 use super::super::metrics::count;
 use super::super::sessions::OpenError;
-use super::{Caller, Event, Session};
+use super::{Caller, End, Event, KeepAlive, Session};
 use crate::authn::{Authenticated, Outcome as Checked};
 use crate::code::Code;
 use crate::credential::Credentials;
@@ -87,12 +87,15 @@ impl Session {
         if alias.as_ref().is_some_and(|alias| alias.len() != 36 || uuid::Uuid::try_parse(alias).is_err()) {
             return self.connection.violated("reply-to-id must be a UUID", acts);
         }
-        let participant: Arc<str> = found.participant().id().into();
-        match self.shared.sessions.open(&participant, alias.as_deref()) {
+        let participant = Arc::new(found.participant().clone());
+        let opened = self.shared.sessions.open(&participant, found.session(), alias.as_deref(), self.peer.looked_up);
+        match opened {
             Ok((registration, orders)) => {
                 self.registration = Some(registration);
                 self.orders = Some(orders);
             }
+            // The client comes back, and is then looked up as it is now.
+            Err(OpenError::Changed) => return self.end = Some(End::Revoked),
             Err(OpenError::TooMany) => {
                 return self.connection.refused(&CallError::new(Code::RateLimited, "too many connections"), acts);
             }
@@ -102,7 +105,7 @@ impl Session {
             self.shared.owed.returned(returning, Instant::now());
         }
         count(&self.shared.metrics.connections);
-        tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, participant = &*participant, method = found.method(), "connected");
+        tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, participant = participant.id(), method = found.method(), "connected");
         let own = HeartBeat { sends: self.shared.limits.heart_beat, wants: self.shared.limits.heart_beat };
         let theirs = HeartBeat::parse(self.connect_headers.get(header::HEART_BEAT)).unwrap_or_default();
         self.sends_every = own.sending_to(theirs);
@@ -122,17 +125,25 @@ impl Session {
     /// Makes an authenticated participant the caller of this connection.
     fn install(&mut self, found: Authenticated) -> ParticipantInfo {
         let expires_at = found.expiry();
+        let keep = KeepAlive::parse(self.connect_headers.get(header::SESSION_KEEP_ALIVE));
+        let own = found.session().map(|session| (session.clone(), keep));
+        // A renewal changes nothing about the session that it goes on in.
+        let session = self.caller.take().map_or(own, |caller| caller.session);
         let participant = Arc::new(found.into_participant());
+        if let Some(registration) = &self.registration {
+            registration.renew(&participant);
+        }
         let info = ParticipantInfo::from(&*participant);
         let facts = Facts {
             ip: Some(IpRange::single(self.peer.address)),
             mfa: participant.mfa(),
             connection: Some("websocket".into()),
+            attributes: self.peer.attributes.clone(),
             ..Facts::default()
         };
         let application = self.shared.application_of(&participant);
         let context = SecurityContext::new(&self.shared.policy, participant).on(application);
-        self.caller = Some(Caller { context, facts, expires_at });
+        self.caller = Some(Caller { context, facts, expires_at, session });
         info
     }
 
@@ -146,16 +157,16 @@ impl Session {
                 return self.outcome(id, Outcome::Failed { error, request_id: String::new() }, acts);
             }
         };
-        let (shared, events) = (self.shared.clone(), self.events.clone());
+        let (shared, events, looked_up) = (self.shared.clone(), self.events.clone(), Instant::now());
         let checking = Running::start(async move {
             let checked = shared.authenticate(&credentials).await;
-            let _ = events.send(Event::Renew(id, checked)).await;
+            let _ = events.send(Event::Renew(id, checked, looked_up)).await;
         });
         self.running.insert(id, checking);
     }
 
     /// A fresh credential was checked: it must be of the same scope and participant.
-    pub(super) fn renewed(&mut self, checked: Checked) -> Outcome {
+    pub(super) fn renewed(&mut self, checked: Checked, looked_up: Instant) -> Outcome {
         let failed = |error: CallError| Outcome::Failed { error, request_id: String::new() };
         let found = match checked {
             Checked::Authenticated(found) => found,
@@ -169,7 +180,7 @@ impl Session {
             let current = caller.context.participant();
             current.id() == found.participant().id() && current.scope() == found.participant().scope()
         });
-        if !same {
+        if !same || self.shared.sessions.has_changed(found.participant().id(), looked_up) {
             return failed(unauthenticated());
         }
         self.install(*found);

@@ -1,0 +1,170 @@
+//! Whether those who are connected still are who they were.
+//!
+//! In: what changed about participants, which sessions go on. Out: orders to connections, a quarter of a second after the
+//! change at the latest: go on as the participant is now, or close. Absent: where participants are stored.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use policy_core::Participant;
+use tokio::time::Instant;
+
+use super::metrics::count;
+use super::shared::{Run, Shared};
+use crate::authn::BoxFuture;
+use crate::identity::{StoreError, User};
+
+/// How often is asked.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Which participants changed: their roles, attributes, sessions or keys, whether they are enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// The number of the latest change; what came after it is asked for next.
+    pub number: u64,
+    /// Whom the changes concern.
+    pub participants: Vec<String>,
+    /// Whether that is not known any more, so that everybody is concerned.
+    pub everybody: bool,
+}
+
+/// Tells a gateway what changed about participants, so that no connection outlives what opened it.
+///
+/// ```
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::gateway::{Changed, Feed};
+/// use policy_runtime::identity::StoreError;
+///
+/// /// A table of changes: number, participant.
+/// #[derive(Debug)]
+/// struct Table(Vec<(u64, String)>);
+///
+/// impl Feed for Table {
+///     fn since(&self, number: u64) -> BoxFuture<'_, Result<Changed, StoreError>> {
+///         let participants = self.0.iter().filter(|row| row.0 > number).map(|row| row.1.clone()).collect();
+///         let number = self.0.last().map_or(0, |row| row.0);
+///         Box::pin(async move { Ok(Changed { number, participants, everybody: false }) })
+///     }
+/// }
+/// ```
+pub trait Feed: fmt::Debug + Send + Sync {
+    /// What changed after a number; 0 asks for the number alone. Asked four times a second.
+    fn since(&self, number: u64) -> BoxFuture<'_, Result<Changed, StoreError>>;
+
+    /// The participant as it is now; `None` closes its connections, whose clients then sign in again. See [`renewed`].
+    fn participant<'a>(&'a self, held: &'a Participant) -> BoxFuture<'a, Result<Option<Participant>, StoreError>> {
+        let _ = held;
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// A stored user as the participant that it is now, in place of one that signed in before; `None` when it must sign in again:
+/// it is disabled, or the store does not know all that its credential said of it.
+pub fn renewed(user: &User, held: &Participant) -> Option<Participant> {
+    let is_same = user.enabled && user.id == held.id() && user.scope == *held.scope();
+    // Only a password adds nothing to what is stored.
+    (is_same && held.auth_type() == "password" && !held.mfa()).then(|| user.participant().auth_type("password").build())
+}
+
+/// Watches until the gateway is over.
+pub(super) async fn watch(shared: Weak<Shared>, bound: Duration) {
+    let mut number = None;
+    let mut confirmed = Instant::now();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(shared) = shared.upgrade() else { return };
+        if *shared.run.borrow() == Run::Over {
+            return;
+        }
+        if let Some(cookies) = &shared.cookies {
+            let live = cookies.live_ids();
+            shared.sessions.end_sessions(|session| !live.contains(session));
+        }
+        let Some(feed) = &shared.feed else { continue };
+        let asked = tokio::time::timeout(PATIENCE, feed.since(number.unwrap_or(0)));
+        match asked.await {
+            Ok(Ok(changed)) => {
+                confirmed = Instant::now();
+                // The first answer says where to begin.
+                if number.replace(changed.number).is_some() {
+                    apply(&shared, feed.as_ref(), changed).await;
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(target: "policy::gateway", %error, "changes of participants cannot be read");
+            }
+            Err(_) => tracing::warn!(target: "policy::gateway", "changes of participants took too long to read"),
+        }
+        if confirmed.elapsed() > bound {
+            // Whoever was locked out meanwhile must not go on; nobody can tell who that is.
+            let closed = shared.sessions.revoke_all();
+            if closed > 0 {
+                tracing::error!(target: "policy::gateway", closed, "connections were closed: it cannot be confirmed whose they still are");
+            }
+        }
+    }
+}
+
+async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
+    if changed.everybody {
+        shared.sessions.revoke_all();
+        if let Some(cookies) = &shared.cookies {
+            cookies.end_everything();
+        }
+        return;
+    }
+    for id in &changed.participants {
+        shared.sessions.note_change(id);
+        let held = shared.sessions.participant(id).or_else(|| shared.cookies.as_ref()?.participant(id));
+        let Some(held) = held else { continue };
+        let renewed = renew(shared, feed, &held).await;
+        if let Some(renewed) = renewed {
+            if let Some(cookies) = &shared.cookies {
+                cookies.replace(&renewed);
+            }
+            shared.sessions.replace(id, &Arc::new(renewed));
+            continue;
+        }
+        if let Some(cookies) = &shared.cookies {
+            cookies.end_all(id);
+        }
+        for _ in 0..shared.sessions.revoke(id) {
+            count(&shared.metrics.changed);
+        }
+    }
+}
+
+/// The participant as it is now. What a hook has added only a sign-in can add again.
+async fn renew(shared: &Shared, feed: &dyn Feed, held: &Participant) -> Option<Participant> {
+    if shared.chain.has_hook() {
+        return None;
+    }
+    match tokio::time::timeout(PATIENCE, feed.participant(held)).await {
+        Ok(Ok(found)) => found.filter(|found| found.id() == held.id() && found.scope() == held.scope()),
+        Ok(Err(_)) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy_core::Scope;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_stored_is_renewed() {
+        let scope = Scope::application("default", "shop").unwrap();
+        let mut user = User::new("alice", scope.clone());
+        user.roles.insert("admin".to_owned());
+        let held =
+            |auth_type: &str| Participant::builder(scope.clone(), "alice").role("user").auth_type(auth_type).build();
+        let now = renewed(&user, &held("password")).unwrap();
+        assert_eq!(now.roles(), ["admin".into()]);
+        assert!(renewed(&user, &held("oidc")).is_none());
+        user.enabled = false;
+        assert!(renewed(&user, &held("password")).is_none());
+    }
+}

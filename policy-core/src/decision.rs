@@ -172,6 +172,8 @@ pub enum DenialKind {
     NotPermitted,
     /// A forbid could not be decided.
     ForbidFailed,
+    /// Cedar, which was asked too, does not say the same.
+    Disagreement,
 }
 
 /// What denied, for logs, audit and `explain`; a caller is told only a code and an id.

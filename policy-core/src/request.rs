@@ -20,6 +20,14 @@ use crate::value::{Record, ValueRef};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub(crate) u32);
 
+impl ActionId {
+    /// The number, from 0: a place in a list of all actions.
+    #[inline]
+    pub const fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One question. Everything in it is borrowed; nothing is read that no rule reads.
 ///
 /// ```

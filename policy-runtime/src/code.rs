@@ -92,6 +92,8 @@ codes! {
     StalePolicy = "STALE_POLICY", 503, "AuthorizationException", retry true, "policies cannot be confirmed", "try again later";
     /// The audit record that must be there cannot be written.
     AuditUnavailable = "AUDIT_UNAVAILABLE", 503, "AuthorizationException", retry true, "the audit record cannot be written", "try again later";
+    /// Cedar, which decides too, does not say the same.
+    Disagreement = "ENGINES_DISAGREE", 500, "AuthorizationException", retry false, "access denied", "report the id";
     /// Too many calls.
     RateLimited = "RATE_LIMITED", 429, "RateLimitException", retry true, "too many requests", "wait as told, then try again";
     /// Something of ours failed.

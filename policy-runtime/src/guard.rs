@@ -141,6 +141,8 @@ fn code_of(denial: &Denial) -> Code {
         Code::UnknownAction
     } else if denial.kind == DenialKind::Unusable {
         Code::UnusableValue
+    } else if denial.kind == DenialKind::Disagreement {
+        Code::Disagreement
     } else {
         Code::AccessDenied
     }

@@ -2,8 +2,9 @@
 //!
 //! In: what the program declares, and rules of the upper tiers. Out: [`Policy`]. Absent: storage.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use policy_core::decision::Denial;
 use policy_core::name::{NameError, nearest};
@@ -58,7 +59,8 @@ struct Inner {
     application: Scope,
     clock: Arc<dyn Clock>,
     audit: Option<Arc<dyn AuditLog>>,
-    must_audit: RwLock<HashSet<ActionId>>,
+    /// By the action's number: read in every decision, so that readers share nothing that is written.
+    must_audit: Box<[AtomicBool]>,
     warnings: Vec<Finding>,
     changes: watch::Sender<u64>,
     denials: Mutex<VecDeque<(Arc<str>, Denial)>>,
@@ -75,6 +77,7 @@ pub struct PolicyBuilder {
     clock: Arc<dyn Clock>,
     audit: Option<Arc<dyn AuditLog>>,
     more: Vec<(String, String)>,
+    by_both: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +178,20 @@ impl PolicyBuilder {
         self
     }
 
+    /// Puts every decision to Cedar's own evaluator too. Where it does not say the same, the call is denied as
+    /// [`Code::Disagreement`](crate::Code::Disagreement) and the event in the log says what differs. This costs what Cedar
+    /// costs, for every policy of every tier.
+    ///
+    /// ```
+    /// let policy = policy_runtime::Policy::builder().application("shop").by_both().build()?;
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub const fn by_both(mut self) -> Self {
+        self.by_both = true;
+        self
+    }
+
     /// Checks everything and starts.
     ///
     /// # Errors
@@ -187,7 +204,9 @@ impl PolicyBuilder {
             return Err(PolicyError::Attributes(missing));
         }
         warnings.extend(missing);
+        let must_audit = registry.actions().map(|_| AtomicBool::new(false)).collect();
         let engine = Engine::new(registry)?;
+        let engine = if self.by_both { engine.by_both() } else { engine };
         let application = Scope::application(&self.organization, &self.application)?;
         engine.add_application(&application)?;
         for (organization, application) in &self.more {
@@ -210,7 +229,7 @@ impl PolicyBuilder {
                 application,
                 clock: self.clock,
                 audit: self.audit,
-                must_audit: RwLock::default(),
+                must_audit,
                 warnings,
                 changes: watch::Sender::new(0),
                 denials: Mutex::default(),
@@ -268,6 +287,7 @@ impl Policy {
             clock: Arc::new(SystemClock),
             audit: None,
             more: Vec::new(),
+            by_both: false,
         }
     }
 
@@ -325,12 +345,16 @@ impl Policy {
     /// The name, when there is no such action.
     pub fn require_audit(&self, action: &str) -> Result<(), String> {
         let id = self.inner.engine.action(action).ok_or_else(|| format!("there is no action `{action}`"))?;
-        self.inner.must_audit.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.inner
+            .must_audit
+            .get(id.number())
+            .ok_or_else(|| format!("there is no action `{action}`"))?
+            .store(true, Ordering::Release);
         Ok(())
     }
 
     pub(crate) fn must_audit(&self, action: ActionId) -> bool {
-        self.inner.must_audit.read().unwrap_or_else(PoisonError::into_inner).contains(&action)
+        self.inner.must_audit.get(action.number()).is_some_and(|must| must.load(Ordering::Acquire))
     }
 
     pub(crate) fn remember(&self, denied: &Denied, denial: Denial) {

@@ -133,6 +133,28 @@ fn an_allowed_call_is_not_denied() {
 }
 
 #[test]
+fn a_disagreement_with_cedar_denies_and_is_reported() {
+    let by_both = || {
+        let policy = Policy::builder().application("shop").by_both().build().unwrap();
+        let alice = Participant::builder(policy.application().clone(), "alice").role("finance").build();
+        (SecurityContext::new(&policy, alice.into()), policy)
+    };
+    let (cx, _) = by_both();
+    assert_eq!(cx.run(|| pay(&order(4_200))), Ok(4_200), "both allow");
+    assert_eq!(cx.run(|| pay(&order(72_000))).map_err(|d| d.code()), Err(Code::AccessDenied), "both deny");
+    let (cx, policy) = by_both();
+    let injected = "@id(\"injected\") forbid (principal, action, resource);";
+    assert!(policy.engine().judge_by(&policy.organization(), injected));
+    let (denied, log) = logged(|| cx.run(|| pay(&order(4_200))).unwrap_err());
+    assert_eq!(denied.code(), Code::Disagreement);
+    let events = log.denials();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["code"], "ENGINES_DISAGREE");
+    assert_eq!(events[0]["decision"], denied.id());
+    assert!(events[0]["message"].contains("Cedar says [`injected`] decide"), "{events:?}");
+}
+
+#[test]
 fn without_any_context_it_denies_and_says_what_to_do() {
     let (denied, log) = logged(|| pay(&order(1)).unwrap_err());
     assert_eq!(denied.code(), Code::NoContext);

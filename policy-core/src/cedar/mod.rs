@@ -3,6 +3,7 @@
 //! In: models, policies and requests of this crate, and text that administrators wrote. Out: Cedar's schema, policies and
 //! text, findings, and Cedar's own decisions. These are the only files that name `cedar_policy`.
 
+mod judge;
 mod load;
 mod lower;
 mod names;
@@ -15,6 +16,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use judge::{Written, judge_of};
 pub use load::{Loaded, load};
 pub use policy::{render, to_pst};
 pub use request::{Fallback, Judge, Judgement, judge};

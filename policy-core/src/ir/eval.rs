@@ -98,6 +98,7 @@ pub(crate) trait Facts<'a> {
     /// The arguments of the call.
     fn args(&self) -> &'a [ValueRef<'a>];
     /// All of it.
+    #[cfg(feature = "engine")]
     fn env(&self) -> &Env<'a>;
 }
 
@@ -122,6 +123,7 @@ impl<'a> Facts<'a> for Env<'a> {
         self.args
     }
 
+    #[cfg(feature = "engine")]
     #[inline]
     fn env(&self) -> &Self {
         self

@@ -11,6 +11,7 @@
 
 mod admit;
 mod asked;
+mod both;
 mod conform;
 mod explain;
 mod filter;
@@ -20,6 +21,8 @@ mod set;
 mod stack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_both;
 #[cfg(test)]
 mod tests_filter;
 #[cfg(test)]
@@ -72,6 +75,8 @@ pub struct Engine {
     current: ArcSwap<Snapshot>,
     /// Held while a set is replaced; readers never wait for it.
     writing: Mutex<u64>,
+    /// Whether Cedar is asked too.
+    both: bool,
 }
 
 impl Engine {
@@ -83,7 +88,7 @@ impl Engine {
         let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default())?;
         let system = TierSet::new(system, &registry, admit::revision(0, 1, &SetSource::default()));
         let snapshot = Snapshot::new(TierSet::of_code(&registry), system);
-        Ok(Self { registry, current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(0) })
+        Ok(Self { registry, current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(0), both: false })
     }
 
     /// What the program declares.
@@ -137,10 +142,15 @@ impl Engine {
         for (tier, slot) in sets.tiers().zip(&mut allowed.permits) {
             *slot = sets.quick(tier, &asked, true);
             if slot.is_none() {
-                return Decision::Deny(Box::new(explain::denial(&sets, &asked)));
+                let denial = explain::denial(&sets, &asked);
+                return if self.both {
+                    self.judged(Err(denial), &sets, &asked)
+                } else {
+                    Decision::Deny(Box::new(denial))
+                };
             }
         }
-        Decision::Allow(allowed)
+        if self.both { self.judged(Ok(allowed), &sets, &asked) } else { Decision::Allow(allowed) }
     }
 
     /// Says what every tier answered, and which policies, clauses and values made it so.

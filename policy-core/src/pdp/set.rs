@@ -1,7 +1,7 @@
 //! One tier's policies, built once and then only read.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::asked::Asked;
 use super::conform::{Check, Misfit};
@@ -82,6 +82,8 @@ pub(super) struct TierSet {
     slices: Vec<Slice>,
     /// Policies about any action that are found by a uid, or too many to be expanded.
     any: Option<Box<Slice>>,
+    /// The set as Cedar has it, once Cedar was asked.
+    pub(super) judge: OnceLock<Result<cedar::Judge, String>>,
 }
 
 /// What a set has for one action.
@@ -159,7 +161,7 @@ impl TierSet {
             .zip(numbers.into_iter().zip(read))
             .map(|((_, entry), (slice, read))| OfAction::new(slice, read.checks(&read_by_any, entry), entry))
             .collect();
-        Self { revision, members, by_action, slices, any }
+        Self { revision, members, by_action, slices, any, judge: OnceLock::new() }
     }
 
     /// The permits of the program's own annotations.
@@ -187,6 +189,23 @@ impl TierSet {
             *own = OfAction::new(own.slice, checks, entry);
         }
         set
+    }
+
+    /// The set as Cedar has it.
+    pub(super) fn prepare(&self, registry: &Registry) -> Result<cedar::Judge, String> {
+        let written = self.members.iter().filter_map(|member| {
+            let actions = match &member.policy.action {
+                ActionConstraint::Any => None,
+                constraint @ (ActionConstraint::Eq(_) | ActionConstraint::In(_)) => {
+                    let actions = named(constraint, registry).into_iter();
+                    Some(actions.filter_map(|action| Some(registry.action(action)?.uid.clone())).collect::<Vec<_>>())
+                }
+            };
+            // A policy about nothing that there is cannot apply.
+            let applies = actions.as_ref().is_none_or(|actions| !actions.is_empty());
+            applies.then_some(cedar::Written { policy: &member.policy, text: member.written.as_deref(), actions })
+        });
+        cedar::judge_of(written.collect(), registry.model()).map_err(|d| d.to_string())
     }
 
     pub(super) fn members(&self) -> &[Member] {

@@ -27,6 +27,8 @@ mod tests_both;
 mod tests_filter;
 #[cfg(test)]
 mod tests_replace;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod unchecked;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

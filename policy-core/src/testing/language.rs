@@ -124,7 +124,7 @@ fn environment(world: &World) -> RuleEnv {
     RuleEnv { roots: roots.collect(), inferred: BTreeMap::new() }
 }
 
-fn rule(r: &mut Random, world: &World, depth: usize) -> String {
+pub(super) fn rule(r: &mut Random, world: &World, depth: usize) -> String {
     if depth == 0 {
         return predicate(r, world);
     }

@@ -11,11 +11,15 @@
 
 mod admin;
 mod compare;
+mod filter;
 mod language;
 mod random;
+mod rows;
 mod rules;
 mod shrink;
 mod world;
 
 pub use compare::{Report, differential};
+pub use filter::{FilterReport, Rows, filters};
 pub use language::language;
+pub use rows::{Cell, Row, address, columns, json, micros};

@@ -236,7 +236,11 @@ fn constant(r: &mut Random, kind: &Kind) -> Ir {
 fn pattern(r: &mut Random) -> Vec<PatternPart> {
     let count = r.below(5);
     let part = |r: &mut Random| {
-        if r.percent(40) { PatternPart::AnyRun } else { PatternPart::Char(r.one(&['a', 'b', '*', 'é', '\\', '"'])) }
+        if r.percent(40) {
+            PatternPart::AnyRun
+        } else {
+            PatternPart::Char(r.one(&['a', 'b', '*', 'é', '\\', '"', '%', '_', '[', '?', 'A']))
+        }
     };
     (0..count).map(|_| part(r)).collect()
 }

@@ -19,8 +19,30 @@ use crate::{context, platform};
 
 const NAMES: [&str; 12] =
     ["a", "amount", "owner", "in", "if", "has", "tags", "loc\"ked", "é", "status", "args", "sharedWith"];
-const TEXTS: [&str; 12] =
-    ["", "a", "b", "ab", "abab", "finance", "a*b", "*", "\\", "\"", "é", "67e55044-10b1-426f-9247-bb680e5fe0c8"];
+const TEXTS: [&str; 22] = [
+    "",
+    "a",
+    "b",
+    "ab",
+    "abab",
+    "finance",
+    "a*b",
+    "*",
+    "\\",
+    "\"",
+    "é",
+    "67e55044-10b1-426f-9247-bb680e5fe0c8",
+    "A",
+    "AB",
+    "É",
+    "%",
+    "a_b",
+    "a%",
+    "[a]",
+    "?",
+    "a'b",
+    "ab\nb",
+];
 const LONGS: [i64; 9] = [0, 1, -1, 2, 7, 1_000_000, i64::MAX, i64::MIN, i64::MAX - 1];
 const SCALED: [i64; 7] = [0, 1, -5_000, 31_400, 10_000, i64::MAX, i64::MIN];
 const INSTANTS: [i64; 9] =
@@ -128,6 +150,22 @@ impl World {
         };
         let model = Model { entities, actions: vec![action], context: added.clone() };
         let mut world = Self { model, principal, paths: vec![], own, resource, added, params, wild };
+        world.collect(r);
+        world
+    }
+
+    /// The world of a row: its attributes, and those of a declared participant.
+    pub(super) fn of_row(r: &mut Random, model: Model, principal: &str, own: Vec<Field>, resource: Vec<Field>) -> Self {
+        let mut world = Self {
+            model,
+            principal: principal.into(),
+            paths: vec![],
+            own,
+            resource,
+            added: vec![],
+            params: vec![],
+            wild: false,
+        };
         world.collect(r);
         world
     }

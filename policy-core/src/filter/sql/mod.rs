@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sea_query::{Alias, ArrayType, Condition, DynIden, Expr, ExprTrait, Func, IntoIden, Query, SelectStatement};
 
 use self::scalar::Scalar;
+pub use self::scalar::timestamp;
 use super::predicate::{Operand, Predicate, RowField, Test};
 use crate::kind::Kind;
 use crate::syntax::ast::CompareOp;
@@ -166,12 +167,12 @@ impl<'t> Render<'t> {
     /// The element that [`Render::elements`] looks at.
     fn element(&self, set: &RowField) -> Scalar {
         let kind = if let Kind::Set(of) = &set.kind { (**of).clone() } else { set.kind.clone() };
+        // PostgreSQL calls the column of `unnest` as the whole, that of `jsonb_array_elements` has a name of its own.
+        let part = |name: &'static str| Expr::col((Alias::new(EACH), Alias::new(name)));
         match self.dialect {
             Dialect::Sqlite => Scalar::of_each(kind, EACH),
-            Dialect::Postgres if self.is_array(set) => {
-                Scalar::native(kind, Expr::col(Alias::new(EACH)), Dialect::Postgres)
-            }
-            Dialect::Postgres => Scalar::of_jsonb(kind, Expr::col(Alias::new(EACH))),
+            Dialect::Postgres if self.is_array(set) => Scalar::native(kind, part(EACH), Dialect::Postgres),
+            Dialect::Postgres => Scalar::of_jsonb(kind, part("value")),
         }
     }
 

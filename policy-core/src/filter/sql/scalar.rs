@@ -298,8 +298,14 @@ impl Scalar {
     }
 }
 
-/// An instant as PostgreSQL reads it.
-pub(super) fn timestamp(micros: i64) -> String {
+/// An instant, in microseconds since 1970, as PostgreSQL reads it.
+///
+/// ```
+/// use policy_core::filter::sql::timestamp;
+/// assert_eq!(timestamp(1), "1970-01-01 00:00:00.000001+00");
+/// assert_eq!(timestamp(-62_167_219_200_000_000), "0001-01-01 00:00:00.000000+00 BC");
+/// ```
+pub fn timestamp(micros: i64) -> String {
     let millis = Millis(micros.div_euclid(1_000)).to_string();
     let (sign, rest) = millis.strip_prefix('-').map_or((false, &*millis), |rest| (true, rest));
     let rest = rest.trim_end_matches('Z').replace('T', " ");

@@ -72,6 +72,16 @@ impl OwnAttributes {
     }
 
     /// Adds every field of a record; one whose value cannot be held is left out, and therefore absent.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use std::sync::Arc;
+    /// use policy_core::context::OwnAttributes;
+    /// use policy_core::value::Value;
+    /// let mut own = OwnAttributes::default();
+    /// own.extend(&BTreeMap::from([(Arc::from("region"), Value::text("eu"))]));
+    /// assert_ne!(own, OwnAttributes::default());
+    /// ```
     pub fn extend(&mut self, record: &dyn Record) {
         record.each_field(&mut |name, value| {
             if let Some(value) = value.to_value() {

@@ -6,14 +6,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::kind::{Described, Field, Kind, RecordType};
-use crate::shape;
+use crate::name::Tier;
+use crate::shape::{self, Form};
 use crate::table::{ColumnDecl, FieldDecl, TableDecl};
-use crate::value::{IpRange, Record, SetRef, ValueRef, uuid_text};
+use crate::value::{IpRange, Millis, Record, SetRef, ValueRef, uuid_text};
 
 /// A Rust type that rules can read.
 ///
@@ -42,6 +44,8 @@ pub trait AttributeValue {
     type Shape: 'static;
     /// The only value of it.
     const SHAPE: Self::Shape;
+    /// The same as data, for rules in the text form.
+    const FORM: &'static Form;
 
     /// The kind, and whether a value may be absent or unusable.
     fn describe() -> Described;
@@ -61,6 +65,81 @@ pub trait AttributeValue {
 /// ```
 pub const fn shape_of<T: AttributeValue + ?Sized>() -> T::Shape {
     T::SHAPE
+}
+
+/// The place of an attribute in the shape of a record. It asks nothing of the type, so that one without a kind is one error.
+///
+/// ```
+/// use policy_core::contract::{Of, shape_in};
+/// use policy_core::shape;
+/// const _: () = shape::ordered(&shape_in(&Of::<u32>::SHAPE));
+/// ```
+#[derive(Debug)]
+pub struct Of<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: ?Sized> Of<T> {
+    /// The only value.
+    pub const SHAPE: Self = Self(PhantomData);
+}
+
+/// The place of an attribute that a mirror reads.
+///
+/// ```
+/// use policy_core::contract::By;
+/// const _: By<str> = By::SHAPE;
+/// ```
+#[derive(Debug)]
+pub struct By<M: ?Sized>(PhantomData<fn(&M)>);
+
+impl<M: ?Sized> By<M> {
+    /// The only value.
+    pub const SHAPE: Self = Self(PhantomData);
+}
+
+/// The place of an attribute, which leads to the attribute's own shape.
+///
+/// ```
+/// use policy_core::contract::{Leads, Of};
+/// use policy_core::shape;
+/// let _: shape::Set<shape::Text> = <Of<Vec<String>> as Leads>::SHAPE;
+/// ```
+pub trait Leads {
+    /// What it leads to.
+    type Shape;
+    /// The only value of it.
+    const SHAPE: Self::Shape;
+}
+
+impl<T: AttributeValue + ?Sized> Leads for Of<T> {
+    type Shape = T::Shape;
+    const SHAPE: T::Shape = T::SHAPE;
+}
+
+impl<M: Mirror + ?Sized> Leads for By<M> {
+    type Shape = M::Shape;
+    const SHAPE: M::Shape = M::SHAPE;
+}
+
+/// Gives the shape of an attribute, in the code by which rustc checks rules.
+///
+/// ```
+/// use policy_core::contract::{Of, shape_in};
+/// use policy_core::shape;
+/// const _: shape::Text = shape_in(&Of::<String>::SHAPE);
+/// ```
+pub const fn shape_in<L: Leads>(_: &L) -> L::Shape {
+    L::SHAPE
+}
+
+/// Gives the form of a type, in the code by which rules in the text form are checked.
+///
+/// ```
+/// use policy_core::contract::form_of;
+/// use policy_core::shape::Form;
+/// assert!(matches!(form_of::<char>(), Form::Text));
+/// ```
+pub const fn form_of<T: AttributeValue + ?Sized>() -> &'static Form {
+    T::FORM
 }
 
 /// Describes a struct; for generated code.
@@ -169,6 +248,7 @@ pub trait Attributes: AttributeValue + Record {}
 ///     type Of = std::time::Duration;
 ///     type Shape = shape::Long;
 ///     const SHAPE: shape::Long = shape::Long;
+///     const FORM: &'static shape::Form = &shape::Form::Long;
 ///
 ///     fn describe() -> Described {
 ///         i64::describe()
@@ -191,6 +271,8 @@ pub trait Mirror {
     type Shape: 'static;
     /// The only value of it.
     const SHAPE: Self::Shape;
+    /// The same as data, for rules in the text form.
+    const FORM: &'static Form;
 
     /// The kind of the foreign type.
     fn describe() -> Described;
@@ -260,6 +342,7 @@ macro_rules! long {
         impl AttributeValue for $t {
             type Shape = shape::Long;
             const SHAPE: shape::Long = shape::Long;
+            const FORM: &'static Form = &Form::Long;
             fn describe() -> Described {
                 Described::required(Kind::Long)
             }
@@ -276,6 +359,7 @@ macro_rules! checked_long {
         impl AttributeValue for $t {
             type Shape = shape::Long;
             const SHAPE: shape::Long = shape::Long;
+            const FORM: &'static Form = &Form::Long;
             fn describe() -> Described {
                 Described { kind: Kind::Long, optional: false, fallible: true }
             }
@@ -292,6 +376,7 @@ macro_rules! scalar {
         impl AttributeValue for $t {
             type Shape = shape::$kind;
             const SHAPE: shape::$kind = shape::$kind;
+            const FORM: &'static Form = &Form::$kind;
             fn describe() -> Described {
                 Described::required(Kind::$kind)
             }
@@ -311,6 +396,29 @@ scalar! {
     Ipv6Addr, Ip, self => ValueRef::Ip(IpRange::single(IpAddr::V6(*self)));
 }
 
+scalar! {
+    Millis, Datetime, self => ValueRef::Datetime(*self);
+    IpRange, Ip, self => ValueRef::Ip(*self);
+}
+
+impl shape::Variants for Tier {
+    const VARIANTS: &'static [&'static str] = &["system", "organization", "application"];
+}
+
+impl AttributeValue for Tier {
+    type Shape = shape::Enum<Self>;
+    const SHAPE: shape::Enum<Self> = shape::Enum::SHAPE;
+    const FORM: &'static Form = &Form::Enum(<Self as shape::Variants>::VARIANTS);
+
+    fn describe() -> Described {
+        variants(<Self as shape::Variants>::VARIANTS)
+    }
+
+    fn read(&self) -> ValueRef<'_> {
+        ValueRef::Text(self.as_str())
+    }
+}
+
 #[cfg(feature = "uuid")]
 scalar! { uuid::Uuid, Uuid, self => ValueRef::Uuid(self.as_u128()); }
 
@@ -319,7 +427,7 @@ scalar! {
     jiff::Timestamp, Datetime, self => {
         let (seconds, nanos) = (self.as_second(), i64::from(self.subsec_nanosecond()));
         // A timestamp before 1970 has a negative part; flooring goes down, not towards zero.
-        ValueRef::Datetime(crate::value::Millis(seconds.saturating_mul(1_000).saturating_add(nanos.div_euclid(1_000_000))))
+        ValueRef::Datetime(Millis(seconds.saturating_mul(1_000).saturating_add(nanos.div_euclid(1_000_000))))
     };
 }
 
@@ -327,6 +435,7 @@ scalar! {
 impl AttributeValue for rust_decimal::Decimal {
     type Shape = shape::Decimal;
     const SHAPE: shape::Decimal = shape::Decimal;
+    const FORM: &'static Form = &Form::Decimal;
 
     fn describe() -> Described {
         Described { kind: Kind::Decimal, optional: false, fallible: true }
@@ -347,6 +456,7 @@ impl AttributeValue for rust_decimal::Decimal {
 impl<T: AttributeValue> AttributeValue for Option<T> {
     type Shape = T::Shape;
     const SHAPE: T::Shape = T::SHAPE;
+    const FORM: &'static Form = T::FORM;
 
     fn describe() -> Described {
         Described { optional: true, ..T::describe() }
@@ -362,6 +472,7 @@ macro_rules! through {
         impl<T: AttributeValue + ?Sized> AttributeValue for $t {
             type Shape = T::Shape;
             const SHAPE: T::Shape = T::SHAPE;
+            const FORM: &'static Form = T::FORM;
             fn describe() -> Described {
                 T::describe()
             }
@@ -376,6 +487,7 @@ through! { &T, &mut T, Box<T>, Arc<T>, Rc<T> }
 impl<T: AttributeValue + ToOwned + ?Sized> AttributeValue for Cow<'_, T> {
     type Shape = T::Shape;
     const SHAPE: T::Shape = T::SHAPE;
+    const FORM: &'static Form = T::FORM;
 
     fn describe() -> Described {
         T::describe()
@@ -391,6 +503,7 @@ macro_rules! set {
         impl<T: AttributeValue + Sync, $($generics)*> AttributeValue for $t {
             type Shape = shape::Set<T::Shape>;
             const SHAPE: shape::Set<T::Shape> = shape::Set(T::SHAPE);
+            const FORM: &'static Form = &Form::Set(T::FORM);
             fn describe() -> Described {
                 let item = T::describe();
                 Described { kind: Kind::Set(Arc::new(item.kind)), optional: false, fallible: item.fallible }

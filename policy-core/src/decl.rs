@@ -26,6 +26,7 @@ use crate::source::Place;
 ///     was: &[],
 ///     tier: Tier::Application,
 ///     callers: &[Tier::Application],
+///     organization: None,
 ///     must_audit: false,
 ///     participant: None,
 ///     resource: ResourceDecl::Scope,
@@ -54,6 +55,8 @@ pub struct ActionDecl {
     pub tier: Tier,
     /// The tiers whose participants may call.
     pub callers: &'static [Tier],
+    /// On an organization's service: the place of the parameter that names the organization, for callers of the System tier.
+    pub organization: Option<u16>,
     /// Whether it runs only with an audit record that was written before.
     pub must_audit: bool,
     /// The application's own participant type: its Rust name and its attributes.

@@ -4,12 +4,16 @@
 //! them). Out: `const fn`s bound by kind traits, which generated code calls with the user's own tokens in places that never
 //! run, so that rustc itself finds the misspelt attribute and the wrong kind. Absent: anything at run time.
 
+mod form;
 mod literal;
+mod message;
+pub mod text;
 
 use std::marker::PhantomData;
 
 use crate::value::parse_instant;
 
+pub use form::{Form, FormField};
 pub use literal::{is_ip_range, is_uuid};
 
 macro_rules! kinds {

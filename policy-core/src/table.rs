@@ -38,6 +38,12 @@ use crate::decl::EntityDecl;
 use crate::kind::{Described, Field, Kind, RecordType};
 
 /// A database whose SQL is spoken.
+///
+/// ```
+/// use policy_core::kind::Kind;
+/// use policy_core::table::{Dialect, column_type};
+/// assert_eq!((column_type(&Kind::Ip, Dialect::Postgres), column_type(&Kind::Ip, Dialect::Sqlite)), ("INET".into(), "BLOB".into()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every dialect")]
 pub enum Dialect {
@@ -48,6 +54,21 @@ pub enum Dialect {
 }
 
 /// An entity's table, as an annotation declares it. Nothing in it is checked yet.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// const TABLE: TableDecl = TableDecl { entity: photo, name: "app.photos", id: "id", tenant: None, columns: COLUMNS };
+/// let table = Table::new(&TABLE).unwrap();
+/// assert_eq!((table.schema.as_deref(), &*table.name), (Some("app"), "photos"));
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct TableDecl {
@@ -64,6 +85,12 @@ pub struct TableDecl {
 }
 
 /// The column of an attribute.
+///
+/// ```
+/// use policy_core::table::ColumnDecl;
+/// const OWNER: ColumnDecl = ColumnDecl { attribute: "ownerId", column: "owner_id" };
+/// assert_ne!(OWNER.attribute, OWNER.column);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct ColumnDecl {
@@ -92,6 +119,21 @@ pub struct FieldDecl {
 }
 
 /// What keeps the rows of tenants apart.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// let tenant = Some(TenantDecl { attribute: "ownerId", participant: "tenant" });
+/// let table = Table::new(&TableDecl { entity: photo, name: "photos", id: "id", tenant, columns: COLUMNS }).unwrap();
+/// assert_eq!(table.tenant.unwrap().column, 1);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "generated code makes it, of the same version by the façade")]
 pub struct TenantDecl {
@@ -102,6 +144,12 @@ pub struct TenantDecl {
 }
 
 /// What can be done with the rows of an entity.
+///
+/// ```
+/// use policy_core::table::Operation;
+/// assert_eq!((Operation::FindById.id(), Operation::FindById.group()), ("findById", "allRead"));
+/// assert_eq!(Operation::ALL.len(), 12);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operation")]
 pub enum Operation {
@@ -186,6 +234,20 @@ impl fmt::Display for Operation {
 }
 
 /// Why a declared table cannot be one.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// let missing = TableDecl { entity: photo, name: "photos", id: "number", tenant: None, columns: COLUMNS };
+/// assert!(!Table::new(&missing).unwrap_err().to_string().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the table of `{entity}`: {why}")]
 pub struct TableError {
@@ -194,6 +256,21 @@ pub struct TableError {
 }
 
 /// A table whose declaration holds together.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// let table = Table::new(&TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: COLUMNS }).unwrap();
+/// assert_eq!(&*table.column("ownerId").unwrap().name, "owner_id");
+/// assert_eq!(&*table.id_column().unwrap().name, "id");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Table {
@@ -212,6 +289,21 @@ pub struct Table {
 }
 
 /// One column.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// let table = Table::new(&TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: COLUMNS }).unwrap();
+/// assert_eq!(&*table.columns[1].rust_name, "owner_id");
+/// assert!(!table.columns[1].secret);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Column {
@@ -228,6 +320,21 @@ pub struct Column {
 }
 
 /// What keeps the rows of tenants apart.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl, TenantDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name, rust_name| field(name, rust_name, Described::required(Kind::Text), false);
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", [text("id", "id"), text("ownerId", "owner_id")]) }
+/// # }
+/// # const COLUMNS: &[ColumnDecl] = &[ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "ownerId", column: "owner_id" }];
+/// let tenant = Some(TenantDecl { attribute: "ownerId", participant: "organization" });
+/// let table = Table::new(&TableDecl { entity: photo, name: "photos", id: "id", tenant, columns: COLUMNS }).unwrap();
+/// assert_eq!(&*table.tenant.unwrap().participant, "organization");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tenant {
@@ -318,6 +425,12 @@ fn columns(declared: &TableDecl, record: &RecordType) -> Result<Vec<Column>, Str
 }
 
 /// The type of the column that holds a kind, as `CREATE TABLE` writes it.
+///
+/// ```
+/// use policy_core::kind::Kind;
+/// use policy_core::table::{Dialect, column_type};
+/// assert_eq!(column_type(&Kind::Set(Kind::Long.into()), Dialect::Postgres), "BIGINT[]");
+/// ```
 pub fn column_type(kind: &Kind, dialect: Dialect) -> String {
     match (kind, dialect) {
         (Kind::Bool, _) => "BOOLEAN".to_owned(),

@@ -108,6 +108,7 @@ pub(crate) fn place_order(rules: &[&'static str]) -> ActionDecl {
         was: &[],
         tier: Tier::Application,
         callers: &[Tier::Application],
+        organization: None,
         must_audit: false,
         participant: None,
         resource: ResourceDecl::Service { name: "OrderService" },

@@ -17,8 +17,8 @@ pub(crate) const PUBLISH: &str = "publish";
 /// The attribute of a parameter that is the caller's context.
 pub(crate) const CONTEXT: &str = "context";
 
-const OPTIONS: [&str; 9] =
-    ["action", "was", "callers", "tier", "audit", "resource", "participant", "crate", "authenticated"];
+const OPTIONS: [&str; 10] =
+    ["action", "was", "callers", "tier", "organization", "audit", "resource", "participant", "crate", "authenticated"];
 
 /// A tier as an option names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) callers: Option<(Span, Vec<TierName>)>,
     /// `tier = organization`: whose service it is.
     pub(crate) tier: Option<(Span, TierName)>,
+    /// `organization = id`: the parameter that names the organization, for callers of the System tier.
+    pub(crate) organization: Option<Ident>,
     /// `audit = required`: runs only with an audit record that was written before.
     pub(crate) audit: Option<Span>,
     /// `resource = photo`: the parameter that the call is about.
@@ -65,11 +67,13 @@ pub(crate) struct Options {
 impl Options {
     /// Whether anything is said.
     pub(crate) const fn any(&self) -> bool {
-        let Self { action, was, callers, tier, audit, resource, participant, krate, authenticated } = self;
+        let Self { action, was, callers, tier, organization, audit, resource, participant, krate, authenticated } =
+            self;
         action.is_some()
             || !was.is_empty()
             || callers.is_some()
             || tier.is_some()
+            || organization.is_some()
             || audit.is_some()
             || resource.is_some()
             || participant.is_some()
@@ -90,6 +94,7 @@ impl Options {
         self.was.extend(other.was);
         one(&mut self.callers, other.callers, "callers", |(span, _)| *span, sink);
         one(&mut self.tier, other.tier, "tier", |(span, _)| *span, sink);
+        one(&mut self.organization, other.organization, "organization", Ident::span, sink);
         one(&mut self.audit, other.audit, "audit", |span| *span, sink);
         one(&mut self.resource, other.resource, "resource", Ident::span, sink);
         one(&mut self.participant, other.participant, "participant", syn::spanned::Spanned::span, sink);
@@ -207,6 +212,10 @@ impl Options {
                 [TokenTree::Ident(parameter)] => self.resource = Some(parameter.clone()),
                 _ => refused(sink),
             },
+            "organization" => match value {
+                [TokenTree::Ident(parameter)] => self.organization = Some(parameter.clone()),
+                _ => refused(sink),
+            },
             "participant" => match syn::parse2::<Type>(stream.clone()) {
                 Ok(ty) => self.participant = Some(ty),
                 Err(_) => refused(sink),
@@ -275,6 +284,7 @@ fn usage(option: &str) -> &'static str {
         "was" => "`was = [\"Orders.old\"]`",
         "callers" => "`callers(application, organization)`",
         "tier" => "`tier = organization`",
+        "organization" => "`organization = parameter`",
         "audit" => "`audit = required`",
         "resource" => "`resource = parameter`",
         "participant" => "`participant = Type`",

@@ -132,7 +132,8 @@ fn actions(
         if let syn::Data::Struct(data) = &input.data
             && above_its_derive(attr::place(attribute), data.struct_token.span)
         {
-            // rustc says so too, but as an ambiguity of names, and after this.
+            // rustc says so too, but as an ambiguity of names, and after this. It resolves the attribute before any macro runs:
+            // nothing that a macro answers can take that second error away.
             sink.under(attribute, "the rules of an entity stand below the derive that reads them\nhelp: put `#[derive(Entity)]` above this");
         }
         let Some(arguments) = attr::arguments(attribute, sink) else { continue };
@@ -230,6 +231,7 @@ fn action(
         was: Vec::new(),
         tier: options.tier.map_or(TierName::Application, |(_, tier)| tier),
         callers: options.callers.as_ref().map_or_else(|| vec![TierName::Application], |(_, callers)| callers.clone()),
+        organization: None,
         must_audit: options.audit.is_some(),
         participant: options.participant.clone(),
         resource: Resource::Entity(ty.clone()),

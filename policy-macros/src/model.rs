@@ -21,6 +21,8 @@ pub(crate) struct Action {
     pub(crate) was: Vec<String>,
     pub(crate) tier: TierName,
     pub(crate) callers: Vec<TierName>,
+    /// The parameter that names the organization, for callers of the System tier.
+    pub(crate) organization: Option<u16>,
     pub(crate) must_audit: bool,
     pub(crate) participant: Option<Type>,
     pub(crate) resource: Resource,

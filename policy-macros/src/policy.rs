@@ -189,6 +189,7 @@ pub(crate) fn action(
         (None, Some(service)) => Resource::Service(service.clone()),
         (None, None) => Resource::Scope,
     };
+    let organization = organization(&options, &params, sink);
     let action = Action {
         krate: Krate::resolve(options.krate.as_ref()),
         namespace: subject.namespace.clone(),
@@ -198,6 +199,7 @@ pub(crate) fn action(
         was: options.was.iter().map(syn::LitStr::value).collect(),
         tier: options.tier.map_or(TierName::Application, |(_, tier)| tier),
         callers: options.callers.map_or_else(|| vec![TierName::Application], |(_, callers)| callers),
+        organization,
         must_audit: options.audit.is_some(),
         participant: options.participant,
         resource,
@@ -210,6 +212,27 @@ pub(crate) fn action(
         check_roots(rule, &action.roots(), sink);
     }
     Some(action)
+}
+
+/// The place of the parameter that names the organization.
+fn organization(options: &Options, params: &[Param], sink: &mut Sink) -> Option<u16> {
+    let name = options.organization.as_ref()?;
+    if !matches!(options.tier, Some((_, TierName::Organization))) {
+        sink.at(name.span(), "`organization` names the organization of a service with `tier = organization`, for callers of the System tier");
+        return None;
+    }
+    let at = params.iter().position(|param| param.rust == *name || name == &param.wire);
+    match at.and_then(|at| Some((at, params.get(at)?))) {
+        Some((at, Param { reads: Reads::Value(_), .. })) => u16::try_from(at).ok(),
+        Some(_) => {
+            sink.at(name.span(), format!("`{name}` cannot name an organization: it is no text"));
+            None
+        }
+        None => {
+            sink.at(name.span(), format!("`organization` names a parameter, and none is called `{name}`"));
+            None
+        }
+    }
 }
 
 fn resource(name: &Ident, params: &[Param], sink: &mut Sink) -> Option<Resource> {
@@ -252,7 +275,13 @@ fn flow(function: &Function, body: &TokenStream, audit: Option<Span>, sink: &mut
     let returned = match &sig.output {
         ReturnType::Type(_, ty) => ungrouped(ty),
         ReturnType::Default => {
-            sink.at(sig.ident.span(), "a guarded function returns `Result<_, E>` with `E: From<Denied>`: a refusal has no way out of this one");
+            let method = sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)));
+            let help = if method {
+                "\nhelp: a policy on an impl holds for all its methods; a helper that needs none stands in an impl of its own"
+            } else {
+                ""
+            };
+            sink.at(sig.ident.span(), format!("a guarded function returns `Result<_, E>` with `E: From<Denied>`: a refusal has no way out of this one{help}"));
             return None;
         }
     };

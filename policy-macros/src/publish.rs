@@ -143,7 +143,7 @@ fn inherent(
             unguarded(&function.sig.ident, sink);
             continue;
         }
-        if entry.policies.is_empty() && (shared.is_empty() || !entry.reachable) {
+        if entry.policies.is_empty() && (shared.is_empty() || receiver(&function.sig).is_none()) {
             strip_context(&mut function.sig);
             continue;
         }
@@ -216,8 +216,6 @@ struct Entry {
     wire: String,
     /// Whether it is callable by name.
     published: bool,
-    /// Whether code elsewhere can call it on a value.
-    reachable: bool,
 }
 
 impl Entry {
@@ -236,13 +234,7 @@ impl Entry {
                 "a published method takes `&self`, since one service answers many callers at once\nhelp: keep what changes behind a lock, or mark the method `#[publish(skip, reason = \"..\")]`",
             );
         }
-        Self {
-            policies,
-            method,
-            wire,
-            published: candidate && shared && clean,
-            reachable: public && receiver.is_some(),
-        }
+        Self { policies, method, wire, published: candidate && shared && clean }
     }
 
     fn action(&self, service: &str, function: &Function) -> String {
@@ -362,8 +354,8 @@ pub(crate) fn policy_on_impl(
     for member in &mut members.items {
         let Member::Function(function) = member else { continue };
         let policies = take_policies(&mut function.attrs, &mut sink);
-        let reachable = members.head.trait_.is_some() || matches!(function.vis, Visibility::Public(_));
-        if policies.is_empty() && (receiver(&function.sig).is_none() || !reachable) {
+        // What has no receiver makes a value and is no method of one.
+        if policies.is_empty() && receiver(&function.sig).is_none() {
             continue;
         }
         let (rules, options) = shared.with(policies, &mut sink);

@@ -83,6 +83,14 @@ impl Places {
         self.first(Words::default())
     }
 
+    /// In the text form: the text with a caret under a part, each line after a line break.
+    pub(crate) fn quoted(&self, part: Words) -> String {
+        match self {
+            Self::Literal(literal) => Diagnostic::error("", part, "").render(&literal.value()),
+            Self::Tokens(_) => String::new(),
+        }
+    }
+
     /// Says what is wrong at its words; in the text form it quotes the text.
     pub(crate) fn report(&self, found: &Diagnostic, sink: &mut Sink) {
         match self {

@@ -28,7 +28,8 @@ pub use {
 #[diagnostic::on_unimplemented(
     message = "a guarded function returns `Result<_, E>` with `E: From<Denied>`, not `{Self}`",
     label = "a refusal has no way out of this function",
-    note = "return a Result whose error type has `impl From<policy_runtime::Denied>`"
+    note = "return a Result whose error type has `impl From<policy_runtime::Denied>`",
+    note = "a policy on an impl holds for all its methods; a helper that needs none stands in an impl of its own"
 )]
 pub trait GuardedReturn {
     fn refused(denied: Denied) -> Self;
@@ -95,66 +96,52 @@ impl<T: ?Sized> DescribeViaNothing for DescribeProbe<T> {
     }
 }
 
-/// The attributes that every participant has, for rustc.
-#[derive(Debug)]
-#[expect(non_snake_case, reason = "fields are named as rules name them")]
-pub struct ParticipantShape {
-    pub id: shape::Text,
-    pub email: shape::Text,
-    pub displayName: shape::Text,
-    pub roles: shape::Set<shape::Text>,
-    pub tier: shape::Enum<TierNames>,
-    pub organization: shape::Text,
-    pub application: shape::Text,
-    pub tenant: shape::Text,
-    pub authType: shape::Text,
-    pub mfa: shape::Bool,
-    pub subject: shape::Text,
-}
+macro_rules! root_shape {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[expect(non_snake_case, reason = "fields are named as rules name them")]
+        pub struct $name {
+            $(pub $field: contract::Of<$ty>),*
+        }
 
-impl ParticipantShape {
-    pub const SHAPE: Self = Self {
-        id: shape::Text,
-        email: shape::Text,
-        displayName: shape::Text,
-        roles: shape::Set(shape::Text),
-        tier: shape::Enum::SHAPE,
-        organization: shape::Text,
-        application: shape::Text,
-        tenant: shape::Text,
-        authType: shape::Text,
-        mfa: shape::Bool,
-        subject: shape::Text,
+        impl $name {
+            pub const SHAPE: Self = Self { $($field: contract::Of::SHAPE),* };
+            pub const FORM: &'static shape::Form = &shape::Form::Record(&[$(shape::FormField {
+                name: stringify!($field),
+                rust_name: stringify!($field),
+                form: <$ty as AttributeValue>::FORM,
+            }),*]);
+        }
     };
 }
 
-/// The values of `participant.tier`.
-#[derive(Debug)]
-pub struct TierNames;
-
-impl shape::Variants for TierNames {
-    const VARIANTS: &'static [&'static str] = &["system", "organization", "application"];
+root_shape! {
+    /// The attributes that every participant has, for rustc.
+    ParticipantShape {
+        id: str,
+        email: str,
+        displayName: str,
+        roles: Vec<String>,
+        tier: Tier,
+        organization: str,
+        application: str,
+        tenant: str,
+        authType: str,
+        mfa: bool,
+        subject: str,
+    }
 }
 
-/// The attributes that every context has, for rustc.
-#[derive(Debug)]
-#[expect(non_snake_case, reason = "fields are named as rules name them")]
-pub struct ContextShape {
-    pub time: shape::Datetime,
-    pub ip: shape::Ip,
-    pub mfa: shape::Bool,
-    pub connection: shape::Text,
-    pub requestId: shape::Text,
-}
-
-impl ContextShape {
-    pub const SHAPE: Self = Self {
-        time: shape::Datetime,
-        ip: shape::Ip,
-        mfa: shape::Bool,
-        connection: shape::Text,
-        requestId: shape::Text,
-    };
+root_shape! {
+    /// The attributes that every context has, for rustc.
+    ContextShape {
+        time: value::Millis,
+        ip: std::net::IpAddr,
+        mfa: bool,
+        connection: str,
+        requestId: str,
+    }
 }
 
 /// Turns a method's error into what the caller of a service is told: a refusal stays one, however it was wrapped.

@@ -9,14 +9,32 @@ use std::sync::Arc;
 use serde::Serialize;
 
 /// A boxed future of a sink.
+///
+/// ```
+/// use policy_runtime::audit::AuditFuture;
+/// let written: AuditFuture<'_> = Box::pin(async { Ok(()) });
+/// ```
 pub type AuditFuture<'a> = Pin<Box<dyn Future<Output = Result<(), AuditError>> + Send + 'a>>;
 
 /// Why a record could not be written.
+///
+/// ```
+/// use policy_runtime::audit::AuditError;
+/// assert!(AuditError("the disk is full".into()).to_string().contains("the disk is full"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the audit record cannot be written: {0}")]
 pub struct AuditError(pub String);
 
 /// What is recorded of one decision. No argument and no attribute value is in it.
+///
+/// ```
+/// use policy_runtime::audit::Record;
+///
+/// fn line(record: &Record) -> String {
+///     format!("{} {} {}: {}", record.decision, record.principal, record.action, record.outcome)
+/// }
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -40,6 +58,24 @@ pub struct Record {
 }
 
 /// Where records go.
+///
+/// ```
+/// use policy_runtime::audit::{AuditFuture, AuditLog, Record};
+///
+/// #[derive(Debug)]
+/// struct Printed;
+///
+/// impl AuditLog for Printed {
+///     fn begin<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {
+///         println!("begins {}: {}", record.decision, record.action);
+///         Box::pin(async { Ok(()) })
+///     }
+///
+///     fn complete(&self, decision: &str) {
+///         println!("ends {decision}");
+///     }
+/// }
+/// ```
 pub trait AuditLog: Send + Sync + fmt::Debug {
     /// Writes a record durably; resolves when it would survive a crash.
     fn begin<'a>(&'a self, record: &'a Record) -> AuditFuture<'a>;
@@ -55,6 +91,18 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
 }
 
 /// Keeps records in memory, for tests.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::Policy;
+/// use policy_runtime::audit::MemoryAudit;
+///
+/// let audit = Arc::new(MemoryAudit::default());
+/// let policy = Policy::builder().audit(audit.clone()).build()?;
+/// assert!(policy.audit().is_some());
+/// assert!(audit.records().is_empty());
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryAudit {
     records: std::sync::Mutex<Vec<(Record, bool)>>,

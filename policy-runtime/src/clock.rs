@@ -10,12 +10,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use policy_core::value::Millis;
 
 /// Tells the time.
+///
+/// ```
+/// use policy_core::value::Millis;
+/// use policy_runtime::clock::Clock;
+///
+/// #[derive(Debug)]
+/// struct Noon;
+///
+/// impl Clock for Noon {
+///     fn now(&self) -> Millis {
+///         "2027-01-01T12:00:00Z".parse().unwrap()
+///     }
+/// }
+/// ```
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Millis;
 }
 
 /// The system's clock.
+///
+/// ```
+/// use policy_runtime::clock::{Clock, SystemClock};
+/// assert!(SystemClock.now().0 > 1_700_000_000_000);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -16,6 +16,20 @@ use crate::denied::Denied;
 use crate::security::SecurityContext;
 
 /// The guard of one function; a `static` beside it.
+///
+/// ```
+/// use policy_runtime::guard::Guard;
+/// use policy_runtime::{Code, Tier};
+/// use policy_core::decl::{ActionDecl, ResourceDecl};
+/// use policy_core::source::Place;
+///
+/// static STOP: ActionDecl = ActionDecl { package: "shop", namespace: "shop", id: "stop", function: "shop::stop",
+///     place: Place { file: "src/lib.rs", line: 3 }, was: &[], tier: Tier::Application, callers: &[Tier::Application],
+///     organization: None, must_audit: false, participant: None, resource: ResourceDecl::Scope, params: &[], rules: &[], authenticated: true };
+/// static GUARD: Guard = Guard::new(&STOP);
+/// let denied = GUARD.check(None, &[], None).unwrap_err();
+/// assert_eq!(denied.code(), Code::NoContext);
+/// ```
 #[derive(Debug)]
 pub struct Guard {
     declaration: &'static ActionDecl,
@@ -71,11 +85,15 @@ impl Guard {
         let policy = cx.policy();
         let engine = policy.engine();
         let action = *self.action.get_or_init(|| engine.registry().id_of(self.declaration));
-        let scope = resource_scope(self.declaration.tier, cx);
+        let named = self.declaration.organization.map(|at| args.get(usize::from(at)).copied());
+        let scope = match (self.declaration.tier, named) {
+            (Tier::Organization, Some(named)) => named_organization(cx, named),
+            (tier, _) => resource_scope(tier, cx),
+        };
         let (Some(action), Some(scope)) = (action, scope) else {
             let denied = Denied::new(if action.is_none() { Code::UnknownAction } else { Code::AccessDenied });
             tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = self.declaration.id,
-                "denied: {}", if action.is_none() { "the action is not in the registry" } else { "the caller has no organization" });
+                "denied: {}", if action.is_none() { "the action is not in the registry" } else { "the call is not about the caller's own organization, and none else is named" });
             cx.note_refusal(&denied);
             return Err(denied);
         };
@@ -122,6 +140,17 @@ impl Guard {
             },
         }
     }
+}
+
+/// The organization that a parameter names: any for the System tier, and for others their own alone.
+fn named_organization<'cx>(cx: &'cx SecurityContext, named: Option<ValueRef<'_>>) -> Option<Cow<'cx, Scope>> {
+    let Some(ValueRef::Text(id)) = named else { return None };
+    let own = cx.participant().scope();
+    let meant = match own.organization_id() {
+        Some(own) => own.as_str() == id,
+        None => *own == Scope::System,
+    };
+    if meant { Scope::organization(id).ok().map(Cow::Owned) } else { None }
 }
 
 /// The scope that a request's resource belongs to.
@@ -174,6 +203,15 @@ struct Due {
 }
 
 /// Proof that a guard let the caller through. Where a record is due, the work may begin only after it was written.
+///
+/// ```
+/// # use policy_runtime::{Denied, guard::Permit};
+/// async fn work(permit: Permit) -> Result<(), Denied> {
+///     let _open = permit.begin().await?;
+///     // The opening record is written; the closing one follows when `_open` is dropped.
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "the work may begin only after `begin`"]
 pub struct Permit {
@@ -225,6 +263,16 @@ fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> 
 }
 
 /// Work under a permit; dropping it closes the record.
+///
+/// ```
+/// use policy_runtime::{Denied, guard::{Opened, Permit}};
+///
+/// fn work(permit: Permit) -> Result<(), Denied> {
+///     let open: Opened = permit.begin_blocking()?;
+///     drop(open);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Opened {
     closing: Option<(Arc<dyn audit::AuditLog>, Arc<str>)>,

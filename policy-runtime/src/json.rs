@@ -12,6 +12,13 @@ const MAX_DEPTH: usize = 64;
 const MAX_NUMBER: usize = 64;
 
 /// A JSON value; numbers are kept as written.
+///
+/// ```
+/// use policy_runtime::authn::token::Json;
+/// let claims = Json::parse(br#"{"sub": "u-1", "level": 3, "roles": ["user"]}"#).unwrap();
+/// assert_eq!(claims.get("sub").and_then(Json::as_text), Some("u-1"));
+/// assert_eq!(claims.get("level").and_then(Json::as_long), Some(3));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "RFC 8259 has six kinds of value")]
 pub enum Json {
@@ -30,6 +37,11 @@ pub enum Json {
 }
 
 /// What is wrong with a JSON text; never holds any of it.
+///
+/// ```
+/// use policy_runtime::authn::token::{Json, JsonError};
+/// assert_eq!(Json::parse(b"{} {}"), Err(JsonError::Syntax));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {

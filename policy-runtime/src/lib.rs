@@ -96,6 +96,7 @@ pub use policy_core::pdp::{Baseline, May, SetSource};
 /// | `participant = Staff` | the type that declares the application's own attributes of participants |
 /// | `callers(application, organization)` | the tiers whose participants may call; `application` alone if not said |
 /// | `tier = organization` | the tier whose service this is; `application` if not said |
+/// | `organization = id` | with `tier = organization`: the parameter that names the organization; callers of the System tier reach any, others their own |
 /// | `audit = required` | runs only after an audit record was written; for `async fn` |
 /// | `crate = path` | where this crate is, when it is re-exported by another |
 ///
@@ -287,6 +288,11 @@ pub use policy_macros::Entity;
 ///
 /// ```ignore
 /// policy_runtime::link!(orders, billing);
+/// ```
+///
+/// ```standalone_crate
+/// policy_runtime::link!(serde_json);
+/// assert!(policy_runtime::Policy::for_application("shop").is_err(), "it is linked, and has no annotations");
 /// ```
 #[cfg(feature = "engine")]
 #[macro_export]

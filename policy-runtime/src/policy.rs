@@ -21,6 +21,11 @@ use crate::denied::Denied;
 const REMEMBERED: usize = 1_024;
 
 /// Why a program's policies cannot be set up.
+///
+/// ```
+/// use policy_runtime::{Policy, PolicyError};
+/// assert!(matches!(Policy::for_application("No Slug"), Err(PolicyError::Name(_))));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -67,6 +72,25 @@ struct Inner {
 }
 
 /// Collects what a process decides with.
+///
+/// ```
+/// use policy_runtime::{Policy, SetSource};
+///
+/// let policy = Policy::builder()
+///     .organization("acme")
+///     .application("orders")
+///     .also("acme", "parts")
+///     .system_rule("no-new", "forbid Platform.createOrganization unless participant.mfa")
+///     .organization_rule("careful", "forbid Platform.policies.own unless participant.mfa")
+///     .organization_cedar("extra.cedar", r#"@id("x") forbid (principal, action, resource) when { principal.tier == "system" };"#)
+///     .supplies(["department"])
+///     .build()?;
+/// let acme = policy.organization();
+/// let done = policy.replace(&acme, &SetSource::default())?;
+/// assert!(done.revision.number > done.before.number);
+/// assert!(policy.denial("d-unknown").is_none());
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug)]
 pub struct PolicyBuilder {
     organization: String,
@@ -145,6 +169,12 @@ impl PolicyBuilder {
     }
 
     /// Adds a forbid for the application.
+    ///
+    /// ```
+    /// use policy_runtime::Policy;
+    /// let error = Policy::builder().application_rule("open", "permit Platform.policies.own").build().unwrap_err();
+    /// assert!(!error.to_string().is_empty(), "nothing at run time opens what the code closed");
+    /// ```
     #[must_use]
     pub fn application_rule(self, id: &str, rule: &str) -> Self {
         self.set(SetScope::Application, |source| source.rules.push((id.into(), rule.into())))
@@ -343,6 +373,13 @@ impl Policy {
     ///
     /// # Errors
     /// The name, when there is no such action.
+    ///
+    /// ```
+    /// use policy_runtime::Policy;
+    /// let policy = Policy::for_application("shop")?;
+    /// assert!(policy.require_audit("com.example.Orders.place").is_err(), "this program has no such action");
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
     pub fn require_audit(&self, action: &str) -> Result<(), String> {
         let id = self.inner.engine.action(action).ok_or_else(|| format!("there is no action `{action}`"))?;
         self.inner
@@ -374,6 +411,19 @@ impl Policy {
     }
 
     /// Says what every tier would answer a call of a participant, without making it.
+    ///
+    /// ```
+    /// use policy_core::{Context, Facts, Request};
+    /// use policy_runtime::{Participant, Policy, Scope};
+    ///
+    /// let policy = Policy::for_application("shop")?;
+    /// let visitor = Participant::builder(Scope::System, "u-1").build();
+    /// let action = policy.engine().action("Platform.createOrganization").unwrap();
+    /// let context = Context { time: policy.clock().now(), facts: &Facts::default() };
+    /// let request = Request { participant: &visitor, action, scope: &Scope::System, resource: None, context, args: &[] };
+    /// assert!(!policy.explain(&request).decision.is_allowed());
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
     pub fn explain(&self, request: &policy_core::Request<'_>) -> Explanation {
         self.inner.engine.explain(request)
     }

@@ -25,6 +25,18 @@ tokio::task_local! {
 /// The caller of a piece of work, under the policies that decide for it. Cheap to clone.
 ///
 /// The guard of an annotated function finds it in the parameter marked `#[context]`, or else in the task.
+///
+/// ```
+/// use policy_core::Facts;
+/// use policy_runtime::{Participant, Policy, SecurityContext};
+///
+/// let policy = Policy::for_application("shop")?;
+/// let alice = Participant::builder(policy.application().clone(), "alice").build();
+/// let cx = SecurityContext::new(&policy, alice.into()).with_facts(Facts { mfa: true, ..Facts::default() });
+/// cx.run(|| assert_eq!(SecurityContext::current().unwrap().participant().id(), "alice"));
+/// assert!(SecurityContext::current().is_none());
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Clone)]
 pub struct SecurityContext {
     inner: Arc<Inner>,
@@ -81,6 +93,14 @@ impl SecurityContext {
     }
 
     /// Sets where decisions are recorded.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::SecurityContext;
+    /// use policy_runtime::audit::MemoryAudit;
+    /// let cx = SecurityContext::clone(&SecurityContext::test().id("alice")).with_audit(Arc::new(MemoryAudit::default()));
+    /// assert!(cx.audit().is_some());
+    /// ```
     #[must_use]
     pub fn with_audit(self, audit: Arc<dyn AuditLog>) -> Self {
         self.changed(|inner| inner.audit = Some(audit))
@@ -136,6 +156,16 @@ impl SecurityContext {
     }
 
     /// Starts a task as this caller.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use policy_runtime::SecurityContext;
+    /// let cx = SecurityContext::test().id("alice");
+    /// let id = cx.spawn(async { SecurityContext::current().unwrap().participant().id().to_owned() }).await.unwrap();
+    /// assert_eq!(id, "alice");
+    /// assert!(SecurityContext::clone(&cx).keeping().decide_again(cx.participant()).is_ok(), "nothing was asked yet");
+    /// # }
+    /// ```
     pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,

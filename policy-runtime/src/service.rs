@@ -16,9 +16,30 @@ use crate::code::Code;
 use crate::denied::Denied;
 
 /// The future of a call.
+///
+/// ```
+/// use policy_runtime::service::{CallFuture, Reply};
+/// let nothing: CallFuture = Box::pin(async { Ok(Reply::Nothing) });
+/// ```
 pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, CallError>> + Send>>;
 
 /// A service that is callable by name; implemented by `#[publish]`.
+///
+/// ```
+/// use policy_runtime::service::Service;
+/// use policy_runtime::{Denied, abac_policy, publish};
+///
+/// struct Clocks;
+///
+/// #[publish("com.example")]
+/// impl Clocks {
+///     #[abac_policy(authenticated)]
+///     pub fn read(&self) -> Result<u32, Denied> {
+///         Ok(12)
+///     }
+/// }
+/// assert_eq!(Clocks.declaration().methods[0].name, "read");
+/// ```
 #[cfg(feature = "engine")]
 pub trait Service: Send + Sync + 'static {
     /// Its name and methods.
@@ -34,6 +55,14 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// What calls a service that is elsewhere; implemented by the client, used by typed proxies.
+///
+/// ```
+/// use policy_runtime::service::{CallError, Invoke};
+///
+/// async fn add(server: &dyn Invoke) -> Result<Vec<u8>, CallError> {
+///     server.invoke("com.example.Calculator", "add", b"[2,3]".to_vec()).await
+/// }
+/// ```
 pub trait Invoke: Send + Sync {
     /// Calls a method with a JSON array of arguments and gives the JSON of its value (`null` for none).
     fn invoke<'a>(
@@ -53,6 +82,15 @@ pub trait Invoke: Send + Sync {
 }
 
 /// What a call gives.
+///
+/// ```
+/// use futures_util::stream;
+/// use policy_runtime::service::{CallError, Reply};
+///
+/// assert!(matches!(Reply::value(&5), Ok(Reply::Value(json)) if json == b"5"));
+/// assert!(matches!(Reply::values(stream::iter([1, 2])), Reply::Stream(_)));
+/// assert!(matches!(Reply::stream(stream::iter([Ok::<_, CallError>(1)])), Reply::Stream(_)));
+/// ```
 #[expect(clippy::exhaustive_enums, reason = "every transport must decide about every form")]
 pub enum Reply {
     /// One value, as JSON.
@@ -107,6 +145,14 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CallError> {
 }
 
 /// The arguments of a call: a JSON array.
+///
+/// ```
+/// use policy_runtime::service::Arguments;
+/// let arguments = Arguments::parse(br#"[5, "EUR"]"#).unwrap();
+/// arguments.expect(2).unwrap();
+/// assert_eq!(arguments.take::<u32>(0, "amount").unwrap(), 5);
+/// assert!(arguments.take::<u32>(1, "currency").is_err());
+/// ```
 #[derive(Debug, Default)]
 pub struct Arguments(Vec<Box<RawValue>>);
 
@@ -148,6 +194,16 @@ impl Arguments {
 }
 
 /// Why a call gave nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use policy_runtime::Code;
+/// use policy_runtime::service::CallError;
+///
+/// let busy = CallError::new(Code::Timeout, "try later").with_retry_after(Duration::from_secs(1)).with_decision("d-1");
+/// assert_eq!((busy.decision(), busy.retry_after()), (Some("d-1"), Some(Duration::from_secs(1))));
+/// assert_ne!(CallError::unknown_method("Orders", "plac").code(), CallError::failed(&"disk full").code());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {

@@ -24,6 +24,16 @@ use crate::policy::{Policy, PolicyError, last};
 use crate::security::SecurityContext;
 
 /// A caller for tests; use it wherever a [`SecurityContext`] is wanted.
+///
+/// ```
+/// use policy_core::value::Value;
+/// use policy_runtime::{Policy, SecurityContext};
+/// let policy = Policy::for_application("shop")?;
+/// let alice = SecurityContext::test().policy(&policy).id("alice").role("clerk").email("a@example.com").mfa();
+/// let alice = alice.attribute("level", Value::Long(3)).context("region", Value::text("eu"));
+/// assert_eq!(alice.participant().id(), "alice");
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TestContext {
     builder: ParticipantBuilder,
@@ -161,6 +171,18 @@ pub fn check_denied(refused: bool, clause: Option<&str>) {
 }
 
 /// Asserts that a policy refused a call, and by which clause. The call runs on this thread (or is awaited in its test).
+///
+/// ```
+/// use policy_runtime::{Denied, SecurityContext, abac_policy, assert_denied};
+///
+/// #[abac_policy(participant.roles contains "finance")]
+/// fn pay() -> Result<(), Denied> {
+///     Ok(())
+/// }
+/// let bob = SecurityContext::test().id("bob").role("support");
+/// assert_denied!(bob.run(pay));
+/// assert_denied!(bob.run(pay), clause = "participant.roles contains 'finance'");
+/// ```
 #[macro_export]
 macro_rules! assert_denied {
     ($call:expr $(,)?) => {{

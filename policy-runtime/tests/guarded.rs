@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use policy_runtime::audit::{AuditError, AuditFuture, AuditLog, MemoryAudit, Record};
 use policy_runtime::testing::assert_policies_valid;
 use policy_runtime::value::Value;
-use policy_runtime::{Attributes, Code, Denied, Participant, Policy, SecurityContext, abac_policy, assert_denied};
+use policy_runtime::{
+    Attributes, Code, Denied, Participant, Policy, Scope, SecurityContext, abac_policy, assert_denied,
+};
 
 #[derive(Debug, Attributes)]
 struct Order {
@@ -319,4 +321,40 @@ fn a_replaced_set_counts_from_the_next_call() {
 #[test]
 fn the_programs_policies_validate() {
     assert_policies_valid();
+}
+
+#[abac_policy(authenticated, tier = organization, callers(organization, system), organization = organization)]
+fn members_of(organization: &str) -> Result<usize, Denied> {
+    Ok(organization.len())
+}
+
+#[abac_policy(authenticated, tier = organization, callers(organization, system))]
+fn own_members() -> Result<usize, Denied> {
+    Ok(0)
+}
+
+#[test]
+fn operators_name_the_organization_and_others_have_their_own() {
+    let policy = Policy::builder()
+        .organization("acme")
+        .application("orders")
+        .also("globex", "parts")
+        .without_organization_baseline()
+        .organization_cedar(
+            "all.cedar",
+            r#"@id("all") permit (principal, action, resource is Platform::Organization);"#,
+        )
+        .build()
+        .unwrap();
+    let of = |scope: Scope| {
+        SecurityContext::new(&policy, Participant::builder(scope, "u-1").role("operator").build().into())
+    };
+    let (operator, admin) = (of(Scope::System), of(Scope::organization("acme").unwrap()));
+    assert!(operator.run(|| members_of("acme")).is_ok());
+    assert!(operator.run(|| members_of("nowhere")).is_err());
+    assert!(operator.run(|| members_of("No Slug")).is_err());
+    assert!(operator.run(own_members).is_err(), "nothing says which organization");
+    assert!(admin.run(own_members).is_ok());
+    assert!(admin.run(|| members_of("acme")).is_ok());
+    assert!(admin.run(|| members_of("globex")).is_err(), "the parameter opens nothing to others");
 }

@@ -15,11 +15,31 @@ use std::path::{Path, PathBuf};
 use syn::{Attribute, Expr, FnArg, ImplItem, Item, Lit, Meta, Type, UseTree, Visibility};
 
 /// What no user names: code for expansions, and generators for the tests of this workspace.
-const ABSENT: [&str; 2] = ["policy-core/src/testing", "policy-runtime/src/__private"];
+const ABSENT: [&str; 3] = ["policy-core/src/testing", "policy-runtime/src/__private", "policy-runtime/src/proxy"];
+
+/// What still lacks examples. The list only shrinks.
+const LATER: [&str; 11] = [
+    "policy-core/src/filter",
+    "policy-core/src/pdp/filter",
+    "policy-runtime/src/authzen",
+    "policy-runtime/src/authn/mod",
+    "policy-runtime/src/authn/session",
+    "policy-runtime/src/database",
+    "policy-runtime/src/edge",
+    "policy-runtime/src/gateway",
+    "policy-runtime/src/identity",
+    "policy-runtime/src/seal",
+    "policy-runtime/src/tower/layer",
+];
 
 #[test]
 fn public_items_of_the_core_have_examples() {
     check("policy-core");
+}
+
+#[test]
+fn public_items_of_the_runtime_have_examples() {
+    check("policy-runtime");
 }
 
 #[test]
@@ -215,7 +235,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         let below = path.strip_prefix(root()).expect("it is below").to_string_lossy().into_owned();
-        if ABSENT.iter().any(|absent| below.starts_with(absent)) {
+        if ABSENT.iter().chain(&LATER).any(|absent| below.starts_with(absent)) {
             continue;
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

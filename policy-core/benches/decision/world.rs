@@ -32,6 +32,7 @@ pub struct Order {
 impl AttributeValue for Order {
     type Shape = shape::Text;
     const SHAPE: shape::Text = shape::Text;
+    const FORM: &'static shape::Form = &shape::Form::Text;
 
     fn describe() -> Described {
         contract::record(
@@ -174,6 +175,7 @@ fn declaration(id: String, tier: Tier) -> &'static ActionDecl {
         was: &[],
         tier,
         callers,
+        organization: None,
         must_audit: false,
         participant: None,
         resource: ResourceDecl::Service {

@@ -112,6 +112,7 @@ impl Draft {
             was: &[],
             tier: Tier::System,
             callers: &[],
+            organization: None,
             must_audit: true,
             participant: None,
             resource: ResourceDecl::Scope,

@@ -48,7 +48,7 @@ impl fmt::Display for Finding {
 /// use policy_core::{Tier, source::Place};
 /// const HERE: Place = Place { file: "src/orders.rs", line: 7 };
 /// static APPROVE: ActionDecl = ActionDecl { package: "shop", namespace: "shop", id: "approve", function: "shop::approve", place: HERE,
-///     was: &[], tier: Tier::Application, callers: &[Tier::Application], must_audit: false, participant: None,
+///     was: &[], tier: Tier::Application, callers: &[Tier::Application], organization: None, must_audit: false, participant: None,
 ///     resource: ResourceDecl::Scope, params: &[], rules: &[RuleDecl { text: "order.amount < 5", place: HERE }], authenticated: false };
 ///
 /// let error: RegistryError = Registry::of(&[&APPROVE], &[]).unwrap_err();

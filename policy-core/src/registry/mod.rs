@@ -215,7 +215,7 @@ impl Registry {
     /// use policy_core::{Tier, source::Place};
     /// static STOP: ActionDecl = ActionDecl { package: "shop", namespace: "shop", id: "stop", function: "shop::stop",
     ///     place: Place { file: "src/lib.rs", line: 3 }, was: &["halt"], tier: Tier::Application, callers: &[Tier::Application],
-    ///     must_audit: false, participant: None, resource: ResourceDecl::Scope, params: &[], rules: &[], authenticated: true };
+    ///     organization: None, must_audit: false, participant: None, resource: ResourceDecl::Scope, params: &[], rules: &[], authenticated: true };
     /// let registry = Registry::of(&[&STOP], &[]).unwrap();
     /// assert_eq!(registry.id_of(&STOP), registry.find("shop.halt"));
     /// ```

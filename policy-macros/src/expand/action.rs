@@ -25,6 +25,10 @@ pub(crate) fn declaration(action: &Action) -> TokenStream {
         },
         None => quote!(::core::option::Option::None),
     };
+    let organization = match action.organization {
+        Some(at) => quote!(::core::option::Option::Some(#at)),
+        None => quote!(::core::option::Option::None),
+    };
     let resource = resource(&private, &action.resource);
     let params = action.params.iter().map(|param| parameter(&private, param));
     let rules = action.rules.iter().map(|rule| self::rule(&private, rule));
@@ -38,6 +42,7 @@ pub(crate) fn declaration(action: &Action) -> TokenStream {
             was: &[#(#was),*],
             tier: #tier,
             callers: &[#(#callers),*],
+            organization: #organization,
             must_audit: #must_audit,
             participant: #participant,
             resource: #resource,

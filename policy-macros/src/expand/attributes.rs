@@ -37,17 +37,20 @@ fn record(readable: &Readable, fields: &[AttributeField]) -> TokenStream {
     let (shape_of, shape_types, shape_clause) = shape_generics.split_for_impl();
     let shape = format_ident!("{}Attributes", ident, span = proc_macro2::Span::mixed_site());
 
+    // The places of a shape ask nothing of the types, so that a field without a kind is told once: where it is described.
     let shape_fields = fields.iter().map(|field| {
-        let reader = Reader::of(field, &private).shaped();
         let name = shape_field(&field.name, field.member.span());
-        let under = field.with.as_ref().map_or_else(|| field.ty.span(), Spanned::span);
-        let shape = at(under, quote!(<#reader>::Shape));
-        quote!(pub #name: #shape)
+        let place = Reader::of(field, &private).place();
+        quote!(pub #name: #place)
     });
     let shape_values = fields.iter().map(|field| {
-        let reader = Reader::of(field, &private).shaped();
         let name = shape_field(&field.name, field.member.span());
-        quote!(#name: <#reader>::SHAPE)
+        let leads = if field.with.is_some() { quote!(By) } else { quote!(Of) };
+        quote!(#name: #private::contract::#leads::SHAPE)
+    });
+    let forms = fields.iter().map(|field| {
+        let (name, rust_name, reader) = (&field.name, &field.rust_name, Reader::of(field, &private).shaped());
+        quote!(#private::shape::FormField { name: #name, rust_name: #rust_name, form: <#reader>::FORM })
     });
     let described = fields.iter().map(|field| {
         let (described, name, rust, secret) =
@@ -81,6 +84,7 @@ fn record(readable: &Readable, fields: &[AttributeField]) -> TokenStream {
     let shaped = quote! {
         type Shape = #shape #shape_types;
         const SHAPE: #shape #shape_types = #shape { #(#shape_values),* };
+        const FORM: &'static #private::shape::Form = &#private::shape::Form::Record(&[#(#forms),*]);
 
         fn describe() -> #private::kind::Described {
             #private::contract::record(#name, [#(#described),*])
@@ -201,6 +205,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The type of its place in the shape, where every lifetime is `'static`.
+    fn place(&self) -> TokenStream {
+        let private = self.private;
+        match &self.field.with {
+            Some(mirror) => quote!(#private::contract::By<#mirror>),
+            None => {
+                let (ty, _) = named(&self.field.ty, None);
+                quote!(#private::contract::Of<#ty>)
+            }
+        }
+    }
+
     fn described(&self) -> TokenStream {
         let (value, private, ty) = (&self.value, self.private, &self.field.ty);
         match &self.field.with {
@@ -243,6 +259,7 @@ fn newtype(readable: &Readable, ty: &Type) -> TokenStream {
     let shaped = quote! {
         type Shape = <#ty as #value>::Shape;
         const SHAPE: Self::Shape = <#ty as #value>::SHAPE;
+        const FORM: &'static #private::shape::Form = <#ty as #value>::FORM;
 
         fn describe() -> #private::kind::Described {
             <#ty as #value>::describe()
@@ -285,6 +302,7 @@ fn unit_enum(readable: &Readable, variants: &[(Ident, String)]) -> TokenStream {
     let shaped = quote! {
         type Shape = #private::shape::Enum<Self>;
         const SHAPE: #private::shape::Enum<Self> = #private::shape::Enum::SHAPE;
+        const FORM: &'static #private::shape::Form = &#private::shape::Form::Enum(<Self as #private::shape::Variants>::VARIANTS);
 
         fn describe() -> #private::kind::Described {
             #private::contract::variants(<Self as #private::shape::Variants>::VARIANTS)

@@ -133,7 +133,16 @@ pub(crate) fn declared(action: &Action) -> TokenStream {
     let private = action.krate.private();
     let declaration = declaration(action);
     let checks = checks(&action.krate, &action.rules, &action.roots());
+    let organization = action.organization.and_then(|at| action.params.get(usize::from(at)));
+    let organization = organization.and_then(|param| match &param.reads {
+        Reads::Value(ty) => Some(at(
+            param.rust.span(),
+            quote!(const _: () = #private::shape::same_kind(&#private::shape::Text, &#private::contract::shape_of::<#ty>());),
+        )),
+        Reads::Slice(_) | Reads::Not(_) => None,
+    });
     quote! {
+        #organization
         static __DECLARATION: #private::decl::ActionDecl = #declaration;
         #private::register! { action &__DECLARATION }
         #checks

@@ -129,6 +129,12 @@ impl Order {
         Ok(())
     }
 
+    fn private(&self) -> Result<u32, Denied> {
+        Ok(self.helper())
+    }
+}
+
+impl Order {
     fn helper(&self) -> u32 {
         self.amount
     }
@@ -169,6 +175,7 @@ async fn holds() {
     refused(order.replace(other).await);
     refused(by_macro(&order));
     assert_eq!(order.helper(), 1);
+    refused(order.private());
     refused(of_the_organization());
     let _ = (undeclared, anyone);
 }

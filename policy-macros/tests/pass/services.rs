@@ -73,10 +73,6 @@ impl OrderService {
         Ok(())
     }
 
-    fn helper(&self) -> String {
-        "helped".into()
-    }
-
     #[publish(skip, reason = "generic")]
     pub async fn internal<T: Clone>(&self, value: T) -> Result<T, OrderError> {
         Ok(value)
@@ -84,6 +80,12 @@ impl OrderService {
 
     #[cfg(any())]
     pub fn gone(&self) -> Result<NotThere, OrderError> {}
+}
+
+impl OrderService {
+    fn helper(&self) -> String {
+        "helped".into()
+    }
 }
 
 pub mod contract {

@@ -78,6 +78,17 @@ fn id_of(text: &str) -> Option<&str> {
 }
 
 /// Signs machines in by API key, sent as `X-Api-Key` or as a bearer token.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::authn::api_key::ApiKeyAuthenticator;
+/// use policy_runtime::clock::SystemClock;
+/// use policy_runtime::identity::MemoryStore;
+///
+/// let keys = Arc::new(MemoryStore::default());
+/// let chain = Chain::builder().with(ApiKeyAuthenticator::new(keys, Arc::new(SystemClock))).build();
+/// ```
 #[derive(Debug)]
 pub struct ApiKeyAuthenticator {
     keys: Arc<dyn KeyStore>,

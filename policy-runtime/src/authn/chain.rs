@@ -14,6 +14,18 @@ use crate::credential::{Credential, Credentials};
 /// Every presented credential must be proved, and all must prove the same participant; a credential that nobody knows is
 /// refused. The scope that the request names must be the participant's, System sign-in must be allowed by the listener,
 /// and the method must be on in the scope.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_runtime::authn::{AuthnCode, Chain, Outcome};
+/// use policy_runtime::credential::{Credential, Credentials};
+///
+/// let chain = Chain::builder().build();
+/// assert!(matches!(chain.authenticate(&Credentials::default()).await, Outcome::NotPresented));
+/// let key = Credential::ApiKey("pk_1".to_owned().into());
+/// assert!(matches!(chain.authenticate(&Credentials::of(key)).await, Outcome::Rejected(_)), "nobody knows it");
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Chain {
     authenticators: Arc<[Arc<dyn Authenticator>]>,
@@ -23,6 +35,25 @@ pub struct Chain {
 }
 
 /// Collects the parts of a [`Chain`].
+///
+/// ```
+/// use policy_core::Participant;
+/// use policy_core::value::Value;
+/// use policy_runtime::Scope;
+/// use policy_runtime::authn::{BoxFuture, Chain, PostAuthentication, Rejection};
+/// use policy_runtime::credential::Facts;
+///
+/// #[derive(Debug)]
+/// struct NobodyElse;
+///
+/// impl PostAuthentication for NobodyElse {
+///     fn check<'a>(&'a self, _: &'a Participant, _: &'a Facts) -> BoxFuture<'a, Result<Vec<(String, Value)>, Rejection>> {
+///         Box::pin(async { Ok(Vec::new()) })
+///     }
+/// }
+/// let chain = Chain::builder().methods(Scope::System, ["api-key"]).hook(NobodyElse).build();
+/// assert_eq!(chain.hook_counters().refused(), 0);
+/// ```
 #[derive(Debug, Default)]
 pub struct ChainBuilder {
     authenticators: Vec<Arc<dyn Authenticator>>,

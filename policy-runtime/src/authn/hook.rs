@@ -57,6 +57,12 @@ pub trait PostAuthentication: fmt::Debug + Send + Sync {
 }
 
 /// Why a hook lets nobody in.
+///
+/// ```
+/// use policy_runtime::authn::Rejection;
+/// let refused = Rejection::forbidden("the contract has ended");
+/// let failed = Rejection::failed("the store of contracts does not answer");
+/// ```
 #[derive(Debug)]
 pub struct Rejection(Kind);
 
@@ -86,6 +92,12 @@ impl<E: std::error::Error> From<E> for Rejection {
 }
 
 /// How often the hook refused and failed, counted apart.
+///
+/// ```
+/// use policy_runtime::authn::Chain;
+/// let chain = Chain::builder().build();
+/// assert_eq!((chain.hook_counters().refused(), chain.hook_counters().failed()), (0, 0));
+/// ```
 #[derive(Debug, Default)]
 pub struct HookCounters {
     refused: AtomicU64,

@@ -85,6 +85,19 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
 }
 
 /// What came of looking at credentials.
+///
+/// ```
+/// use policy_runtime::authn::Outcome;
+///
+/// fn status(outcome: &Outcome) -> u16 {
+///     match outcome {
+///         Outcome::Authenticated(_) => 200,
+///         Outcome::Rejected(error) => error.answer().status,
+///         _ => 401,
+///     }
+/// }
+/// assert_eq!(status(&Outcome::NotPresented), 401);
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there are three outcomes, and a caller must decide about each")]
 pub enum Outcome {
@@ -97,6 +110,16 @@ pub enum Outcome {
 }
 
 /// A participant whose credentials were checked.
+///
+/// ```
+/// use policy_core::value::Millis;
+/// use policy_runtime::authn::Authenticated;
+/// use policy_runtime::{Participant, Scope};
+///
+/// let alice = Participant::builder(Scope::System, "u-1").build();
+/// let proof = Authenticated::new(alice, "password").expires_at(Millis(60_000)).amr(["pwd", "otp"]).epoch(3);
+/// assert_eq!((proof.expiry(), proof.proofs().len(), proof.built_from_epoch()), (Some(Millis(60_000)), 2, 3));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     participant: Participant,
@@ -182,6 +205,11 @@ impl Authenticated {
 }
 
 /// Why somebody was not let in, as a stable code for logs and audit.
+///
+/// ```
+/// use policy_runtime::authn::AuthnCode;
+/// assert_eq!(AuthnCode::TokenExpired.to_string(), AuthnCode::TokenExpired.as_str());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthnCode {
@@ -307,6 +335,13 @@ pub struct AuthnError {
 }
 
 /// What a peer is told.
+///
+/// ```
+/// use policy_runtime::authn::{AuthnCode, AuthnError};
+/// let answer = AuthnError::new(AuthnCode::WrongCredentials, "no user of that name").answer();
+/// assert_eq!((answer.status, answer.retry_after_s), (401, None));
+/// assert!(!answer.message.contains("user"), "a peer is not told which part was wrong");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {

@@ -8,9 +8,21 @@ use std::time::Duration;
 use crate::code::Code;
 
 /// An error of a layer below, kept so that it can be shown more than once.
+///
+/// ```
+/// use policy_runtime::client::Cause;
+/// let cause: Cause = std::sync::Arc::new(std::fmt::Error);
+/// ```
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Why a connection could not be opened.
+///
+/// ```
+/// use std::time::Duration;
+/// use policy_runtime::Code;
+/// use policy_runtime::client::ConnectError;
+/// assert_eq!(ConnectError::Timeout(Duration::from_secs(5)).code(), Code::Timeout);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -112,6 +124,18 @@ impl Error for ConnectError {
 }
 
 /// What the server answered instead of opening the connection.
+///
+/// ```
+/// use policy_runtime::client::ConnectError;
+///
+/// fn wait(error: &ConnectError) -> Option<std::time::Duration> {
+///     match error {
+///         ConnectError::Refused(refusal) => refusal.retry_after(),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(wait(&ConnectError::Closed), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(super) code: Code,

@@ -10,6 +10,18 @@ use super::error::ConnectError;
 use crate::wire::ConnectedInfo;
 
 /// What happened to a connection.
+///
+/// ```
+/// use policy_runtime::client::Event;
+///
+/// fn shown(event: &Event) -> String {
+///     match event {
+///         Event::Connected(_) => "online".to_owned(),
+///         Event::Retrying { attempt, after, .. } => format!("attempt {attempt} in {after:?}"),
+///         _ => "offline".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {

@@ -13,6 +13,11 @@ use crate::secret::Secret;
 use crate::wire::header;
 
 /// An error of any kind, as a closure may give it.
+///
+/// ```
+/// use policy_runtime::client::BoxError;
+/// let error: BoxError = "the vault is locked".into();
+/// ```
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Made = Pin<Box<dyn Future<Output = Result<Headers, BoxError>> + Send>>;
@@ -137,6 +142,13 @@ impl fmt::Debug for Headers {
 }
 
 /// Where the headers of a connection come from: [`Headers`], or a closure that is called for every connection.
+///
+/// ```
+/// use policy_runtime::client::{BoxError, ConnectHeaders, Headers};
+///
+/// let fixed = Headers::bearer("token").for_organization("acme").into_source();
+/// let fresh = (|| async { Ok::<_, BoxError>(Headers::bearer("a new token each time")) }).into_source();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`connect_headers` takes `Headers` or a closure that returns a future of `Result<Headers, BoxError>`",
     label = "neither headers nor such a closure",
@@ -164,6 +176,12 @@ where
 }
 
 /// A source of headers; made by [`ConnectHeaders`].
+///
+/// ```
+/// use policy_runtime::client::{ConnectHeaders, HeaderSource, Headers};
+/// let source: HeaderSource = Headers::api_key("pk_1").into_source();
+/// assert!(!format!("{source:?}").contains("pk_1"));
+/// ```
 #[derive(Clone)]
 pub struct HeaderSource(Source);
 

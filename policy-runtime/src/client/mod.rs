@@ -53,6 +53,22 @@ use crate::wire::ParticipantInfo;
 use driver::{Shared, State};
 
 /// A connection to services elsewhere. Cheap to clone; it is closed when its last clone is dropped.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::StreamExt;
+/// use policy_runtime::client::{Client, ConnectOptions, Headers};
+///
+/// let options = ConnectOptions::new("orders.example").tls().connect_headers(Headers::bearer("token"));
+/// let client = Client::connect(options).await?;
+/// let sum: i64 = client.call("com.example.Calculator", "add", &(2, 3)).await?;
+/// let mut prices = client.stream::<f64>("com.example.Prices", "watch", &("EUR",));
+/// while let Some(price) = prices.next().await {
+///     println!("{}", price?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,

@@ -105,6 +105,14 @@ impl ConnectOptions {
     }
 
     /// Encrypts, and also believes servers that these authorities vouch for (certificates in PEM).
+    ///
+    /// ```no_run
+    /// use policy_runtime::client::ConnectOptions;
+    /// # fn example() -> std::io::Result<()> {
+    /// let options = ConnectOptions::new("orders.internal").tls_root(std::fs::read("company-ca.pem")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn tls_root(mut self, pem: impl Into<Vec<u8>>) -> Self {
         match &mut self.tls {
@@ -115,6 +123,17 @@ impl ConnectOptions {
     }
 
     /// Encrypts as this configuration says.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::client::ConnectOptions;
+    /// use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    ///
+    /// let provider = Arc::new(ring::default_provider());
+    /// let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    /// let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    /// let options = ConnectOptions::new("orders.example").tls_config(Arc::new(config));
+    /// ```
     #[must_use]
     pub fn tls_config(mut self, config: Arc<ClientConfig>) -> Self {
         self.tls = Tls::Custom(config);
@@ -130,6 +149,23 @@ impl ConnectOptions {
     }
 
     /// Sets how long the closure may take (10 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use policy_runtime::client::ConnectOptions;
+    ///
+    /// let seconds = Duration::from_secs;
+    /// let options = ConnectOptions::new("orders.example")
+    ///     .headers_timeout(seconds(5))
+    ///     .connect_timeout(seconds(5))
+    ///     .call_timeout(seconds(30))
+    ///     .retry(seconds(1), seconds(60))
+    ///     .retry_attempts(10)
+    ///     .heart_beat(seconds(10), seconds(10))
+    ///     .max_reply(1024 * 1024)
+    ///     .calls_in_flight(64)
+    ///     .stream_buffer(64 * 1024);
+    /// ```
     #[must_use]
     pub const fn headers_timeout(mut self, timeout: Duration) -> Self {
         self.headers_timeout = timeout;

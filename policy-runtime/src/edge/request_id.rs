@@ -9,6 +9,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const LONGEST: usize = 128;
 
 /// What ties a request to the logs; an extension of every request that passed the tower layer, and `X-Request-Id` of its response.
+///
+/// ```
+/// use policy_runtime::tower::RequestId;
+///
+/// fn id_of<B>(request: &http::Request<B>) -> Option<&str> {
+///     request.extensions().get::<RequestId>().map(RequestId::as_str)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 

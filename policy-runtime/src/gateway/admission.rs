@@ -24,6 +24,11 @@ use crate::credential::{Credential, Credentials};
 use crate::service::CallError;
 
 /// How a refused upgrade is told.
+///
+/// ```
+/// use policy_runtime::gateway::Refusals;
+/// assert_eq!(Refusals::default(), Refusals::Adaptive);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Refusals {

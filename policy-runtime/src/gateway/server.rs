@@ -37,6 +37,11 @@ use crate::edge::{Limiter, Origins, Rates, RequestId, TrustedProxies};
 use crate::policy::Policy;
 
 /// Who may read `/metrics`.
+///
+/// ```
+/// use policy_runtime::gateway::MetricsFor;
+/// assert_eq!(MetricsFor::default(), MetricsFor::Loopback);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum MetricsFor {
@@ -50,6 +55,19 @@ pub enum MetricsFor {
 }
 
 /// Why a gateway could not start.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_runtime::Policy;
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::gateway::{BindError, Gateway};
+///
+/// let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let gateway = Gateway::builder(Policy::for_application("shop").unwrap(), Chain::builder().build());
+/// let error = gateway.bind(taken.local_addr().unwrap()).await.unwrap_err();
+/// assert!(matches!(error, BindError::Listen(_)));
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -62,6 +80,23 @@ pub enum BindError {
 }
 
 /// Collects the parts of a [`Gateway`].
+///
+/// ```
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::credential::Listener;
+/// use policy_runtime::gateway::{Gateway, MetricsFor, Refusals};
+/// use policy_runtime::Policy;
+///
+/// let policy = Policy::for_application("shop")?;
+/// let listener = Listener::serving(policy.application().clone());
+/// let builder = Gateway::builder(policy, Chain::builder().build())
+///     .listener(listener)
+///     .refusals(Refusals::AtConnect)
+///     .metrics(MetricsFor::Nobody)
+///     .trusted_proxies(["10.0.0.0/8".parse().unwrap()])
+///     .routes(axum::Router::new());
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 pub struct GatewayBuilder {
     policy: Policy,
     chain: Chain,
@@ -230,6 +265,19 @@ impl GatewayBuilder {
 }
 
 /// A gateway that listens.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_runtime::Policy;
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::gateway::Gateway;
+///
+/// let policy = Policy::for_application("shop").unwrap();
+/// let gateway = Gateway::builder(policy, Chain::builder().build()).bind("127.0.0.1:0").await.unwrap();
+/// assert_eq!((gateway.connections(), gateway.disconnect("u-1")), (0, 0));
+/// gateway.shutdown().await;
+/// # }
+/// ```
 pub struct Gateway {
     shared: Arc<Shared>,
     local: SocketAddr,
@@ -308,6 +356,15 @@ impl Drop for Gateway {
 }
 
 /// Reaches the connections of a gateway from elsewhere. Cheap to clone.
+///
+/// ```
+/// use policy_runtime::gateway::GatewayHandle;
+///
+/// /// Ends the connections of somebody whose key was revoked.
+/// fn revoked(gateway: &GatewayHandle, participant: &str) -> usize {
+///     gateway.disconnect(participant)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct GatewayHandle {
     shared: Arc<Shared>,

@@ -69,6 +69,11 @@ impl fmt::Debug for Mount {
 }
 
 /// A mount that cannot be.
+///
+/// ```
+/// use policy_runtime::gateway::MountError;
+/// assert_eq!(MountError::Twice("srv://com.example.Orders".into()).to_string(), "`srv://com.example.Orders` is mounted twice");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MountError {

@@ -9,6 +9,20 @@ use super::StoreError;
 use futures_util::future::BoxFuture;
 
 /// A machine's key as it is stored; of the key itself only a hash.
+///
+/// ```
+/// use policy_core::Scope;
+/// use policy_runtime::authn::api_key::generate;
+/// use policy_runtime::identity::MemoryStore;
+///
+/// let store = MemoryStore::default();
+/// store.create_organization("acme").unwrap();
+/// let (_, mut record) = generate(Scope::organization("acme").unwrap()).unwrap();
+/// record.roles.insert("robot".to_owned());
+/// let id = record.id.clone();
+/// store.insert_key(record).unwrap();
+/// store.update_key(&id, |key| key.enabled = false).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ApiKeyRecord {
@@ -59,6 +73,13 @@ impl ApiKeyRecord {
 }
 
 /// Where API keys are found.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_runtime::identity::{KeyStore, MemoryStore};
+/// assert!(MemoryStore::default().key("unknown").await.unwrap().is_none());
+/// # }
+/// ```
 pub trait KeyStore: std::fmt::Debug + Send + Sync {
     /// Finds a key by its public id, disabled and ended ones too.
     fn key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ApiKeyRecord>, StoreError>>;

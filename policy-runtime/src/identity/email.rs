@@ -14,6 +14,11 @@ use unicode_normalization::UnicodeNormalization as _;
 pub struct EmailKey(String);
 
 /// Why a text is not an address.
+///
+/// ```
+/// use policy_runtime::identity::{EmailError, EmailKey};
+/// assert_eq!(EmailKey::new("no address"), Err(EmailError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an e-mail address has a name, one `@` and a domain, 254 bytes at most")]
 pub struct EmailError;

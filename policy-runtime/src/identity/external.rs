@@ -6,6 +6,17 @@ use policy_core::Scope;
 use super::{EmailKey, StoreError, User};
 
 /// What a provider calls somebody: unique within a scope, whatever the address says.
+///
+/// ```
+/// use policy_runtime::identity::ExternalIdentity;
+/// let identity = ExternalIdentity {
+///     configuration: "corporate".into(),
+///     issuer: "https://idp.example".into(),
+///     machine: false,
+///     number: false,
+///     subject: "u-1".into(),
+/// };
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExternalIdentity {
     /// The configuration that verified it.
@@ -21,6 +32,20 @@ pub struct ExternalIdentity {
 }
 
 /// Where the users of external identities are found, bound and created.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_core::Scope;
+/// use policy_runtime::identity::{ExternalIdentity, IdentityStore, MemoryStore};
+///
+/// let store = MemoryStore::default();
+/// store.create_organization("acme").unwrap();
+/// let acme = Scope::organization("acme").unwrap();
+/// let identity = ExternalIdentity { configuration: "c".into(), issuer: "https://idp.example".into(), machine: false, number: false, subject: "7".into() };
+/// let user = store.create(&acme, "alice@example.com", None, &[], &identity).await.unwrap();
+/// assert_eq!(store.user_of(&acme, &identity).await.unwrap().unwrap().id, user.id);
+/// # }
+/// ```
 pub trait IdentityStore: std::fmt::Debug + Send + Sync {
     /// Finds the user of an identity, disabled ones too.
     fn user_of<'a>(

@@ -38,6 +38,14 @@ pub use provider::{
 pub use sql::SqlStore;
 
 /// A person (or whatever has a password) in exactly one scope.
+///
+/// ```
+/// use policy_core::Scope;
+/// use policy_runtime::identity::User;
+/// let mut alice = User::new("u-1", Scope::organization("acme").unwrap());
+/// alice.roles.insert("admin".to_owned());
+/// assert_eq!(alice.participant().build().roles().len(), 1);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct User {
@@ -98,6 +106,12 @@ impl User {
 }
 
 /// What a store could not do.
+///
+/// ```
+/// use policy_runtime::identity::{MemoryStore, StoreError};
+/// let error = MemoryStore::default().create_application("nowhere", "orders").unwrap_err();
+/// assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

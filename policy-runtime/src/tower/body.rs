@@ -11,6 +11,13 @@ use http_body_util::Full;
 use crate::security::SecurityContext;
 
 /// The body of a response that passed the layer. What streams is polled in the context of its request.
+///
+/// ```
+/// use http_body::Body;
+/// use policy_runtime::tower::ResponseBody;
+/// let refusal = ResponseBody::<http_body_util::Empty<bytes::Bytes>>::from("no".to_owned());
+/// assert_eq!(refusal.size_hint().exact(), Some(2));
+/// ```
 pub struct ResponseBody<B> {
     inner: Inner<B>,
 }

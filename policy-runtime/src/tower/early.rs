@@ -20,6 +20,15 @@ use crate::policy::Policy;
 use crate::security::SecurityContext;
 
 /// The action is not in the registry.
+///
+/// ```
+/// use policy_runtime::Policy;
+/// use policy_runtime::tower::RefuseEarlyLayer;
+/// let policy = Policy::for_application("shop")?;
+/// let unknown = RefuseEarlyLayer::new(&policy, "com.example.Orders.plac").unwrap_err();
+/// assert!(unknown.to_string().contains("plac"));
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no action `{0}` in the program")]
 pub struct UnknownAction(String);
@@ -28,6 +37,20 @@ pub struct UnknownAction(String);
 ///
 /// It stands below an [`AuthenticateLayer`](super::AuthenticateLayer) and above the handler whose guard decides in the end; what
 /// depends on arguments passes.
+///
+/// ```
+/// use policy_runtime::tower::RefuseEarlyLayer;
+/// use policy_runtime::{Denied, Policy, abac_policy};
+///
+/// #[abac_policy(authenticated, action = "Uploads.put")]
+/// fn put() -> Result<(), Denied> {
+///     Ok(())
+/// }
+/// let policy = Policy::for_application("shop")?;
+/// let name = policy.engine().registry().actions().find(|(_, a)| a.name.id() == "Uploads.put").unwrap().1.name.to_string();
+/// assert!(RefuseEarlyLayer::new(&policy, &name).is_ok());
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Clone)]
 pub struct RefuseEarlyLayer {
     action: ActionId,
@@ -63,6 +86,15 @@ impl<S> Layer<S> for RefuseEarlyLayer {
 }
 
 /// A service behind a [`RefuseEarlyLayer`].
+///
+/// ```
+/// use policy_runtime::tower::{RefuseEarly, RefuseEarlyLayer};
+/// use tower::Layer;
+///
+/// fn guarded<S>(layer: &RefuseEarlyLayer, service: S) -> RefuseEarly<S> {
+///     layer.layer(service)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RefuseEarly<S> {
     layer: RefuseEarlyLayer,

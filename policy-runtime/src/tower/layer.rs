@@ -30,6 +30,25 @@ type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
 ///
 /// Without credentials a request is answered 401, unless [`AuthenticateLayer::optional`]. The service runs in a
 /// [`SecurityContext`], which is also an extension of the request, like its [`RequestId`].
+///
+/// ```
+/// use policy_core::value::Value;
+/// use policy_runtime::Policy;
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::credential::Listener;
+/// use policy_runtime::tower::AuthenticateLayer;
+///
+/// let policy = Policy::for_application("shop")?;
+/// let listener = Listener::serving(policy.application().clone());
+/// let layer = AuthenticateLayer::new(policy, Chain::builder().build())
+///     .listener(listener)
+///     .peer(|_| Some([127, 0, 0, 1].into()))
+///     .credential_header("x-badge")
+///     .allow_origin("https://shop.example")
+///     .challenge(http::HeaderValue::from_static("Bearer"))
+///     .context(|_, attributes| attributes.insert("region", Value::text("eu")));
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Clone)]
 pub struct AuthenticateLayer {
     setup: Arc<Setup>,
@@ -181,6 +200,15 @@ impl<S> Layer<S> for AuthenticateLayer {
 }
 
 /// A service behind an [`AuthenticateLayer`].
+///
+/// ```
+/// use policy_runtime::tower::{Authenticate, AuthenticateLayer};
+/// use tower::Layer;
+///
+/// fn authenticated<S>(layer: &AuthenticateLayer, service: S) -> Authenticate<S> {
+///     layer.layer(service)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Authenticate<S> {
     setup: Arc<Setup>,

@@ -79,6 +79,13 @@ impl Problem {
     }
 
     /// Adds a text for people.
+    ///
+    /// ```
+    /// use policy_runtime::Code;
+    /// use policy_runtime::tower::Problem;
+    /// let problem = Problem::new(Code::Timeout).detail("the store did not answer");
+    /// assert_eq!(problem.code(), Code::Timeout);
+    /// ```
     #[must_use]
     pub fn detail(mut self, text: &str) -> Self {
         self.detail = Some(text.to_owned());

@@ -20,6 +20,12 @@ pub struct Cri {
 }
 
 /// A text that is no address.
+///
+/// ```
+/// use policy_runtime::wire::{Cri, CriError};
+/// let error: CriError = Cri::parse("no address").unwrap_err();
+/// assert!(!error.to_string().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed address: {0}")]
 pub struct CriError(&'static str);

@@ -7,6 +7,12 @@ use super::frame::{Command, Frame, Headers};
 use super::header;
 
 /// How much a peer may send in one frame.
+///
+/// ```
+/// use policy_runtime::wire::{Decoder, Limits};
+/// let mut decoder = Decoder::new(Limits::CONNECT);
+/// decoder.set_limits(Limits::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a table of numbers; written with `..Limits::default()`")]
 pub struct Limits {
@@ -32,6 +38,14 @@ impl Limits {
 }
 
 /// Bytes that are no frame; the connection cannot go on after it.
+///
+/// ```
+/// use policy_runtime::wire::{Decoder, Limits, WireError};
+/// let mut decoder = Decoder::new(Limits::default());
+/// decoder.feed("NONSENSE\n\n\0".into());
+/// let error: WireError = decoder.next().unwrap_err();
+/// assert!(!error.to_string().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -67,6 +81,13 @@ pub enum WireError {
 }
 
 /// What the bytes were.
+///
+/// ```
+/// use policy_runtime::wire::{Decoder, Incoming, Limits};
+/// let mut decoder = Decoder::new(Limits::default());
+/// decoder.feed("\n".into());
+/// assert!(matches!(decoder.next(), Ok(Some(Incoming::HeartBeat))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "frames and heart-beats are all that STOMP has")]
 pub enum Incoming {

@@ -9,6 +9,12 @@ use super::escape::escape_into;
 use super::header;
 
 /// What a frame does.
+///
+/// ```
+/// use policy_runtime::wire::Command;
+/// assert_eq!(Command::parse("SEND"), Some(Command::Send));
+/// assert_eq!(Command::Message.as_str(), "MESSAGE");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the commands of STOMP 1.2 are all there are")]
 pub enum Command {
@@ -81,6 +87,17 @@ impl Command {
 }
 
 /// The headers of a frame, in their order; of repeated ones the first counts.
+///
+/// ```
+/// use policy_runtime::wire::Headers;
+/// let mut headers = Headers::default();
+/// headers.add("id", "1");
+/// headers.set("id", "2");
+/// assert_eq!((headers.get("id"), headers.get_ignore_case("ID")), (Some("2"), Some("2")));
+/// headers.remove("id");
+/// headers.remove_where(|name| name.starts_with("x-"));
+/// assert!(headers.is_empty());
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(Cow<'static, str>, String)>);
 
@@ -180,6 +197,12 @@ impl fmt::Debug for Frame {
 }
 
 /// A header that cannot be written: it would end the frame or become another header.
+///
+/// ```
+/// use policy_runtime::wire::{Command, EncodeError, Frame};
+/// let frame = Frame::new(Command::Connect).with("bad", "line\nbreak").with_body("text/plain", "x");
+/// let encoded: Result<Vec<u8>, EncodeError> = frame.encode();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the header `{name}` contains a character that cannot be sent")]
 pub struct EncodeError {

@@ -3,6 +3,14 @@
 use std::time::Duration;
 
 /// A `heart-beat` header: how often its sender can send, and wants to receive; zero means never.
+///
+/// ```
+/// use std::time::Duration;
+/// use policy_runtime::wire::HeartBeat;
+/// let (ours, theirs) = (HeartBeat::parse(Some("5000,10000")).unwrap(), HeartBeat::parse(Some("0,8000")).unwrap());
+/// assert_eq!(ours.sending_to(theirs), Some(Duration::from_secs(8)));
+/// assert_eq!(ours.hearing_from(theirs), None, "they send none");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "the header has two numbers")]
 pub struct HeartBeat {

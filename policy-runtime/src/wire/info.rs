@@ -6,6 +6,13 @@ use policy_core::{Participant, Scope};
 use serde::{Deserialize, Serialize};
 
 /// A participant as clients see it.
+///
+/// ```
+/// use policy_runtime::wire::ParticipantInfo;
+/// use policy_runtime::{Participant, Scope};
+/// let info = ParticipantInfo::from(&Participant::builder(Scope::System, "u-1").build());
+/// assert_eq!((info.id.as_str(), info.tier.as_str()), ("u-1", "system"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -59,6 +66,13 @@ impl From<&Participant> for ParticipantInfo {
 }
 
 /// The `connected-info` of CONNECTED.
+///
+/// ```
+/// use policy_runtime::wire::{ConnectedInfo, ParticipantInfo};
+/// use policy_runtime::{Participant, Scope};
+/// let info = ParticipantInfo::from(&Participant::builder(Scope::System, "u-1").build());
+/// assert_eq!(ConnectedInfo::new("r-1".to_owned(), info).expires_in_ms, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -83,6 +97,13 @@ impl ConnectedInfo {
 }
 
 /// The body of an error reply: what machines read.
+///
+/// ```
+/// use policy_runtime::wire::ErrorBody;
+/// let body = ErrorBody::new("com.example.NotFound", "no such order");
+/// assert_eq!(body.exception_name, "NotFound");
+/// assert_eq!(ErrorBody::parse(&serde_json::to_vec(&body).unwrap()), Some(body));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -126,6 +147,13 @@ impl ErrorBody {
 }
 
 /// The caller for the `sender` header: JSON without the escapes that the npm client reads wrongly (`\n`, `\r`, `\\`).
+///
+/// ```
+/// use policy_runtime::wire::{ParticipantInfo, sender_json};
+/// use policy_runtime::{Participant, Scope};
+/// let alice = Participant::builder(Scope::System, "u-1").display_name("A\nB").build();
+/// assert!(sender_json(&ParticipantInfo::from(&alice)).contains(r"A\u000aB"));
+/// ```
 pub fn sender_json(info: &ParticipantInfo) -> String {
     let json = serde_json::to_string(info).unwrap_or_default();
     let mut out = String::with_capacity(json.len());

@@ -14,11 +14,24 @@ pub const RENEW: &str = "srv://policy.runtime.Connection/renew";
 pub const REPLY_RESOURCE: &str = "kinoitc.js.EventBus";
 
 /// Opens a connection.
+///
+/// ```
+/// use policy_runtime::wire::{Command, HeartBeat, message};
+/// assert_eq!(message::connect(HeartBeat::default()).command, Command::Connect);
+/// ```
 pub fn connect(heart_beat: HeartBeat) -> Frame {
     Frame::new(Command::Connect).with(header::ACCEPT_VERSION, "1.2").with(header::HEART_BEAT, heart_beat.render())
 }
 
 /// Answers CONNECT.
+///
+/// ```
+/// use policy_runtime::wire::{Command, ConnectedInfo, HeartBeat, ParticipantInfo, message};
+/// use policy_runtime::{Participant, Scope};
+/// let info = ParticipantInfo::from(&Participant::builder(Scope::System, "u-1").build());
+/// let frame = message::connected(&ConnectedInfo::new("r-1".to_owned(), info), HeartBeat::default());
+/// assert_eq!(frame.command, Command::Connected);
+/// ```
 pub fn connected(info: &ConnectedInfo, heart_beat: HeartBeat) -> Frame {
     Frame::new(Command::Connected)
         .with(header::VERSION, "1.2")
@@ -27,32 +40,62 @@ pub fn connected(info: &ConnectedInfo, heart_beat: HeartBeat) -> Frame {
 }
 
 /// A protocol violation or a refused CONNECT; the connection ends after it. The text loses what unescaped readers stumble over.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::error("no: such\nthing").command, Command::Error);
+/// ```
 pub fn error(message: &str) -> Frame {
     let plain: String = message.chars().map(|c| if c == ':' || c.is_control() { ' ' } else { c }).collect();
     Frame::new(Command::Error).with(header::MESSAGE, plain).with(header::CONTENT_TYPE, "text/plain")
 }
 
 /// Confirms a frame.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::receipt("7").command, Command::Receipt);
+/// ```
 pub fn receipt(id: &str) -> Frame {
     Frame::new(Command::Receipt).with(header::RECEIPT_ID, id)
 }
 
 /// The address of the replies of a connection, for one subscriber.
+///
+/// ```
+/// use policy_runtime::wire::message::reply_address;
+/// assert!(reply_address("r-1", "s-1").starts_with("reply://r-1:s-1@"));
+/// ```
 pub fn reply_address(reply_to_id: &str, subscriber: &str) -> String {
     format!("reply://{reply_to_id}:{subscriber}@{REPLY_RESOURCE}/replyHandler")
 }
 
 /// Asks for what arrives at an address.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::subscribe("s-1", "reply://r-1").command, Command::Subscribe);
+/// ```
 pub fn subscribe(id: &str, destination: &str) -> Frame {
     Frame::new(Command::Subscribe).with(header::ID, id).with(header::DESTINATION, destination)
 }
 
 /// Takes a subscription back.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::unsubscribe("s-1").command, Command::Unsubscribe);
+/// ```
 pub fn unsubscribe(id: &str) -> Frame {
     Frame::new(Command::Unsubscribe).with(header::ID, id)
 }
 
 /// Calls a service with a JSON array of arguments.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::request("srv://com.example.Orders/place", "reply://r-1", "c-1", "[5]").command, Command::Send);
+/// ```
 pub fn request(destination: &str, reply_to: &str, correlation_id: &str, arguments: impl Into<Bytes>) -> Frame {
     Frame::new(Command::Send)
         .with(header::DESTINATION, destination)
@@ -62,6 +105,11 @@ pub fn request(destination: &str, reply_to: &str, correlation_id: &str, argument
 }
 
 /// Ends a stream early; never answered.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::cancel("srv://com.example.Prices/watch", "c-1").command, Command::Send);
+/// ```
 pub fn cancel(destination: &str, correlation_id: &str) -> Frame {
     Frame::new(Command::Send)
         .with(header::DESTINATION, destination)
@@ -70,11 +118,21 @@ pub fn cancel(destination: &str, correlation_id: &str) -> Frame {
 }
 
 /// Says good-bye.
+///
+/// ```
+/// use policy_runtime::wire::{Command, message};
+/// assert_eq!(message::disconnect("7").command, Command::Disconnect);
+/// ```
 pub fn disconnect(receipt: &str) -> Frame {
     Frame::new(Command::Disconnect).with(header::RECEIPT, receipt)
 }
 
 /// A MESSAGE to a subscription, with the headers of the request that are to be copied.
+///
+/// ```
+/// use policy_runtime::wire::{Command, Headers, message};
+/// assert_eq!(message::reply("s-1", 1, "reply://r-1", &Headers::default()).command, Command::Message);
+/// ```
 pub fn reply(subscription: &str, message_id: u64, destination: &str, request: &Headers) -> Frame {
     let frame = Frame::new(Command::Message)
         .with(header::SUBSCRIPTION, subscription)
@@ -84,11 +142,25 @@ pub fn reply(subscription: &str, message_id: u64, destination: &str, request: &H
 }
 
 /// The headers of a request that belong on its replies.
+///
+/// ```
+/// use policy_runtime::wire::{Headers, message};
+/// let mut request = Headers::default();
+/// request.add("id", "1");
+/// assert_eq!(message::copied(&request).count(), 0);
+/// ```
 pub fn copied(request: &Headers) -> impl Iterator<Item = (&str, &str)> {
     request.iter().filter(|(name, _)| name.starts_with(header::COPIED_PREFIX))
 }
 
 /// Makes a reply a value.
+///
+/// ```
+/// use policy_runtime::wire::{Headers, message};
+/// let reply = message::reply("s-1", 1, "reply://r-1", &Headers::default());
+/// let frame = message::value(reply, "5");
+/// assert_eq!(&frame.body[..], b"5");
+/// ```
 #[must_use]
 pub fn value(reply: Frame, json: impl Into<Bytes>) -> Frame {
     let json = json.into();
@@ -98,6 +170,13 @@ pub fn value(reply: Frame, json: impl Into<Bytes>) -> Frame {
 }
 
 /// Makes a reply an error.
+///
+/// ```
+/// use policy_runtime::wire::{ErrorBody, Headers, message};
+/// let reply = message::reply("s-1", 1, "reply://r-1", &Headers::default());
+/// let frame = message::failure(reply, &ErrorBody::new("com.example.NotFound", "no such order"));
+/// assert_eq!(frame.header("error"), Some("no such order"));
+/// ```
 #[must_use]
 pub fn failure(reply: Frame, body: &ErrorBody) -> Frame {
     let message = body.error_message.replace('\0', "\u{fffd}");
@@ -106,6 +185,13 @@ pub fn failure(reply: Frame, body: &ErrorBody) -> Frame {
 }
 
 /// Makes a reply the end of a stream.
+///
+/// ```
+/// use policy_runtime::wire::{Headers, message};
+/// let reply = message::reply("s-1", 1, "reply://r-1", &Headers::default());
+/// let frame = message::complete(reply);
+/// assert!(frame.body.is_empty());
+/// ```
 #[must_use]
 pub fn complete(reply: Frame) -> Frame {
     reply.with(header::CONTROL, "complete")

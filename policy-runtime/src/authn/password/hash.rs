@@ -31,6 +31,11 @@ const MAX_WORK_KIB: u64 = 512 * 1024;
 const MAX_BCRYPT_COST: u32 = 14;
 
 /// Why a stored hash cannot be checked; never holds any of it.
+///
+/// ```
+/// use policy_runtime::authn::password::{HashError, StoredHash};
+/// assert_eq!(StoredHash::parse("md5:0123").unwrap_err(), HashError::UnknownForm);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashError {
@@ -49,6 +54,15 @@ pub enum HashError {
 }
 
 /// What a check of a password found.
+///
+/// ```
+/// use policy_runtime::authn::password::Match;
+///
+/// fn let_in(found: Match) -> bool {
+///     matches!(found, Match::Yes | Match::YesButWeak)
+/// }
+/// assert!(!let_in(Match::No));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller must decide about each")]
 pub enum Match {
@@ -61,6 +75,13 @@ pub enum Match {
 }
 
 /// A stored hash, its form known and its parameters within bounds.
+///
+/// ```
+/// use policy_runtime::authn::password::{HashError, StoredHash};
+/// // A hash that would cost an hour is refused before any work.
+/// let absurd = "$argon2id$v=19$m=4294967,t=99,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
+/// assert_eq!(StoredHash::parse(absurd).unwrap_err(), HashError::Parameters);
+/// ```
 pub struct StoredHash(Form);
 
 enum Form {

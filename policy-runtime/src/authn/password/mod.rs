@@ -36,6 +36,32 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
 
 /// Looks at a login before any password work: a captcha, a proof of work, a list of addresses.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::authn::password::{BotCheck, PasswordAuthenticator, Throttle};
+/// use policy_runtime::authn::{AuthnCode, AuthnError, BoxFuture};
+/// use policy_runtime::clock::SystemClock;
+/// use policy_runtime::credential::Credentials;
+/// use policy_runtime::identity::MemoryStore;
+///
+/// #[derive(Debug)]
+/// struct FromBrowsers;
+///
+/// impl BotCheck for FromBrowsers {
+///     fn check<'a>(&'a self, request: &'a Credentials) -> BoxFuture<'a, Result<(), AuthnError>> {
+///         let known = request.facts().header("user-agent").is_some();
+///         Box::pin(async move {
+///             if known { Ok(()) } else { Err(AuthnError::new(AuthnCode::WrongCredentials, "no browser")) }
+///         })
+///     }
+/// }
+/// let users = Arc::new(MemoryStore::default());
+/// let passwords = PasswordAuthenticator::new(users, Arc::new(SystemClock))
+///     .bots(FromBrowsers)
+///     .throttle(Throttle::new(3, 50))
+///     .parallel(2);
+/// ```
 pub trait BotCheck: fmt::Debug + Send + Sync {
     /// Refuses with an error of the code [`AuthnCode::BotSuspected`].
     fn check<'a>(&'a self, request: &'a Credentials) -> BoxFuture<'a, Result<(), AuthnError>>;

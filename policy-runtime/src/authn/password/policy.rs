@@ -13,6 +13,14 @@ use crate::secret::Secret;
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("common.txt").lines().collect());
 
 /// What is wrong with a new password; never says which word was found.
+///
+/// ```
+/// use policy_runtime::authn::password::{PasswordPolicy, Weakness};
+/// use policy_runtime::secret::Secret;
+/// let policy = PasswordPolicy::default().min_chars(16);
+/// let found = policy.check(&Secret::new("too short".to_owned()), &[]).unwrap_err();
+/// assert!(!matches!(found, Weakness::Common), "{found}");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Weakness {

@@ -16,6 +16,12 @@ const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
 ///
 /// Accounts are counted by what was typed, so that an unknown one waits like a known one. After five failures of an
 /// account, or fifty of an address, the wait doubles with each further one, from a second to a quarter of an hour.
+///
+/// ```
+/// use policy_runtime::authn::password::Throttle;
+/// let strict = Throttle::new(3, 20);
+/// assert!(format!("{strict:?}").starts_with("Throttle"));
+/// ```
 #[derive(Debug)]
 pub struct Throttle {
     account_failures: u32,

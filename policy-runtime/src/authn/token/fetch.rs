@@ -22,6 +22,11 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Which addresses may be spoken to.
+///
+/// ```
+/// use policy_runtime::authn::token::{Fetcher, Reach};
+/// assert!(Fetcher::new(Reach::Public, 1024).is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reach {
@@ -34,6 +39,11 @@ pub enum Reach {
 }
 
 /// Why a document was not had. The texts name hosts and never contents.
+///
+/// ```
+/// use policy_runtime::authn::token::FetchError;
+/// assert_eq!(FetchError::Status(503).to_string(), "the answer is 503");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -61,6 +71,14 @@ pub enum FetchError {
 }
 
 /// Asks other servers for documents.
+///
+/// ```
+/// use policy_runtime::authn::token::{Fetcher, Reach};
+/// use tokio_rustls::rustls::RootCertStore;
+/// // Certificates of a company's own authority.
+/// let roots = RootCertStore::empty();
+/// assert!(Fetcher::with_roots(Reach::Private, 64 * 1024, roots).is_ok());
+/// ```
 #[derive(Clone)]
 pub struct Fetcher {
     reach: Reach,

@@ -86,6 +86,18 @@ impl Issuer {
     ///
     /// # Errors
     /// When the key cannot be used.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use policy_runtime::authn::token::Issuer;
+    ///
+    /// fn sign(issuer: &Issuer, user: &policy_runtime::identity::User, holder: &policy_runtime::authn::Authenticated) {
+    ///     let short = issuer.access_token_for(user, &["pwd"], 60).unwrap();
+    ///     let ticket = issuer.ticket(holder).unwrap();
+    ///     assert_ne!(short.expose(), ticket.expose());
+    /// }
+    /// # let _ = Issuer::with_key;
+    /// ```
     pub fn with_key(
         url: &str,
         seed: &Secret<[u8; 32]>,

@@ -17,6 +17,11 @@ use crate::clock::Clock;
 use crate::json::Json;
 
 /// Why an issuer's keys were not had.
+///
+/// ```
+/// use policy_runtime::authn::token::JwksError;
+/// assert_eq!(JwksError::NoKeys.to_string(), "the issuer has no key that can be used");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwksError {
@@ -38,6 +43,19 @@ pub enum JwksError {
 }
 
 /// How keys are kept; the defaults are for production.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use policy_runtime::authn::token::{JwksTimes, Reach, RemoteKeys};
+/// use policy_runtime::clock::SystemClock;
+///
+/// let mut times = JwksTimes::default();
+/// times.refresh = Duration::from_mins(5);
+/// let clock = Arc::new(SystemClock);
+/// assert!(RemoteKeys::discover_with("https://idp.example", Reach::Public, clock.clone(), times).is_ok());
+/// assert!(RemoteKeys::at_with("http://127.0.0.1:9/jwks", Reach::Loopback, clock, times).is_ok());
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct JwksTimes {

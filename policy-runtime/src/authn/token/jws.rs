@@ -9,6 +9,12 @@ use crate::authn::{AuthnCode, AuthnError};
 use crate::json::Json;
 
 /// An algorithm of signatures that this library verifies.
+///
+/// ```
+/// use policy_runtime::authn::token::Algorithm;
+/// assert_eq!(Algorithm::parse("ES256"), Some(Algorithm::Es256));
+/// assert_eq!(Algorithm::parse("none"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

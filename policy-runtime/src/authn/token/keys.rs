@@ -19,6 +19,11 @@ pub const MAX_KEYS: usize = 200;
 const MAX_RSA_BITS: usize = 4096;
 
 /// Why a key set as a whole is refused.
+///
+/// ```
+/// use policy_runtime::authn::token::{KeySet, KeySetError};
+/// assert_eq!(KeySet::parse(b"[]").unwrap_err(), KeySetError::NotAKeySet);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
@@ -37,6 +42,13 @@ pub enum KeySetError {
 ///
 /// A key that cannot be used (of an unknown kind, for encryption, private, symmetric, weak, broken) is left out, so that
 /// it spoils nothing; [`KeySet::skipped`] says why.
+///
+/// ```
+/// use policy_runtime::authn::token::KeySet;
+/// let keys = KeySet::parse(br#"{"keys": [{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}]}"#).unwrap();
+/// assert!(keys.is_empty(), "a secret is no public key");
+/// assert_eq!(keys.skipped().len(), 1);
+/// ```
 #[derive(Clone, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
@@ -131,6 +143,12 @@ impl KeySet {
 }
 
 /// A secret that an issuer shares with us, for HS256.
+///
+/// ```
+/// use policy_runtime::authn::token::SharedSecret;
+/// use policy_runtime::secret::Secret;
+/// assert!(SharedSecret::new(&Secret::new(b"too short".to_vec())).is_err());
+/// ```
 #[derive(Clone)]
 pub struct SharedSecret {
     material: Secret<DecodingKey>,

@@ -10,6 +10,11 @@ use crate::authn::{AuthnCode, AuthnError};
 use crate::json::Json;
 
 /// The kind that a claim must have.
+///
+/// ```
+/// use policy_runtime::authn::token::ClaimKind;
+/// assert_eq!(ClaimKind::texts(), ClaimKind::Set(Box::new(ClaimKind::Text)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimKind {
@@ -71,6 +76,13 @@ impl ClaimKind {
 }
 
 /// What to do with a claim that its kind cannot hold.
+///
+/// ```
+/// use policy_runtime::authn::token::{ClaimKind, ClaimMapping, ClaimPath, OnMismatch};
+/// let mapping = ClaimMapping::default()
+///     .attribute_or("level", ClaimPath::name("level"), ClaimKind::Long, OnMismatch::Absent)
+///     .unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "a claim refuses or is absent")]
 pub enum OnMismatch {
@@ -82,6 +94,12 @@ pub enum OnMismatch {
 }
 
 /// Why a mapping cannot be used.
+///
+/// ```
+/// use policy_runtime::authn::token::{ClaimKind, ClaimMapping, ClaimPath, MappingError};
+/// let error = ClaimMapping::default().attribute("mfa", ClaimPath::name("mfa"), ClaimKind::Bool).unwrap_err();
+/// assert_eq!(error, MappingError::BuiltIn("mfa".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MappingError {
@@ -233,6 +251,20 @@ impl ClaimMapping {
     ///
     /// # Errors
     /// When a claim is of another kind than declared, and that refuses.
+    ///
+    /// ```
+    /// use policy_core::{Participant, Scope};
+    /// use policy_runtime::authn::token::{ClaimMapping, ClaimPath, Json};
+    ///
+    /// let mapping = ClaimMapping::default()
+    ///     .everybody_is("user")
+    ///     .display_name(ClaimPath::name("name"))
+    ///     .tenant(ClaimPath::name("tenant"), ["north"])
+    ///     .mfa_level(ClaimPath::name("acr"), ["gold"]);
+    /// let claims = Json::parse(br#"{"name": "Alice", "tenant": "north", "acr": "gold"}"#).unwrap();
+    /// let alice = mapping.apply(&claims, Participant::builder(Scope::System, "u-1")).unwrap().build();
+    /// assert_eq!((alice.display_name(), alice.tenant(), alice.mfa()), (Some("Alice"), Some("north"), true));
+    /// ```
     pub fn apply(&self, claims: &Json, builder: ParticipantBuilder) -> Result<ParticipantBuilder, AuthnError> {
         let mut builder = builder;
         for (name, outcome) in self.dry_run(claims) {
@@ -319,6 +351,13 @@ impl ClaimMapping {
 }
 
 /// What one attribute would become.
+///
+/// ```
+/// use policy_runtime::authn::token::{ClaimKind, ClaimMapping, ClaimPath, Json, Mapped};
+/// let mapping = ClaimMapping::default().attribute("level", ClaimPath::name("level"), ClaimKind::Long).unwrap();
+/// let tried = mapping.dry_run(&Json::parse(br#"{"level": "high"}"#).unwrap());
+/// assert!(tried.iter().any(|(name, mapped)| name == "level" && matches!(mapped, Mapped::Refused(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "there are three outcomes, and a caller must decide about each")]
 pub enum Mapped {

@@ -6,6 +6,13 @@ use super::path::ClaimPath;
 use super::rules::{IssuerRule, MachineRule, SubjectClaim, TokenRules};
 
 /// Where a provider keeps its keys.
+///
+/// ```
+/// use policy_runtime::authn::token::{KeyPlace, Preset};
+/// let google = Preset::find("google").unwrap();
+/// assert!(matches!(google.keys(), KeyPlace::Discovery | KeyPlace::At(_)));
+/// let _ = google.key_url("https://accounts.google.com");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyPlace {
@@ -244,6 +251,12 @@ impl Preset {
     }
 
     /// What to demand of its tokens where one application serves several of the provider's tenants (Entra's).
+    ///
+    /// ```
+    /// use policy_runtime::authn::token::Preset;
+    /// let rules = Preset::find("entra").unwrap().rules_for_tenants(["72f988bf-86f1-41af-91ab-2d7cd011db47"], "api://orders");
+    /// assert!(rules.names_issuer_and_audience());
+    /// ```
     pub fn rules_for_tenants<'a>(&self, tenants: impl IntoIterator<Item = &'a str>, audience: &str) -> TokenRules {
         let template = self.issuer_of("{tid}");
         let allowed = tenants.into_iter().map(str::to_owned).collect();

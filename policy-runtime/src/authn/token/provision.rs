@@ -12,6 +12,12 @@ use crate::authn::{AuthnCode, AuthnError, BoxFuture};
 use crate::identity::{EmailKey, ExternalIdentity, IdentityStore, StoreError, User};
 
 /// Who becomes a user of a scope when a provider vouches for them.
+///
+/// ```
+/// use policy_runtime::authn::token::Provisioning;
+/// let rule = Provisioning::PreCreated { authoritative: ["example.com".to_owned()].into() };
+/// assert_ne!(rule, Provisioning::Registration);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Provisioning {
@@ -33,6 +39,18 @@ pub enum Provisioning {
 }
 
 /// Users of a store behind a token configuration.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_core::Scope;
+/// use policy_runtime::authn::token::Provisioned;
+/// use policy_runtime::identity::MemoryStore;
+///
+/// let acme = Scope::organization("acme").unwrap();
+/// let users = |store| Provisioned::new("corporate", acme.clone(), store);
+/// let bound = users(Arc::new(MemoryStore::default())).authoritative_for(["example.com"]);
+/// let created = users(Arc::new(MemoryStore::default())).automatic(["example.com"], ["user"]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Provisioned {
     configuration: String,

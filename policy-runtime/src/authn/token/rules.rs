@@ -14,6 +14,17 @@ use crate::json::Json;
 pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// Which issuer a token must name.
+///
+/// ```
+/// use policy_runtime::authn::token::{IssuerRule, TokenRules};
+/// let entra = IssuerRule::PerTenant {
+///     template: "https://login.microsoftonline.com/{tid}/v2.0".into(),
+///     claim: "tid".into(),
+///     allowed: vec!["72f988bf-86f1-41af-91ab-2d7cd011db47".into()],
+/// };
+/// let rules = TokenRules::new("", "api://orders").issuer(entra.clone());
+/// assert_eq!(rules.issuer_rule(), &entra);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssuerRule {
@@ -34,6 +45,11 @@ pub enum IssuerRule {
 }
 
 /// Which claim names the subject.
+///
+/// ```
+/// use policy_runtime::authn::token::SubjectClaim;
+/// assert_eq!(SubjectClaim::UserId.name(), "userId");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubjectClaim {
@@ -60,6 +76,11 @@ impl SubjectClaim {
 }
 
 /// How a provider marks the token of a machine; users and machines never share a participant.
+///
+/// ```
+/// use policy_runtime::authn::token::{MachineRule, TokenRules};
+/// let rules = TokenRules::new("https://keycloak.example/realms/a", "orders").machine(MachineRule::ServiceAccount);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MachineRule {
@@ -74,6 +95,21 @@ pub enum MachineRule {
 }
 
 /// What a token must be; see the methods for what is demanded when nothing else is said.
+///
+/// ```
+/// use policy_runtime::authn::token::{Algorithm, ClaimPath, SubjectClaim, TokenRules};
+///
+/// let rules = TokenRules::new("https://issuer.example", "https://api.example")
+///     .or_audience("https://api.example/v2")
+///     .algorithms([Algorithm::Es256])
+///     .max_lifetime_s(900)
+///     .leeway_s(10)
+///     .subject(SubjectClaim::Sub, false)
+///     .equal(ClaimPath::name("firm"), "acme")
+///     .required(ClaimPath::name("email"));
+/// assert!(rules.names_issuer_and_audience());
+/// assert!(!TokenRules::unnamed().names_issuer_and_audience());
+/// ```
 #[derive(Debug, Clone)]
 pub struct TokenRules {
     pub(super) issuer: IssuerRule,
@@ -365,6 +401,15 @@ impl TokenRules {
 }
 
 /// A subject as its issuer typed it: the text `1` and the number 1 are two.
+///
+/// ```
+/// use policy_runtime::authn::token::{Subject, VerifiedToken};
+///
+/// fn known(token: &VerifiedToken) -> &str {
+///     let subject: &Subject = token.subject();
+///     if subject.is_number() { "a number" } else { subject.as_text() }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     text: String,
@@ -384,6 +429,14 @@ impl Subject {
 }
 
 /// A token that was verified whole: signature, issuer, audience, times, kind, subject.
+///
+/// ```
+/// use policy_runtime::authn::token::VerifiedToken;
+///
+/// fn told(token: &VerifiedToken) -> String {
+///     format!("{} of {} until {}", token.subject().as_text(), token.issuer(), token.expires_at())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct VerifiedToken {
     issuer: String,
@@ -424,6 +477,16 @@ impl VerifiedToken {
 ///
 /// # Errors
 /// When anything about the token is not as the rules demand.
+///
+/// ```
+/// use policy_core::value::Millis;
+/// use policy_runtime::authn::AuthnCode;
+/// use policy_runtime::authn::token::{KeySet, TokenRules, verify};
+///
+/// let rules = TokenRules::new("https://issuer.example", "https://api.example");
+/// let error = verify("no.token.atall", &rules, &KeySet::default(), Millis(0)).unwrap_err();
+/// assert_eq!(error.answer().status, 401);
+/// ```
 pub fn verify(token: &str, rules: &TokenRules, keys: &KeySet, now: Millis) -> Result<VerifiedToken, AuthnError> {
     let token = Unverified::parse(token, rules.max_bytes())?;
     rules.check_header(&token)?;
@@ -435,6 +498,15 @@ pub fn verify(token: &str, rules: &TokenRules, keys: &KeySet, now: Millis) -> Re
 ///
 /// # Errors
 /// When anything about the token is not as the rules demand.
+///
+/// ```
+/// use policy_core::value::Millis;
+/// use policy_runtime::authn::token::{SharedSecret, TokenRules, verify_shared};
+/// use policy_runtime::secret::Secret;
+///
+/// let secret = SharedSecret::new(&Secret::new((0..32).collect())).unwrap();
+/// assert!(verify_shared("a.b.c", &TokenRules::unnamed(), &secret, Millis(0)).is_err());
+/// ```
 pub fn verify_shared(
     token: &str,
     rules: &TokenRules,

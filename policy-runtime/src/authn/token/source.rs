@@ -19,6 +19,13 @@ use crate::credential::{Credential, Credentials, RequestedScope};
 use crate::secret::Secret;
 
 /// Makes the ids of participants that are nowhere stored: a keyed hash, so that nobody can guess or choose one.
+///
+/// ```
+/// use policy_runtime::authn::token::ParticipantIds;
+/// use policy_runtime::secret::Secret;
+/// assert!(ParticipantIds::new(Secret::new(vec![7; 32])).is_ok());
+/// assert!(ParticipantIds::new(Secret::new(vec![7; 8])).is_err());
+/// ```
 #[derive(Debug, Clone)]
 pub struct ParticipantIds(Secret<Vec<u8>>);
 
@@ -51,6 +58,21 @@ impl ParticipantIds {
 }
 
 /// Where the keys of an issuer come from.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::authn::token::{KeySet, KeySource};
+/// use policy_runtime::authn::{AuthnError, BoxFuture};
+///
+/// #[derive(Debug)]
+/// struct FromDisk(Arc<KeySet>);
+///
+/// impl KeySource for FromDisk {
+///     fn keys<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<Arc<KeySet>, AuthnError>> {
+///         Box::pin(async { Ok(self.0.clone()) })
+///     }
+/// }
+/// ```
 pub trait KeySource: fmt::Debug + Send + Sync {
     /// The keys, among them the one with this id if the issuer has it.
     fn keys<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Result<Arc<KeySet>, AuthnError>>;
@@ -65,18 +87,68 @@ enum Keys {
 
 /// Looks at a token that was verified, and may still refuse it: a list of revoked tokens, a claim that must equal
 /// something stored.
+///
+/// ```
+/// use policy_runtime::authn::token::{TokenCheck, VerifiedToken};
+/// use policy_runtime::authn::{AuthnCode, AuthnError, BoxFuture};
+///
+/// #[derive(Debug)]
+/// struct NotRevoked;
+///
+/// impl TokenCheck for NotRevoked {
+///     fn check<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(), AuthnError>> {
+///         let revoked = token.subject().as_text() == "u-9";
+///         Box::pin(async move {
+///             if revoked { Err(AuthnError::new(AuthnCode::TokenClaim, "revoked")) } else { Ok(()) }
+///         })
+///     }
+/// }
+/// ```
 pub trait TokenCheck: fmt::Debug + Send + Sync {
     /// Refuses with an error of the code [`AuthnCode::TokenClaim`] or another that fits.
     fn check<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(), AuthnError>>;
 }
 
 /// Finds the stored participant that a token belongs to, where tokens alone make none.
+///
+/// ```
+/// use policy_core::{Participant, Scope};
+/// use policy_runtime::authn::token::{TokenUsers, VerifiedToken};
+/// use policy_runtime::authn::{AuthnError, BoxFuture};
+///
+/// #[derive(Debug)]
+/// struct Everybody;
+///
+/// impl TokenUsers for Everybody {
+///     fn participant<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(Participant, u64), AuthnError>> {
+///         let participant = Participant::builder(Scope::System, "u-1").subject(token.subject().as_text()).build();
+///         Box::pin(async move { Ok((participant, 0)) })
+///     }
+/// }
+/// ```
 pub trait TokenUsers: fmt::Debug + Send + Sync {
     /// The participant with its roles and attributes, and its epoch; an error when it may not sign in.
     fn participant<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(Participant, u64), AuthnError>>;
 }
 
 /// A token configuration as one scope uses it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_core::Scope;
+/// use policy_runtime::authn::token::{Provisioned, RemoteKeys, SharedSecret, TokenRules, TokenSource};
+/// use policy_runtime::clock::SystemClock;
+/// use policy_runtime::identity::MemoryStore;
+/// use policy_runtime::secret::Secret;
+///
+/// let acme = Scope::organization("acme").unwrap();
+/// let rules = || TokenRules::new("https://idp.example", "orders");
+/// let keys = RemoteKeys::discover("https://idp.example", Arc::new(SystemClock)).unwrap();
+/// let users = Arc::new(Provisioned::new("corporate", acme.clone(), Arc::new(MemoryStore::default())));
+/// let corporate = TokenSource::with_source("corporate", acme.clone(), rules(), keys).users(users);
+/// let secret = SharedSecret::new(&Secret::new((0..32).collect())).unwrap();
+/// let legacy = TokenSource::with_secret("legacy", acme, rules(), secret).auth_type("jwt");
+/// ```
 #[derive(Debug, Clone)]
 pub struct TokenSource {
     name: String,

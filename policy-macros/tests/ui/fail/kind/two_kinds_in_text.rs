@@ -1,0 +1,26 @@
+use policy_runtime::{Attributes, Denied, abac_policy};
+
+#[derive(Attributes, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Status {
+    Open,
+    InReview,
+}
+
+#[derive(Attributes)]
+struct Order {
+    amount: u32,
+    note: String,
+    tags: Vec<String>,
+    status: Status,
+    price: rust_decimal::Decimal,
+    id: uuid::Uuid,
+    open: bool,
+}
+
+#[abac_policy("order.amount == order.note")]
+fn approve(order: &Order) -> Result<(), Denied> {
+    Ok(())
+}
+
+fn main() {}

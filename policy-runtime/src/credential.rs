@@ -226,7 +226,8 @@ impl Listener {
 ///
 /// ```
 /// use policy_runtime::credential::Credentials;
-/// let credentials = Credentials::default().at("GET", "/reports").from_peer([127, 0, 0, 1].into());
+/// use policy_runtime::credential::Listener;
+/// let credentials = Credentials::default().at("GET", "/reports").from_peer([127, 0, 0, 1].into()).on(Listener::default());
 /// assert_eq!((credentials.facts().path.as_str(), credentials.facts().header("x")), ("/reports", None));
 /// ```
 #[derive(Debug, Clone, Default)]

@@ -33,6 +33,7 @@ tokio::task_local! {
 /// let policy = Policy::for_application("shop")?;
 /// let alice = Participant::builder(policy.application().clone(), "alice").build();
 /// let cx = SecurityContext::new(&policy, alice.into()).with_facts(Facts { mfa: true, ..Facts::default() });
+/// let cx = cx.on(policy.application().clone());
 /// cx.run(|| assert_eq!(SecurityContext::current().unwrap().participant().id(), "alice"));
 /// assert!(SecurityContext::current().is_none());
 /// # Ok::<(), policy_runtime::PolicyError>(())

@@ -40,6 +40,7 @@ impl Engine {
 
     /// Makes Cedar judge a scope's set by other policies, so that a test can see what a disagreement does; `false` when the
     /// set is unknown or was put to Cedar before.
+    #[doc(hidden)]
     #[cfg(any(test, feature = "testing"))]
     pub fn judge_by(&self, scope: &crate::name::Scope, cedar: &str) -> bool {
         let snapshot = self.current.load();

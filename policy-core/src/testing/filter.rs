@@ -198,6 +198,7 @@ fn declaration(operation: Operation, rules: Vec<String>) -> &'static ActionDecl 
         was: &[],
         tier: Tier::Application,
         callers: &[Tier::System, Tier::Organization, Tier::Application],
+        organization: None,
         must_audit: false,
         participant: Some(("Staff", staff)),
         resource: ResourceDecl::Entity { entity: rows::entity },

@@ -70,6 +70,8 @@ codes! {
     AccessDenied = "ACCESS_DENIED", 403, "AuthorizationException", retry false, "access denied", "ask an administrator, with the decision id";
     /// A second factor would lift the denial.
     StepUpRequired = "STEP_UP_REQUIRED", 403, "AuthorizationException", retry false, "a second factor is needed", "sign in again with a second factor";
+    /// A rule needs each row itself, and only a condition was asked for.
+    NotFilterable = "NOT_FILTERABLE", 500, "AuthorizationException", retry false, "a rule cannot become a condition", "read the rows through a repository, or change the rule that the log names";
     /// There is no caller.
     NoContext = "NO_CONTEXT", 500, "AuthorizationException", retry false, "no security context", "run the call in SecurityContext::scope, or behind the gateway or the tower layer";
     /// The credentials are missing or wrong.

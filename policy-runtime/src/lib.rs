@@ -21,6 +21,8 @@ pub mod database;
 pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod filter;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "engine")]

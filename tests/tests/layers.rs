@@ -32,7 +32,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["question"],
     &["security"],
     &["guard", "service", "identity"],
-    &["authn", "proxy", "edge"],
+    &["authn", "proxy", "edge", "filter"],
     &["gateway", "client", "tower"],
     &["authzen"],
     &["testing"],

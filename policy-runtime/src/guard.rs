@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use policy_core::decision::{Allowed, Denial, DenialKind};
+use policy_core::decision::{Denial, DenialKind};
 use policy_core::decl::ActionDecl;
 use policy_core::value::{Record, ValueRef};
 use policy_core::{ActionId, Context, Decision, Request, Resource, Scope, Tier};
@@ -110,34 +110,42 @@ impl Guard {
             cx.keep(&request);
         }
         match decision {
-            Decision::Allow(allowed) if self.declaration.must_audit || policy.must_audit(action) => {
-                Ok(Permit { due: Some(Box::new(self.due(cx, &scope, &allowed, request.context.time.0))) })
+            Decision::Allow(allowed) => {
+                let must = self.declaration.must_audit || policy.must_audit(action);
+                if !must && !is_wanted(cx, action, true) {
+                    return Ok(Permit { due: None });
+                }
+                let record = self.record(cx, &request, "allow").revisions(&allowed.revisions);
+                Ok(Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) })
             }
-            Decision::Allow(_) => Ok(Permit { due: None }),
             Decision::Deny(denial) => {
                 let denied = Denied::new(code_of(&denial));
                 report(&denied, self.declaration, cx, &denial);
                 cx.note_refusal(&denied);
+                if let Some(log) = cx.audit()
+                    && is_wanted(cx, action, false)
+                {
+                    let record = self.record(cx, &request, "deny").decision(denied.id()).denial(&denial);
+                    if let Err(error) = log.note_blocking(&record) {
+                        tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
+                    }
+                }
                 policy.remember(&denied, *denial);
                 Err(denied)
             }
         }
     }
 
-    fn due(&self, cx: &SecurityContext, scope: &Scope, allowed: &Allowed, time: i64) -> Due {
-        Due {
-            context: cx.clone(),
-            log: cx.audit().cloned(),
-            record: audit::Record {
-                decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
-                time,
-                principal: cx.participant().uid_id().to_owned(),
-                action: policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string(),
-                scope: scope.to_string(),
-                outcome: "allow",
-                revisions: allowed.revisions.map(|r| r.to_string()),
-                request: cx.facts().request_id.clone(),
-            },
+    fn record(&self, cx: &SecurityContext, request: &Request<'_>, outcome: &'static str) -> audit::Record {
+        let action = policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string();
+        let (principal, scope) = (cx.participant().uid_id(), request.scope.to_string());
+        let time = request.context.time.0;
+        let record = audit::Record::new(audit::RecordKind::Decision, time, principal, &action, &scope, outcome);
+        let record = record.request(cx.facts().request_id.clone());
+        let entry = cx.policy().engine().registry().action(request.action);
+        match (request.resource, entry) {
+            (Some(resource), Some(entry)) => record.about(&entry.resource, resource.id),
+            (_, _) => record,
         }
     }
 }
@@ -151,6 +159,12 @@ fn named_organization<'cx>(cx: &'cx SecurityContext, named: Option<ValueRef<'_>>
         None => *own == Scope::System,
     };
     if meant { Scope::organization(id).ok().map(Cow::Owned) } else { None }
+}
+
+fn is_wanted(cx: &SecurityContext, action: ActionId, allowed: bool) -> bool {
+    let Some(log) = cx.audit() else { return false };
+    let entry = cx.policy().engine().registry().action(action);
+    entry.is_some_and(|entry| log.wants(&entry.name, allowed))
 }
 
 /// The scope that a request's resource belongs to.
@@ -197,6 +211,8 @@ fn report(denied: &Denied, declaration: &ActionDecl, cx: &SecurityContext, denia
 
 #[derive(Debug)]
 struct Due {
+    /// Whether the work may begin only after the record was written.
+    must: bool,
     context: SecurityContext,
     log: Option<Arc<dyn audit::AuditLog>>,
     record: audit::Record,
@@ -226,7 +242,8 @@ impl Permit {
     pub async fn begin(self) -> Result<Opened, Denied> {
         let Some(due) = self.due else { return Ok(Opened { closing: None }) };
         let written = match &due.log {
-            Some(log) => log.begin(&due.record).await.map_err(|e| e.to_string()),
+            Some(log) if due.must => log.begin(&due.record).await.map_err(|e| e.to_string()),
+            Some(log) => log.note(&due.record).await.map_err(|e| e.to_string()),
             None => Err("there is no audit log".to_owned()),
         };
         opened(due, written)
@@ -238,7 +255,10 @@ impl Permit {
     /// As [`Permit::begin`]; also when the log can only be awaited.
     pub fn begin_blocking(self) -> Result<Opened, Denied> {
         let Some(due) = self.due else { return Ok(Opened { closing: None }) };
-        let written = match due.log.as_ref().map(|log| log.begin_blocking(&due.record)) {
+        let write = |log: &Arc<dyn audit::AuditLog>| {
+            if due.must { log.begin_blocking(&due.record) } else { Some(log.note_blocking(&due.record)) }
+        };
+        let written = match due.log.as_ref().map(write) {
             Some(Some(written)) => written.map_err(|e| e.to_string()),
             Some(None) => Err("this audit log can only be awaited, and the function is not async".to_owned()),
             None => Err("there is no audit log".to_owned()),
@@ -250,8 +270,8 @@ impl Permit {
 fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> {
     match written {
         Ok(()) => {
-            let Due { log, record, .. } = *due;
-            Ok(Opened { closing: log.map(|log| (log, record.decision)) })
+            let Due { log, record, must, .. } = *due;
+            Ok(Opened { closing: log.filter(|_| must).map(|log| (log, record.decision)) })
         }
         Err(why) => {
             let denied = Denied::new(Code::AuditUnavailable);

@@ -27,7 +27,8 @@ const POLICY_CORE: &[&[&str]] = &[
 
 const POLICY_RUNTIME: &[&[&str]] = &[
     &["secret", "clock", "code", "id", "json", "wire"],
-    &["denied", "audit", "credential", "database", "seal"],
+    &["database", "seal"],
+    &["denied", "audit", "credential"],
     &["policy"],
     &["question"],
     &["security"],

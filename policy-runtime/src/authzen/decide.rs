@@ -11,6 +11,7 @@ use super::build::AuthZen;
 use super::catalog::{Fields, LookupError};
 use super::mapping::Known;
 use super::value::{Mismatch, fields, read, record_of};
+use crate::audit::{Detail, Record, RecordKind};
 use crate::code::Code;
 use crate::denied::Denied;
 use crate::json::Json;
@@ -205,26 +206,19 @@ impl AuthZen {
         match decision {
             Decision::Allow(allowed) => {
                 let must = question.known.entry.must_audit || self.policy.must_audit(question.known.action);
-                if !must {
+                let name = &question.known.entry.name;
+                if !must && !cx.audit().is_some_and(|log| log.wants(name, true)) {
                     return Verdict::ALLOW;
                 }
-                let record = crate::audit::Record {
-                    decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
-                    time: self.policy.clock().now().0,
-                    principal: participant.uid_id().to_owned(),
-                    action: question.known.entry.name.to_string(),
-                    scope: self.policy.application().to_string(),
-                    outcome: "allow",
-                    revisions: allowed.revisions.map(|r| r.to_string()),
-                    request: cx.facts().request_id.clone(),
-                };
+                let record = self.record(question, participant, cx, "allow").revisions(&allowed.revisions);
                 let written = match cx.audit() {
-                    Some(log) => log.begin(&record).await.map_err(|e| e.to_string()),
+                    Some(log) if must => log.begin(&record).await.map_err(|e| e.to_string()),
+                    Some(log) => log.note(&record).await.map_err(|e| e.to_string()),
                     None => Err("there is no audit log".to_owned()),
                 };
                 match written {
                     Ok(()) => {
-                        if let Some(log) = cx.audit() {
+                        if let Some(log) = cx.audit().filter(|_| must) {
                             log.complete(&record.decision);
                         }
                         Verdict::ALLOW
@@ -247,10 +241,37 @@ impl AuthZen {
                     "answered with a denial: {}",
                     denial.message,
                 );
+                if let Some(log) = cx.audit()
+                    && log.wants(&question.known.entry.name, false)
+                {
+                    let record = self.record(question, participant, cx, "deny").decision(denied.id()).denial(&denial);
+                    if let Err(error) = log.note(&record).await {
+                        tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
+                    }
+                }
                 let verdict = Verdict::deny(denied.id());
                 self.policy.remember(&denied, *denial);
                 verdict
             }
+        }
+    }
+
+    fn record(
+        &self,
+        question: &Question<'_>,
+        participant: &Participant,
+        cx: &SecurityContext,
+        outcome: &'static str,
+    ) -> Record {
+        let entry = question.known.entry;
+        let (scope, time) = (self.policy.application().to_string(), self.policy.clock().now().0);
+        let record =
+            Record::new(RecordKind::Decision, time, participant.uid_id(), &entry.name.to_string(), &scope, outcome)
+                .request(cx.facts().request_id.clone())
+                .detail("askedBy", Detail::Plain(cx.participant().uid_id().to_owned()));
+        match &question.resource {
+            Some((id, _)) => record.about(&entry.resource, id),
+            None => record,
         }
     }
 }

@@ -17,8 +17,10 @@ pub struct Migration {
 }
 
 /// All migrations; each subject adds its own at the end.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "identity", sql: include_str!("migrations/0001_identity.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "identity", sql: include_str!("migrations/0001_identity.sql") },
+    Migration { version: 2, name: "audit", sql: include_str!("migrations/0002_audit.sql") },
+];
 
 /// The key of the advisory lock, the same in every release.
 #[cfg(feature = "postgres")]

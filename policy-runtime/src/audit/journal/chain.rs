@@ -1,0 +1,222 @@
+//! From a record to what is stored of it, and whether what is stored is what was written.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::anchor::{Anchor, AnchorKey, hex};
+use super::query::{Filter, Stored};
+use super::worker::Command;
+use super::{AuditError, Journal};
+use crate::audit::{Detail, Record};
+
+/// The hash before the first record.
+pub(super) const BEGINNING: &str = "0";
+
+/// A chain that is as it was written.
+///
+/// ```
+/// use policy_runtime::audit::journal::Verified;
+/// fn told(verified: &Verified) -> String {
+///     format!("{} records, the last is {}", verified.records, verified.last)
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// How many records were looked at.
+    pub records: u64,
+    /// The number of the last record; 0 when there is none.
+    pub last: i64,
+    /// The number that the checkpoint of an earlier removal stands for, if there is one.
+    pub checkpoint: Option<i64>,
+}
+
+/// A chain that is not as it was written, or could not be read.
+///
+/// ```
+/// use policy_runtime::audit::journal::Broken;
+/// let is_tampered = |broken: &Broken| !matches!(broken, Broken::Unreadable(_));
+/// # let _ = is_tampered;
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// This record, or one that stood before it, was changed, removed or put in.
+    #[error("record {number} of `{scope}`: {problem}")]
+    Record {
+        /// The chain.
+        scope: String,
+        /// The record.
+        number: i64,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An anchor or a checkpoint is not what this journal signed.
+    #[error("`{scope}`: {problem}")]
+    Anchor {
+        /// The chain.
+        scope: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The chain could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] AuditError),
+}
+
+/// A record that is ready to be put at the end of its chain.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) record: Record,
+    pub(super) body: String,
+    pub(super) personal: BTreeMap<String, (String, String)>,
+}
+
+pub(super) fn prepare(record: Record) -> Result<Prepared, AuditError> {
+    let (mut details, mut personal) = (BTreeMap::new(), BTreeMap::new());
+    for (name, detail) in &record.details {
+        let kept = match detail {
+            Detail::Plain(text) => Value::from(text.as_str()),
+            Detail::Secret => json!({ "secret": true }),
+            Detail::Personal(text) => {
+                let mut salt = [0; 16];
+                getrandom::fill(&mut salt).map_err(|_| AuditError("the system gives no random numbers".into()))?;
+                let salt = hex(&salt);
+                let digest = digest(&salt, text);
+                personal.insert(name.clone(), (salt, text.clone()));
+                json!({ "personal": digest })
+            }
+        };
+        details.insert(name.as_str(), kept);
+    }
+    let body = json!({
+        "kind": record.kind.as_str(),
+        "time": record.time,
+        "decision": &*record.decision,
+        "actor": record.principal,
+        "action": record.action,
+        "resource": record.resource,
+        "scope": record.scope,
+        "outcome": record.outcome,
+        "revisions": record.revisions,
+        "request": record.request.as_deref(),
+        "details": details,
+    })
+    .to_string();
+    Ok(Prepared { record, body, personal })
+}
+
+fn digest(salt: &str, text: &str) -> String {
+    hex(&Sha256::digest(format!("{salt}:{text}")))
+}
+
+pub(super) fn hash(before: &str, number: i64, body: &str) -> String {
+    hex(&Sha256::digest(format!("{before}\n{number}\n{body}")))
+}
+
+impl Prepared {
+    pub(super) fn stored(self, number: i64, hash: String) -> Stored {
+        let Self { record, body, personal } = self;
+        Stored {
+            number,
+            scope: record.scope,
+            time: record.time,
+            kind: record.kind.as_str().to_owned(),
+            actor: record.principal,
+            action: record.action,
+            resource: record.resource,
+            outcome: record.outcome.to_owned(),
+            decision: record.decision.to_string(),
+            body,
+            hash,
+            personal,
+        }
+    }
+}
+
+pub(super) async fn verify(
+    journal: &Journal,
+    scope: &str,
+    anchor: Option<&Anchor>,
+    key: &AnchorKey,
+) -> Result<Verified, Broken> {
+    let wrong = |problem| Broken::Anchor { scope: scope.to_owned(), problem };
+    if let Some(anchor) = anchor
+        && (anchor.scope != scope || !key.verifies(anchor))
+    {
+        return Err(wrong("the anchor is not one of this chain, signed with this key"));
+    }
+    let checkpoint = journal.ask(|answer| Command::Checkpoint(scope.to_owned(), answer)).await?;
+    if checkpoint.as_ref().is_some_and(|checkpoint| !key.verifies(checkpoint)) {
+        return Err(wrong("the checkpoint of a removal is not signed with this key"));
+    }
+    let (mut number, mut before) =
+        checkpoint.as_ref().map_or((0, BEGINNING.to_owned()), |c| (c.number, c.hash.clone()));
+    let mut seen = anchor.is_none_or(|anchor| anchor.number < number);
+    if let Some(anchor) = anchor.filter(|anchor| anchor.number == number) {
+        seen = anchor.hash == before;
+    }
+    let mut records = 0;
+    loop {
+        let page = journal.query(&Filter::scope(scope).after(number)).await?;
+        if page.is_empty() {
+            break;
+        }
+        for record in page {
+            let broken = |problem| Broken::Record { scope: scope.to_owned(), number: record.number, problem };
+            if record.number != number + 1 {
+                return Err(broken("one before it is missing"));
+            }
+            if record.hash != hash(&before, record.number, &record.body) {
+                return Err(broken("it, or one before it, was changed"));
+            }
+            agrees(&record).map_err(broken)?;
+            number = record.number;
+            before = record.hash;
+            records += 1;
+            if let Some(anchor) = anchor.filter(|anchor| anchor.number == number) {
+                seen = anchor.hash == before;
+            }
+        }
+    }
+    let end = journal.ask(Command::Ends).await?.into_iter().find(|end| end.scope == scope);
+    // What is written meanwhile stands after what was followed.
+    match end {
+        Some(end) if end.number < number || end.number == number && end.hash != before => {
+            return Err(wrong("the end of the chain is not where it was"));
+        }
+        None if number > 0 => return Err(wrong("the end of the chain is not known")),
+        Some(_) | None => {}
+    }
+    if !seen {
+        return Err(wrong("the chain does not lead through the anchor: records were cut off or replaced"));
+    }
+    Ok(Verified { records, last: number, checkpoint: checkpoint.map(|c| c.number) })
+}
+
+/// Whether what a record is found by, and what is left of its personal details, is what was hashed.
+fn agrees(record: &Stored) -> Result<(), &'static str> {
+    let body: Value = serde_json::from_str(&record.body).map_err(|_| "its body is not JSON")?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let same = text("scope") == Some(record.scope.as_str())
+        && text("kind") == Some(record.kind.as_str())
+        && text("actor") == Some(record.actor.as_str())
+        && text("action") == Some(record.action.as_str())
+        && text("resource") == record.resource.as_deref()
+        && text("outcome") == Some(record.outcome.as_str())
+        && text("decision") == Some(record.decision.as_str())
+        && body.get("time").and_then(Value::as_i64) == Some(record.time);
+    if !same {
+        return Err("what it is found by is not what was written");
+    }
+    for (name, (salt, value)) in &record.personal {
+        let kept =
+            body.get("details").and_then(|d| d.get(name)).and_then(|d| d.get("personal")).and_then(Value::as_str);
+        if kept != Some(digest(salt, value).as_str()) {
+            return Err("a personal detail is not what was written");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Records in memory: they end with the process.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+
+use super::AuditError;
+use super::anchor::Anchor;
+use super::chain::{BEGINNING, Prepared, hash};
+use super::query::{Count, Filter, Stored};
+use super::store::{End, Store};
+
+/// Chains by scope.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    chains: BTreeMap<String, Chain>,
+}
+
+#[derive(Debug, Default)]
+struct Chain {
+    records: Vec<Stored>,
+    checkpoint: Option<Anchor>,
+}
+
+impl Chain {
+    fn end(&self) -> (i64, String) {
+        match (self.records.last(), &self.checkpoint) {
+            (Some(last), _) => (last.number, last.hash.clone()),
+            (None, Some(checkpoint)) => (checkpoint.number, checkpoint.hash.clone()),
+            (None, None) => (0, BEGINNING.to_owned()),
+        }
+    }
+}
+
+impl Memory {
+    fn found<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = &'a Stored> {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let records = self.chains.get(&filter.scope).into_iter().flat_map(|chain| &chain.records);
+        records.filter(move |r| {
+            is(&filter.kind, &r.kind)
+                && is(&filter.actor, &r.actor)
+                && is(&filter.action, &r.action)
+                && is(&filter.outcome, &r.outcome)
+                && is(&filter.decision, &r.decision)
+                && filter.resource.as_ref().is_none_or(|wanted| r.resource.as_ref() == Some(wanted))
+                && filter.from.is_none_or(|from| r.time >= from)
+                && filter.until.is_none_or(|until| r.time < until)
+                && filter.after.is_none_or(|after| r.number > after)
+        })
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, AuditError>> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl Store for Memory {
+    fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>> {
+        for record in records {
+            let chain = self.chains.entry(record.record.scope.clone()).or_default();
+            let (number, before) = chain.end();
+            let hash = hash(&before, number + 1, &record.body);
+            chain.records.push(record.clone().stored(number + 1, hash));
+        }
+        ready(())
+    }
+
+    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Stored>, AuditError>> {
+        let limit = usize::try_from(filter.page()).unwrap_or(1);
+        ready(self.found(filter).take(limit).cloned().collect())
+    }
+
+    fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, AuditError>> {
+        let mut counts: BTreeMap<(String, String, String), i64> = BTreeMap::new();
+        for record in self.found(filter).filter(|r| r.kind == "decision") {
+            let key = (record.action.clone(), record.actor.clone(), record.outcome.clone());
+            *counts.entry(key).or_default() += 1;
+        }
+        let count = |((action, actor, outcome), count)| Count { action, actor, outcome, count };
+        ready(counts.into_iter().map(count).collect())
+    }
+
+    fn ends(&mut self) -> BoxFuture<'_, Result<Vec<End>, AuditError>> {
+        let end = |(scope, chain): (&String, &Chain)| {
+            let (number, hash) = chain.end();
+            End { scope: scope.clone(), number, hash }
+        };
+        ready(self.chains.iter().map(end).collect())
+    }
+
+    fn checkpoint<'a>(&'a mut self, scope: &'a str) -> BoxFuture<'a, Result<Option<Anchor>, AuditError>> {
+        ready(self.chains.get(scope).and_then(|chain| chain.checkpoint.clone()))
+    }
+
+    fn last_before<'a>(&'a mut self, scope: &'a str, before: i64) -> BoxFuture<'a, Result<Option<End>, AuditError>> {
+        let chain = self.chains.get(scope);
+        let last = chain.and_then(|chain| chain.records.iter().take_while(|r| r.time < before).last());
+        ready(last.map(|r| End { scope: scope.to_owned(), number: r.number, hash: r.hash.clone() }))
+    }
+
+    fn retain<'a>(&'a mut self, checkpoint: &'a Anchor) -> BoxFuture<'a, Result<u64, AuditError>> {
+        let Some(chain) = self.chains.get_mut(&checkpoint.scope) else { return ready(0) };
+        let before = chain.records.len();
+        chain.records.retain(|r| r.number > checkpoint.number);
+        chain.checkpoint = Some(checkpoint.clone());
+        ready((before - chain.records.len()) as u64)
+    }
+
+    fn erase<'a>(&'a mut self, scope: &'a str, actor: &'a str) -> BoxFuture<'a, Result<u64, AuditError>> {
+        let mut erased = 0;
+        let records = self.chains.get_mut(scope).into_iter().flat_map(|chain| &mut chain.records);
+        for record in records.filter(|r| r.actor == actor) {
+            erased += record.personal.len() as u64;
+            record.personal.clear();
+        }
+        ready(erased)
+    }
+}

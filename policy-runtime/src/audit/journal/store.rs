@@ -1,0 +1,38 @@
+//! Where a journal's records are kept.
+
+use futures_util::future::BoxFuture;
+
+use super::AuditError;
+use super::anchor::Anchor;
+use super::chain::Prepared;
+use super::query::{Count, Filter, Stored};
+
+/// The end of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) scope: String,
+    pub(super) number: i64,
+    pub(super) hash: String,
+}
+
+/// Keeps records. One writer of this process calls it; other processes may write to the same store.
+pub(super) trait Store: Send {
+    /// Puts records at the ends of their chains: all of them, durably, or none.
+    fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>>;
+
+    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Stored>, AuditError>>;
+
+    fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, AuditError>>;
+
+    fn ends(&mut self) -> BoxFuture<'_, Result<Vec<End>, AuditError>>;
+
+    fn checkpoint<'a>(&'a mut self, scope: &'a str) -> BoxFuture<'a, Result<Option<Anchor>, AuditError>>;
+
+    /// The last record of those at the beginning of a chain that are older than `before`.
+    fn last_before<'a>(&'a mut self, scope: &'a str, before: i64) -> BoxFuture<'a, Result<Option<End>, AuditError>>;
+
+    /// Removes a chain's records up to a checkpoint, and keeps that.
+    fn retain<'a>(&'a mut self, checkpoint: &'a Anchor) -> BoxFuture<'a, Result<u64, AuditError>>;
+
+    fn erase<'a>(&'a mut self, scope: &'a str, actor: &'a str) -> BoxFuture<'a, Result<u64, AuditError>>;
+}

@@ -1,0 +1,177 @@
+//! The journal behind guards, in SQLite and PostgreSQL, and after a writer was killed in the middle.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use policy_runtime::audit::journal::{Filter, Journal, Recording, What};
+use policy_runtime::audit::{AuditLog as _, Detail, Record, RecordKind};
+use policy_runtime::database::DatabaseAddress;
+use policy_runtime::{Attributes, Denied, Participant, Policy, SecurityContext, abac_policy};
+use tests::postgres;
+
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("policy-journal-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn address(&self) -> String {
+        format!("sqlite:{}", self.0.join("audit.db").display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug, Attributes)]
+struct Payment {
+    amount: i64,
+    #[attributes(secret)]
+    pin: String,
+}
+
+#[abac_policy(payment.amount < 100 and payment.pin == "1234", action = "pay", audit = required)]
+async fn pay(payment: &Payment) -> Result<i64, Denied> {
+    Ok(payment.amount)
+}
+
+#[abac_policy(participant.roles contains "clerk", action = "look")]
+async fn look() -> Result<(), Denied> {
+    Ok(())
+}
+
+fn payment(amount: i64, pin: &str) -> Payment {
+    Payment { amount, pin: pin.to_owned() }
+}
+
+async fn guards_write(journal: Journal) {
+    let journal = Arc::new(journal);
+    let policy = Policy::builder().organization("acme").application("shop").audit(journal.clone()).build().unwrap();
+    let ann = Participant::builder(policy.application().clone(), "ann").role("clerk").build();
+    let cx = SecurityContext::new(&policy, ann.into());
+    cx.scope(async {
+        assert_eq!(pay(&payment(5, "1234")).await.unwrap(), 5);
+        let too_much = pay(&payment(500, "1234")).await.unwrap_err();
+        pay(&payment(5, "0000")).await.unwrap_err();
+        look().await.unwrap();
+        journal.flush().await.unwrap();
+        let all = journal.query(&Filter::scope("app:acme/shop")).await.unwrap();
+        let told: Vec<String> = all.iter().map(|r| format!("{} {} {}", r.kind, r.action, r.outcome)).collect();
+
+        assert_eq!(
+            told[..4].iter().filter(|line| line.ends_with("pay allow")).count(),
+            2,
+            "opened and ended: {told:?}"
+        );
+        assert_eq!(told.iter().filter(|line| line.ends_with("pay deny")).count(), 2);
+        assert_eq!(told.iter().filter(|line| line.ends_with("look allow")).count(), 1, "{told:?}");
+        let denied = journal.query(&Filter::scope("app:acme/shop").decision(too_much.id())).await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&denied[0].body).unwrap();
+        assert_eq!(body["actor"], "app:acme/shop/ann");
+        assert_eq!(body["details"]["tier"], "application");
+        assert_eq!(body["details"]["clause"], "payment.amount < 100");
+        assert_eq!(denied[0].personal("value.payment.amount"), Some("500"));
+        assert!(body["revisions"][1].as_str().unwrap().starts_with("0.1-"), "{body}");
+        let text: String = all.iter().map(|r| r.to_json().to_string()).collect();
+        assert!(text.contains("{\"secret\":true}") && !text.contains("0000"), "a secret is never written: {text}");
+    })
+    .await;
+    assert_eq!(journal.verify("app:acme/shop", None).await.unwrap().records, 5);
+}
+
+fn recording() -> Recording {
+    Recording::denials().action("audit.look", What::All)
+}
+
+#[tokio::test]
+async fn guards_write_to_memory_sqlite_and_postgresql() {
+    guards_write(Journal::in_memory().recording(recording()).start().unwrap()).await;
+    let folder = Folder::new();
+    guards_write(Journal::in_database(folder.address().parse().unwrap()).recording(recording()).start().unwrap()).await;
+    let url = postgres::fresh_database().unwrap();
+    guards_write(Journal::in_database(url.parse().unwrap()).recording(recording()).start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn postgresql_finds_counts_removes_and_erases() {
+    let address: DatabaseAddress = postgres::fresh_database().unwrap().parse().unwrap();
+    let open = || Arc::new(Journal::in_database(address.clone()).start().unwrap());
+    let journals = [open(), open()];
+    let writers = (0..60_i64).map(|n| {
+        let journal = Arc::clone(&journals[usize::try_from(n % 2).unwrap()]);
+        tokio::spawn(async move {
+            let record = Record::new(
+                RecordKind::Decision,
+                n,
+                "ann",
+                "place",
+                ["org:a", "org:b"][usize::from(n % 3 == 0)],
+                "allow",
+            );
+            journal.begin(&record.detail("email", Detail::Personal("ann@example.com".into()))).await
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap().unwrap();
+    }
+    let journal = &journals[0];
+    assert_eq!(journal.verify("org:a", None).await.unwrap().records, 40);
+    assert_eq!(journal.verify("org:b", None).await.unwrap().records, 20);
+    assert_eq!(journal.counts(&Filter::scope("org:a")).await.unwrap()[0].count, 40);
+    assert_eq!(journal.query(&Filter::scope("org:b").between(0, 30)).await.unwrap().len(), 10);
+    assert_eq!(journal.erase("org:a", "ann").await.unwrap(), 40);
+    let removed = journal.retain("org:a", i64::MAX, 1).await.unwrap();
+    assert_eq!(removed, 40);
+    let record = Record::new(RecordKind::Change, 1, "ann", "place", "org:a", "allow");
+    journal.begin(&record).await.unwrap();
+    assert_eq!(journal.verify("org:a", None).await.unwrap().last, 41);
+}
+
+/// Kills a writer without warning, and looks whether all that it was told is written is there, in a chain without a gap.
+async fn killed(address: &str) {
+    let mut acknowledged = HashSet::new();
+    for round in 0..3 {
+        let mut writer =
+            Command::new(env!("CARGO_BIN_EXE_audit-writer")).arg(address).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+        for _ in 0..150 + 37 * round {
+            acknowledged.insert(lines.next().unwrap().unwrap());
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        // What it printed before it died; the last line may be cut.
+        acknowledged.extend(lines.map_while(Result::ok).filter(|line| line.len() == 34));
+    }
+    let journal = Journal::in_database(address.parse().unwrap()).start().unwrap();
+    let verified = journal.verify("org:acme", None).await.unwrap();
+    let mut written = HashSet::new();
+    let mut filter = Filter::scope("org:acme");
+    loop {
+        let page = journal.query(&filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter = filter.after(last.number);
+        written.extend(page.iter().map(|record| record.decision.clone()));
+    }
+    assert!(verified.records >= acknowledged.len() as u64);
+    let lost: Vec<_> = acknowledged.difference(&written).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
+    let folder = Folder::new();
+    killed(&folder.address()).await;
+    killed(&postgres::fresh_database().unwrap()).await;
+}

@@ -11,6 +11,30 @@ use crate::table::Column;
 use crate::value::{IpRange, Value};
 
 /// A condition on one row.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let f = |name: &str, kind: Kind| field(name, name, Described::required(kind), false);
+/// #     let fields = [f("id", Kind::Text), f("size", Kind::Long)];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "size", column: "size" }] };
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// use policy_core::filter::{Operand, Predicate, RowField, Test};
+/// use policy_core::syntax::ast::CompareOp;
+/// use policy_core::value::Value;
+///
+/// let size = RowField::of(1, &table.columns[1]);
+/// let small = Test::Compare { op: CompareOp::Lt, left: size, right: Operand::Value(Value::Long(5)) };
+/// let small = Predicate::all([Predicate::Const(true), small.into()]);
+/// assert_eq!(small.to_string(), "entity.size < 5");
+/// assert!(Predicate::any([Predicate::Const(true), small]).is_always());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every form")]
 pub enum Predicate {
@@ -27,6 +51,16 @@ pub enum Predicate {
 }
 
 /// Why a row has to be checked by the decision point.
+///
+/// ```
+/// use policy_core::filter::Predicate;
+///
+/// /// The policies that a filter cannot say.
+/// fn left(predicate: &Predicate) -> Vec<&str> {
+///     predicate.row_checks().into_iter().map(|check| &*check.policy).collect()
+/// }
+/// assert!(left(&Predicate::Const(true)).is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowCheck {
@@ -49,6 +83,24 @@ impl fmt::Display for RowCheck {
 }
 
 /// An attribute of a row.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let f = |name: &str, kind: Kind| field(name, name, Described::required(kind), false);
+/// #     let fields = [f("id", Kind::Text), f("size", Kind::Long)];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "size", column: "size" }] };
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// use policy_core::filter::RowField;
+/// let size = RowField::of(1, &table.columns[1]);
+/// assert_eq!((size.to_string(), size.nullable), ("entity.size".to_owned(), false));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowField {
@@ -88,6 +140,12 @@ impl fmt::Display for RowField {
 }
 
 /// What an attribute is compared with.
+///
+/// ```
+/// use policy_core::filter::Operand;
+/// use policy_core::value::Value;
+/// assert_ne!(Operand::Value(Value::Long(1)), Operand::Value(Value::text("1")));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every operand")]
 pub enum Operand {
@@ -99,6 +157,24 @@ pub enum Operand {
 
 /// One test. All but [`Test::Present`] and [`Test::Usable`] are false where an attribute that they read is absent; whoever
 /// makes one for an attribute that may be absent puts [`Test::Present`] beside it.
+///
+/// ```
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::EntityDecl;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # fn photo() -> EntityDecl {
+/// #     let f = |name: &str, kind: Kind| field(name, name, Described::required(kind), false);
+/// #     let fields = [f("id", Kind::Text), f("size", Kind::Long)];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "size", column: "size" }] };
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// use policy_core::filter::{RowField, Test};
+/// let given = Test::Present { field: RowField::of(1, &table.columns[1]), wanted: false };
+/// assert_eq!(given.to_string(), "not entity.size exists");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every back end must decide about every test")]
 pub enum Test {

@@ -24,6 +24,43 @@ use crate::table::Table;
 use crate::value::{Record as _, Slot};
 
 /// What a participant may reach of a table with one operation.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::{ActionDecl, EntityDecl, ResourceDecl, RuleDecl};
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::source::Place;
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope, Tier};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name: &str| field(name, name, Described::required(Kind::Text), false);
+/// #     let fields = [text("id"), text("owner")];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # const PLACE: Place = Place { file: "src/photos.rs", line: 1 };
+/// # static FIND_ALL: ActionDecl = ActionDecl { package: "photos", namespace: "com.example", id: "Photo.findAll",
+/// #     function: "photos::Photo::find_all", place: PLACE, was: &[], tier: Tier::Application, callers: &[Tier::Application],
+/// #     organization: None, must_audit: false, participant: None, resource: ResourceDecl::Entity { entity: photo }, params: &[],
+/// #     rules: &[RuleDecl { text: "entity.owner == participant.id", place: PLACE }], authenticated: false };
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "owner", column: "owner" }] };
+/// # let engine = Engine::new(Arc::new(Registry::of(&[&FIND_ALL], &[]).unwrap())).unwrap();
+/// # let scope = Scope::application("acme", "photos").unwrap();
+/// # engine.add_application(&scope).unwrap();
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// # let alice = Participant::builder(scope.clone(), "alice").build();
+/// # let facts = Facts::default();
+/// # let request = Request { participant: &alice, action: engine.action("com.example.Photo.findAll").unwrap(),
+/// #     scope: &scope, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let filter = engine.filter(&request, &table).unwrap();
+/// assert_eq!(filter.predicate.to_string(), "entity.owner usable and entity.owner == 'alice'");
+/// assert!(filter.is_exact());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Filter {
@@ -47,6 +84,43 @@ impl Filter {
 }
 
 /// What one tier contributed to a filter.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::{ActionDecl, EntityDecl, ResourceDecl, RuleDecl};
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::source::Place;
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope, Tier};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name: &str| field(name, name, Described::required(Kind::Text), false);
+/// #     let fields = [text("id"), text("owner")];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # const PLACE: Place = Place { file: "src/photos.rs", line: 1 };
+/// # static FIND_ALL: ActionDecl = ActionDecl { package: "photos", namespace: "com.example", id: "Photo.findAll",
+/// #     function: "photos::Photo::find_all", place: PLACE, was: &[], tier: Tier::Application, callers: &[Tier::Application],
+/// #     organization: None, must_audit: false, participant: None, resource: ResourceDecl::Entity { entity: photo }, params: &[],
+/// #     rules: &[RuleDecl { text: "entity.owner == participant.id", place: PLACE }], authenticated: false };
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "owner", column: "owner" }] };
+/// # let engine = Engine::new(Arc::new(Registry::of(&[&FIND_ALL], &[]).unwrap())).unwrap();
+/// # let scope = Scope::application("acme", "photos").unwrap();
+/// # engine.add_application(&scope).unwrap();
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// # let alice = Participant::builder(scope.clone(), "alice").build();
+/// # let facts = Facts::default();
+/// # let request = Request { participant: &alice, action: engine.action("com.example.Photo.findAll").unwrap(),
+/// #     scope: &scope, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let tiers = engine.explain_filter(&request, &table).unwrap();
+/// let said: Vec<String> = tiers.iter().map(|tier| tier.predicate.to_string()).collect();
+/// assert_eq!(said, ["entity.owner usable", "always", "always", "entity.owner == 'alice'"]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TierFilter {
@@ -59,6 +133,43 @@ pub struct TierFilter {
 }
 
 /// What one policy asks of a row.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use policy_core::context::{Context, Facts};
+/// # use policy_core::contract::{field, record};
+/// # use policy_core::decl::{ActionDecl, EntityDecl, ResourceDecl, RuleDecl};
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # use policy_core::source::Place;
+/// # use policy_core::table::{ColumnDecl, Table, TableDecl};
+/// # use policy_core::value::Millis;
+/// # use policy_core::{Participant, Request, Scope, Tier};
+/// # fn photo() -> EntityDecl {
+/// #     let text = |name: &str| field(name, name, Described::required(Kind::Text), false);
+/// #     let fields = [text("id"), text("owner")];
+/// #     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
+/// # }
+/// # const PLACE: Place = Place { file: "src/photos.rs", line: 1 };
+/// # static FIND_ALL: ActionDecl = ActionDecl { package: "photos", namespace: "com.example", id: "Photo.findAll",
+/// #     function: "photos::Photo::find_all", place: PLACE, was: &[], tier: Tier::Application, callers: &[Tier::Application],
+/// #     organization: None, must_audit: false, participant: None, resource: ResourceDecl::Entity { entity: photo }, params: &[],
+/// #     rules: &[RuleDecl { text: "entity.owner == participant.id", place: PLACE }], authenticated: false };
+/// # static PHOTOS: TableDecl = TableDecl { entity: photo, name: "photos", id: "id", tenant: None, columns: &[
+/// #     ColumnDecl { attribute: "id", column: "id" }, ColumnDecl { attribute: "owner", column: "owner" }] };
+/// # let engine = Engine::new(Arc::new(Registry::of(&[&FIND_ALL], &[]).unwrap())).unwrap();
+/// # let scope = Scope::application("acme", "photos").unwrap();
+/// # engine.add_application(&scope).unwrap();
+/// # let table = Table::new(&PHOTOS).unwrap();
+/// # let alice = Participant::builder(scope.clone(), "alice").build();
+/// # let facts = Facts::default();
+/// # let request = Request { participant: &alice, action: engine.action("com.example.Photo.findAll").unwrap(),
+/// #     scope: &scope, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let tiers = engine.explain_filter(&request, &table).unwrap();
+/// let own = &tiers.last().unwrap().policies[0];
+/// assert_eq!(own.predicate.to_string(), "entity.owner == 'alice'");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Contribution {

@@ -22,6 +22,16 @@ use crate::table::{Column, Dialect, Table};
 use crate::value::{IpRange, Value};
 
 /// What the database itself vouches for, so that no condition has to ask.
+///
+/// ```
+/// use policy_core::filter::sql::{Assured, Render};
+/// use policy_core::table::{Dialect, Table};
+///
+/// /// What was found when the program started.
+/// fn checked(table: &Table) -> Render<'_> {
+///     Render::new(table, Dialect::Postgres).assured(|column| Assured { not_null: !column.ty.optional, typed: true })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Assured {
@@ -40,8 +50,8 @@ pub struct Assured {
 /// use sea_query::{Asterisk, Query, SqliteQueryBuilder};
 ///
 /// # fn rows(table: &Table, predicate: &Predicate) -> (String, sea_query::Values) {
-/// let condition = Render::new(table, Dialect::Sqlite).condition(predicate);
-/// Query::select().column(Asterisk).from("photos").cond_where(condition).build(SqliteQueryBuilder)
+/// let condition = Render::new(table, Dialect::Sqlite).named("p").condition(predicate);
+/// Query::select().column(Asterisk).from_as("photos", "p").cond_where(condition).build(SqliteQueryBuilder)
 /// # }
 /// ```
 #[derive(Debug, Clone)]

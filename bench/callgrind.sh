@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cases="if one-tier three-tiers other-actions other-principals other-resources batch denied"
+cases="if one-tier three-tiers other-actions other-principals other-resources batch possible denied"
 limit=10
 file=bench/instructions.txt
 
@@ -23,7 +23,7 @@ program=$(cargo bench --quiet -p policy-core --bench instructions --no-run --mes
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Instructions of one decision (of 100 for `batch`).
+# Instructions of one decision (of 100 for `batch`, of 101 actions for `possible`).
 count() {
     valgrind --tool=callgrind --callgrind-out-file="$work/out" --collect-atstart=no \
         --toggle-collect='*counted*' "$program" "$1" >"$work/log" 2>&1 || {
@@ -35,7 +35,7 @@ count() {
 
 if [ "${1:-}" = save ]; then
     {
-        echo "# Instructions of one decision by valgrind --tool=callgrind (of 100 decisions for batch)."
+        echo "# Instructions of one decision by valgrind --tool=callgrind (of 100 decisions for batch, 101 actions for possible)."
         echo "# $(rustc --version); written by \`bench/callgrind.sh save\`."
         for case in $cases; do
             printf '%s %s\n' "$case" "$(count "$case")"

@@ -56,6 +56,13 @@ fn main() {
                 black_box(world.engine.decide_all(black_box(&requests)));
             });
         }
+        "possible" => {
+            let args = [world.order.read()];
+            let context = world.request(&args).context;
+            counted(&|| {
+                black_box(world.engine.possible(black_box(&world.participant), &world.scope, context));
+            });
+        }
         "denied" => {
             let mut world = world;
             world.order.amount = 72_000;

@@ -64,7 +64,12 @@ pub fn print(medians: &Medians) {
             times: 1_000.0,
             ..row("a decision alone, to one of 1,000", "one/engine-three-tiers", "many/decide-all", AtLeast(1.0))
         },
-        row("one action of `possible`, to a decision alone", "many/possible-each", "one/engine-three-tiers", Any),
+        row(
+            "one action of `possible`, to a decision alone",
+            "many/possible-each",
+            "one/engine-three-tiers",
+            AtMost(1.0),
+        ),
     ];
     println!("\n{:<48}{:>14}{:>14}{:>10}  target", "ratio of medians", "ns", "to ns", "ratio");
     for row in rows {

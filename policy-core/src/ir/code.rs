@@ -73,19 +73,32 @@ impl Place {
         }
     }
 
-    const fn is_open(&self) -> bool {
+    const fn is_open(&self, seen: Seen) -> bool {
         match self {
             Self::Arg(..) => true,
             Self::Participant(_) => false,
-            Self::Other(path) => path.root.is_open(),
+            Self::Other(path) => seen.leaves(&path.root),
         }
     }
 }
 
-impl Root {
-    /// Whether it is only known with the call.
-    const fn is_open(&self) -> bool {
-        matches!(self, Self::Arg(..) | Self::Resource)
+/// What is known of a call before it is made, beside who makes it and when. Its arguments are not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Which resource it is about.
+    pub(crate) uid: bool,
+    /// The attributes of the resource.
+    pub(crate) attributes: bool,
+}
+
+impl Seen {
+    /// Whether what starts from a root is not known.
+    const fn leaves(self, root: &Root) -> bool {
+        match root {
+            Root::Arg(..) => true,
+            Root::Resource => !self.attributes,
+            Root::Participant | Root::Context => false,
+        }
     }
 }
 
@@ -175,26 +188,44 @@ impl Code {
         }
     }
 
-    /// The truth of the condition where arguments, and the resource if it is not `known`, are not there yet; `None` when it
-    /// depends on them, or may fail.
-    pub(crate) fn settled<'a>(&self, facts: &impl Facts<'a>, known: bool) -> Option<bool> {
+    /// The truth of the condition where no more is `seen` of the call; `None` when it depends on the call, or may fail.
+    pub(crate) fn settled<'a>(&self, facts: &impl Facts<'a>, seen: Seen) -> Option<bool> {
         match self {
-            Self::All(items) => joined(items, facts, known, true),
-            Self::Any(items) => joined(items, facts, known, false),
-            Self::Not(inner) => inner.settled(facts, known).map(|truth| !truth),
+            Self::All(items) => joined(items, facts, seen, true),
+            Self::Any(items) => joined(items, facts, seen, false),
+            Self::Not(inner) => inner.settled(facts, seen).map(|truth| !truth),
+            leaf if leaf.is_open(seen) => None,
+            leaf => leaf.single(facts),
+        }
+    }
+
+    /// What is left of the condition when no more is `seen` of the call: it is true, false or fails where the whole is.
+    pub(crate) fn rest<'a>(&self, facts: &impl Facts<'a>, seen: Seen) -> Self {
+        match self {
+            Self::All(items) => left(items, facts, seen, true),
+            Self::Any(items) => left(items, facts, seen, false),
+            Self::Not(inner) => match inner.rest(facts, seen) {
+                Self::Const(truth) => Self::Const(!truth),
+                Self::Fails => Self::Fails,
+                inner => Self::Not(Box::new(inner)),
+            },
+            leaf if leaf.is_open(seen) => leaf.clone(),
+            leaf => leaf.single(facts).map_or(Self::Fails, Self::Const),
+        }
+    }
+
+    /// Whether a leaf asks for what is not known.
+    fn is_open(&self, seen: Seen) -> bool {
+        match self {
             Self::Truth(place)
             | Self::Has(place)
             | Self::Long(place, ..)
             | Self::Text(place, ..)
-            | Self::Contains(place, _)
-                if place.is_open() =>
-            {
-                None
-            }
-            Self::Both(places, _) if places.0.is_open() || places.1.is_open() => None,
-            Self::Among(both) if both.1.is_open() => None,
-            Self::Other(ir) if is_open(ir, known) => None,
-            single => single.single(facts),
+            | Self::Contains(place, _) => place.is_open(seen),
+            Self::Both(places, _) => places.0.is_open(seen) || places.1.is_open(seen),
+            Self::Among(both) => both.1.is_open(seen),
+            Self::Other(ir) => is_open(ir, seen),
+            _ => false,
         }
     }
 
@@ -210,7 +241,7 @@ impl Code {
 }
 
 /// `and` (or `or`), where one operand settles all whatever stands before it, unless that may fail.
-fn joined<'a>(items: &[Code], facts: &impl Facts<'a>, known: bool, all: bool) -> Option<bool> {
+fn joined<'a>(items: &[Code], facts: &impl Facts<'a>, known: Seen, all: bool) -> Option<bool> {
     let (mut open, mut fails) = (false, false);
     for item in items {
         match item.settled(facts, known) {
@@ -225,19 +256,40 @@ fn joined<'a>(items: &[Code], facts: &impl Facts<'a>, known: bool, all: bool) ->
     (!open).then_some(all)
 }
 
-/// Whether an expression asks about the call, or about the resource where that is not `known`.
-pub(crate) fn is_open(ir: &Ir, known: bool) -> bool {
+/// `and` (or `or`) from the left: what settles nothing is left out, and nothing is asked after what settles all or fails.
+fn left<'a>(items: &[Code], facts: &impl Facts<'a>, seen: Seen, all: bool) -> Code {
+    let mut out = Vec::new();
+    for item in items {
+        match item.rest(facts, seen) {
+            Code::Const(truth) if truth == all => {}
+            last @ (Code::Const(_) | Code::Fails) => {
+                out.push(last);
+                break;
+            }
+            item => out.push(item),
+        }
+    }
+    match out.len() {
+        0 => Code::Const(all),
+        1 => out.pop().unwrap_or(Code::Const(all)),
+        _ if all => Code::All(out.into()),
+        _ => Code::Any(out.into()),
+    }
+}
+
+/// Whether an expression asks for what is not known of the call.
+fn is_open(ir: &Ir, seen: Seen) -> bool {
     match ir {
-        Ir::Var(Var::Resource) => !known,
-        Ir::Path(path) | Ir::Has(path) => path.root.is_open(),
-        // Its type is known.
-        Ir::Is(inner, _) => is_open(inner, true),
-        Ir::Not(inner) | Ir::Unary(_, inner) | Ir::Like(inner, _) => is_open(inner, known),
+        Ir::Var(Var::Resource) => !seen.uid,
+        Ir::Path(path) | Ir::Has(path) => seen.leaves(&path.root),
+        // The type of the resource is known.
+        Ir::Is(inner, _) => is_open(inner, Seen { uid: true, ..seen }),
+        Ir::Not(inner) | Ir::Unary(_, inner) | Ir::Like(inner, _) => is_open(inner, seen),
         Ir::Const(_) | Ir::Duration(_) | Ir::Entity(_) | Ir::Var(_) => false,
-        Ir::And(items) | Ir::Or(items) | Ir::Set(items) => items.iter().any(|item| is_open(item, known)),
-        Ir::If(parts) => parts.iter().any(|part| is_open(part, known)),
-        Ir::Binary(_, sides) => sides.iter().any(|side| is_open(side, known)),
-        Ir::Record(fields) => fields.values().any(|field| is_open(field, known)),
+        Ir::And(items) | Ir::Or(items) | Ir::Set(items) => items.iter().any(|item| is_open(item, seen)),
+        Ir::If(parts) => parts.iter().any(|part| is_open(part, seen)),
+        Ir::Binary(_, sides) => sides.iter().any(|side| is_open(side, seen)),
+        Ir::Record(fields) => fields.values().any(|field| is_open(field, seen)),
     }
 }
 

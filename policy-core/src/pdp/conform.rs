@@ -89,6 +89,11 @@ impl Check {
         out
     }
 
+    /// Whether the value comes with the call.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.path.root, Root::Resource | Root::Arg(..))
+    }
+
     /// The attribute.
     pub(super) const fn path(&self) -> &Path {
         &self.path

@@ -175,6 +175,16 @@ impl Bucket {
             || self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten().any(|number| whole(*number))
     }
 
+    /// The policies that are not found by what they constrain.
+    pub(super) fn open(&self) -> &[Rest] {
+        &self.open
+    }
+
+    /// Whether these are all.
+    pub(super) const fn is_open(&self) -> bool {
+        self.by_principal.is_none() && self.by_resource.is_none()
+    }
+
     const fn is_empty(&self) -> bool {
         self.open.is_empty() && self.by_principal.is_none() && self.by_resource.is_none()
     }

@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::asked::Asked;
-use super::stack::Snapshot;
+use super::stack::Sets;
 use crate::context::Context;
+use crate::ir::code::Seen;
 use crate::name::{ActionName, Scope};
 use crate::participant::Participant;
 use crate::policy::Effect;
 use crate::registry::ActionEntry;
-use crate::request::{ActionId, Request};
+use crate::request::{ActionId, Request, Resource};
 
 /// Whether an action is open, as far as it can be told without arguments and without a resource.
 ///
@@ -72,20 +73,64 @@ pub struct Possible {
 impl Engine {
     /// Every action of the scope's tier, and whether it is open to the participant.
     pub fn possible(&self, participant: &Participant, scope: &Scope, context: Context<'_>) -> Vec<Possible> {
+        self.listed(participant, scope, context, None)
+    }
+
+    /// Every action on entities of a type (as Cedar names it), and whether it is open to the participant on this one.
+    ///
+    /// ```
+    /// # use policy_core::pdp::Engine;
+    /// # use policy_core::registry::Registry;
+    /// # use policy_core::value::Value;
+    /// # use policy_core::{Context, Facts, Participant, Resource, Scope};
+    /// # use std::collections::BTreeMap;
+    /// # let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap();
+    /// # let alice = Participant::builder(Scope::System, "u-1").build();
+    /// # let context = Context { time: policy_core::value::Millis(0), facts: &Facts::default() };
+    /// let attributes: BTreeMap<std::sync::Arc<str>, Value> = BTreeMap::new();
+    /// let photo = Resource { id: "p-1", attributes: &attributes };
+    /// // Nothing is declared about photos here.
+    /// assert!(engine.possible_on(&alice, &Scope::System, context, "shop::Photo", photo).is_empty());
+    /// ```
+    pub fn possible_on(
+        &self,
+        participant: &Participant,
+        scope: &Scope,
+        context: Context<'_>,
+        kind: &str,
+        resource: Resource<'_>,
+    ) -> Vec<Possible> {
+        self.listed(participant, scope, context, Some((kind, resource)))
+    }
+
+    fn listed(
+        &self,
+        participant: &Participant,
+        scope: &Scope,
+        context: Context<'_>,
+        on: Option<(&str, Resource<'_>)>,
+    ) -> Vec<Possible> {
         let snapshot = self.current.load();
-        let of_tier = self.registry().actions().filter(|(_, entry)| entry.tier == scope.tier());
-        of_tier
-            .map(|(action, entry)| {
-                let request = Request { participant, action, scope, resource: None, context, args: &[] };
-                Possible { action: entry.name.clone(), may: may(&snapshot, entry, &request) }
-            })
-            .collect()
+        let stack = snapshot.stack(scope).filter(|_| participant.scope().covers(scope));
+        let (kind, resource) = (on.map(|(kind, _)| kind), on.map(|(_, resource)| resource));
+        let meant = |entry: &ActionEntry| {
+            entry.tier == scope.tier() && kind.is_none_or(|kind| entry.about_entity && *entry.resource == *kind)
+        };
+        let mut out = Vec::with_capacity(self.registry.len());
+        for (action, entry) in self.registry.actions().filter(|(_, entry)| meant(entry)) {
+            let sets = stack.and_then(|stack| snapshot.sets_within(entry, participant.scope().tier(), stack));
+            let request = Request { participant, action, scope, resource, context, args: &[] };
+            let may = sets.map_or(May::Never, |sets| may(&sets, entry, &request, resource.is_some()));
+            out.push(Possible { action: entry.name.clone(), may });
+        }
+        out
     }
 
     /// Whether the action is open when its arguments and its resource are not known yet; those of the request are not read.
     pub fn may(&self, request: &Request<'_>) -> May {
         let snapshot = self.current.load();
-        self.registry().action(request.action).map_or(May::Never, |entry| may(&snapshot, entry, request))
+        let Some(entry) = self.registry.action(request.action) else { return May::Never };
+        snapshot.sets(entry, request).map_or(May::Never, |sets| may(&sets, entry, request, false))
     }
 
     /// The action of a declaration's full dotted name.
@@ -94,15 +139,15 @@ impl Engine {
     }
 }
 
-fn may(snapshot: &Snapshot, entry: &ActionEntry, request: &Request<'_>) -> May {
-    let Ok(sets) = snapshot.sets(entry, request) else { return May::Never };
+/// With `known`, the resource of the request is looked at.
+fn may(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, known: bool) -> May {
     let asked = Asked::new(entry, request, sets.stack);
     // What the request is about is known where it is a scope or a service, and not where it is an entity.
-    let known = request.resource.is_none() && !entry.about_entity;
+    let seen = Seen { uid: known || (request.resource.is_none() && !entry.about_entity), attributes: known };
     let mut all = May::Always;
     for tier in sets.tiers() {
         for set in sets.parts(tier) {
-            match set.settled(Effect::Forbid, &asked, known) {
+            match set.settled(Effect::Forbid, &asked, seen) {
                 Some(true) => return May::Never,
                 Some(false) => {}
                 None => all = weaker(all, May::Depends),
@@ -111,7 +156,7 @@ fn may(snapshot: &Snapshot, entry: &ActionEntry, request: &Request<'_>) -> May {
         let mut none = true;
         for set in sets.permitting(tier) {
             none = false;
-            match set.settled(Effect::Permit, &asked, known) {
+            match set.settled(Effect::Permit, &asked, seen) {
                 Some(true) => {}
                 Some(false) => return May::Never,
                 None => all = weaker(all, May::Depends),

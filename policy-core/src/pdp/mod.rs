@@ -11,6 +11,7 @@
 
 mod admit;
 mod asked;
+mod batch;
 mod both;
 mod conform;
 mod explain;
@@ -21,6 +22,8 @@ mod set;
 mod stack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_batch;
 #[cfg(test)]
 mod tests_both;
 #[cfg(test)]
@@ -123,12 +126,6 @@ impl Engine {
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let snapshot = self.current.load();
         self.decide_in(&snapshot, request)
-    }
-
-    /// Decides many requests of one kind under one snapshot.
-    pub fn decide_all(&self, requests: &[Request<'_>]) -> Vec<Decision> {
-        let snapshot = self.current.load();
-        requests.iter().map(|request| self.decide_in(&snapshot, request)).collect()
     }
 
     fn decide_in(&self, snapshot: &Snapshot, request: &Request<'_>) -> Decision {

@@ -10,7 +10,7 @@ use crate::cedar;
 use crate::check::Typed;
 use crate::decision::Revision;
 use crate::eval::Truth;
-use crate::ir::code::Code;
+use crate::ir::code::{Code, Seen};
 use crate::ir::eval::{Env, Facts as _, holds};
 use crate::ir::fold::Known;
 use crate::ir::{Ir, Path};
@@ -248,6 +248,15 @@ impl TierSet {
         }
     }
 
+    /// What an action is decided by: the slice, unless some policies are found by what they constrain, and what is looked at
+    /// before.
+    pub(super) fn open(&self, action: ActionId) -> Option<(Option<&Slice>, &[Check])> {
+        let own = self.by_action.get(action.0 as usize)?;
+        let slice = self.slices.get(own.slice as usize)?;
+        let open = self.any.is_none() && slice.forbids.is_open() && slice.permits.is_open();
+        Some((open.then_some(slice), own.checks.get(..own.looked_at).unwrap_or_default()))
+    }
+
     /// Whether a candidate is satisfied. Why it cannot be told is not asked here.
     #[inline]
     fn satisfied(&self, candidate: Candidate<'_>, asked: &Asked<'_>) -> Option<bool> {
@@ -301,8 +310,11 @@ impl TierSet {
 
     /// Whether the policies of an effect are satisfied where the call is not `known` yet: `None` when that depends. A permit
     /// that is satisfied settles it, and so does a forbid.
-    pub(super) fn settled(&self, effect: Effect, asked: &Asked<'_>, known: bool) -> Option<bool> {
+    pub(super) fn settled(&self, effect: Effect, asked: &Asked<'_>, known: Seen) -> Option<bool> {
         let Some(slice) = self.slice(asked.request.action) else { return Some(false) };
+        if slice.settled.is_some() && self.any.is_none() {
+            return Some(effect == Effect::Permit);
+        }
         let (mut open, mut yes) = (false, false);
         let mut visit = |candidate: Candidate<'_>| {
             match self.candidate(candidate, asked, known) {
@@ -316,21 +328,21 @@ impl TierSet {
                 Effect::Permit => &slice.permits,
                 Effect::Forbid => &slice.forbids,
             };
-            if if known { bucket.any(asked, &mut visit) } else { bucket.all(asked, &mut visit) } {
+            if if known.uid { bucket.any(asked, &mut visit) } else { bucket.all(asked, &mut visit) } {
                 break;
             }
         }
         if yes { Some(true) } else { (!open).then_some(false) }
     }
 
-    fn candidate(&self, candidate: Candidate<'_>, asked: &Asked<'_>, known: bool) -> Option<bool> {
+    fn candidate(&self, candidate: Candidate<'_>, asked: &Asked<'_>, known: Seen) -> Option<bool> {
         if let Candidate::Rest(Rest { condition: Some(condition), .. }) = candidate {
             return condition.settled(asked, known);
         }
         let member = self.member(candidate.number())?;
         let condition =
             member.policy.condition.as_ref().and_then(|condition| Code::of(condition).settled(asked, known));
-        match (member.scoped(asked.env(), known), condition) {
+        match (member.scoped(asked.env(), known.uid), condition) {
             (Some(false), _) | (_, Some(false)) => Some(false),
             (Some(true), Some(true)) => Some(true),
             _ => None,

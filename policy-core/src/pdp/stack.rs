@@ -153,7 +153,17 @@ impl Snapshot {
         let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {
             return Err(Box::new(Denial::unknown_scope(request.scope)));
         };
-        Ok(Sets { code: entry.permit.is_some().then_some(&*self.code), stack, tier: entry.tier })
+        Ok(self.sets_of(entry, stack))
+    }
+
+    /// The sets to ask of a scope that the caller reaches; `None` where the action is not open to callers of its tier.
+    pub(super) fn sets_within<'s>(&'s self, entry: &ActionEntry, caller: Tier, stack: &'s Stack) -> Option<Sets<'s>> {
+        (entry.takes(caller) && stack.is_complete(entry.tier)).then(|| self.sets_of(entry, stack))
+    }
+
+    #[inline]
+    fn sets_of<'s>(&'s self, entry: &ActionEntry, stack: &'s Stack) -> Sets<'s> {
+        Sets { code: entry.permit.is_some().then_some(&*self.code), stack, tier: entry.tier }
     }
 }
 
@@ -170,6 +180,11 @@ impl<'s> Sets<'s> {
     pub(super) fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
         let last = self.tier;
         Tier::ALL.into_iter().filter(move |tier| *tier <= last)
+    }
+
+    /// The program's own permits, where they belong to a tier.
+    pub(super) fn code_of(&self, tier: Tier) -> Option<&'s TierSet> {
+        if tier == self.tier { self.code } else { None }
     }
 
     /// All sets that take part in a tier's answer.

@@ -253,6 +253,11 @@ impl Registry {
         self.actions.iter().zip(0..).map(|(entry, n)| (ActionId(n), entry))
     }
 
+    /// How many actions there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.actions.len()
+    }
+
     /// The published services.
     pub fn services(&self) -> &[&'static ServiceDecl] {
         &self.services

@@ -185,11 +185,34 @@ pub(super) fn revision(epoch: u64, number: u64, source: &SetSource) -> Revision 
     Revision { epoch, number, hash }
 }
 
+/// How many policies a set may have.
+const POLICIES: usize = 200_000;
+
+/// How many bytes a set may have: far more than as many policies have, and far less than a process.
+const BYTES: usize = 64 << 20;
+
+/// Whether a set can be looked at at all: asked before anything of it is parsed.
+fn measured(scope: &Scope, source: &SetSource) -> Result<(), SetError> {
+    let bytes: usize = source.cedar.iter().chain(&source.rules).map(|(name, text)| name.len() + text.len()).sum();
+    // Every policy ends so; a `;` in a text counts too, which only errs on the safe side.
+    let ends = |text: &str| text.bytes().filter(|byte| *byte == b';').count();
+    let policies = source.rules.len() + source.cedar.iter().map(|(_, text)| ends(text)).sum::<usize>();
+    for (found, most, what) in [(bytes, BYTES, "bytes"), (policies, POLICIES, "policies")] {
+        if found > most {
+            let message =
+                format!("the set has {found} {what}, more than {most}\nhelp: keep what differs as attributes or roles");
+            return Err(SetError::one(&scope.to_string(), &message));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn admit(
     registry: &Registry,
     scope: &Scope,
     source: &SetSource,
 ) -> Result<(Vec<Member>, Vec<Finding>), SetError> {
+    measured(scope, source)?;
     let (mut members, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let baseline = match (scope.tier(), &source.baseline) {
         (Tier::System, Baseline::Shipped) => Some(("baseline/system.cedar", cedar::baseline::SYSTEM)),

@@ -561,3 +561,31 @@ fn secrets_are_never_told() {
         assert!(denied.contains("Deny") && !denied.contains("4711") && !denied.contains("4000-1234"), "{denied}");
     }
 }
+
+#[test]
+fn a_set_that_is_too_large_says_so() {
+    let engine = engine(vec![place_order(&["order.amount > 0"])]);
+    let before = engine.revisions(&acme());
+    let many = cedar(&"permit (principal, action, resource);\n".repeat(200_001));
+    let long = cedar(&" ".repeat((64 << 20) + 1));
+    for (source, expect) in
+        [(many, "the set has 200001 policies, more than 200000"), (long, "bytes, more than 67108864")]
+    {
+        let refused = engine.replace(&acme(), &source).unwrap_err().to_string();
+        assert!(refused.contains(expect), "{refused}");
+    }
+    assert_eq!(engine.revisions(&acme()), before, "nothing has changed");
+}
+
+/// Nothing else brings a hierarchy: no entity is loaded from outside, so there is none that could be deep or go in circles.
+#[test]
+fn hierarchies_are_as_deep_as_scopes_and_have_no_cycle() {
+    for scope in [Scope::System, acme(), orders()] {
+        let participant = Participant::builder(scope.clone(), "p").role("a").role("b").build();
+        let parents = participant.parents();
+        assert_eq!(parents.len(), 2 + 1 + scope.tier() as usize);
+        assert!(parents.iter().all(|p| p.id() != participant.uid_id()));
+        let distinct: std::collections::BTreeSet<_> = parents.iter().collect();
+        assert_eq!(distinct.len(), parents.len());
+    }
+}

@@ -118,36 +118,67 @@ impl Guard {
                 let record = self.record(cx, &request, "allow").revisions(&allowed.revisions);
                 Ok(Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) })
             }
-            Decision::Deny(denial) => {
-                let denied = Denied::new(code_of(&denial));
-                report(&denied, self.declaration, cx, &denial);
-                cx.note_refusal(&denied);
-                if let Some(log) = cx.audit()
-                    && is_wanted(cx, action, false)
-                {
-                    let record = self.record(cx, &request, "deny").decision(denied.id()).denial(&denial);
-                    if let Err(error) = log.note_blocking(&record) {
-                        tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
-                    }
-                }
-                policy.remember(&denied, *denial);
-                Err(denied)
-            }
+            Decision::Deny(denial) => Err(denied(cx, &request, self.declaration.id, *denial)),
         }
     }
 
     fn record(&self, cx: &SecurityContext, request: &Request<'_>, outcome: &'static str) -> audit::Record {
         let action = policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string();
-        let (principal, scope) = (cx.participant().uid_id(), request.scope.to_string());
-        let time = request.context.time.0;
-        let record = audit::Record::new(audit::RecordKind::Decision, time, principal, &action, &scope, outcome);
-        let record = record.request(cx.facts().request_id.clone());
+        record(cx, request, &action, outcome)
+    }
+}
+
+fn record(cx: &SecurityContext, request: &Request<'_>, action: &str, outcome: &'static str) -> audit::Record {
+    let (principal, scope) = (cx.participant().uid_id(), request.scope.to_string());
+    let time = request.context.time.0;
+    let record = audit::Record::new(audit::RecordKind::Decision, time, principal, action, &scope, outcome);
+    let record = record.request(cx.facts().request_id.clone());
+    let entry = cx.policy().engine().registry().action(request.action);
+    match (request.resource, entry) {
+        (Some(resource), Some(entry)) => record.about(&entry.resource, resource.id),
+        (_, _) => record,
+    }
+}
+
+/// What the caller is told of a denial; why goes to the log and the audit, and is kept for whoever may ask.
+pub(crate) fn denied(cx: &SecurityContext, request: &Request<'_>, id: &str, denial: Denial) -> Denied {
+    let denied = Denied::new(code_of(&denial));
+    report(&denied, id, cx, &denial);
+    cx.note_refusal(&denied);
+    if let Some(log) = cx.audit()
+        && is_wanted(cx, request.action, false)
+    {
         let entry = cx.policy().engine().registry().action(request.action);
-        match (request.resource, entry) {
-            (Some(resource), Some(entry)) => record.about(&entry.resource, resource.id),
-            (_, _) => record,
+        let name = entry.map_or_else(|| id.to_owned(), |entry| entry.name.to_string());
+        let record = record(cx, request, &name, "deny").decision(denied.id()).denial(&denial);
+        if let Err(error) = log.note_blocking(&record) {
+            tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
         }
     }
+    cx.policy().remember(&denied, denial);
+    denied
+}
+
+/// A refusal of rows that no policy made by itself.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn refuse(cx: &SecurityContext, action: &str, code: Code, why: &str) -> Denied {
+    let denied = Denied::new(code);
+    tracing::warn!(target: "policy", decision = denied.id(), code = code.as_str(), action, participant = cx.participant().id(), "denied: {why}");
+    cx.note_refusal(&denied);
+    denied
+}
+
+/// The permit of an operation on rows; a list is one record.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn permit(cx: &SecurityContext, request: &Request<'_>, action: &str) -> Permit {
+    let entry = cx.policy().engine().registry().action(request.action);
+    let must = entry.is_some_and(|entry| entry.must_audit) || cx.policy().must_audit(request.action);
+    if !must && !is_wanted(cx, request.action, true) {
+        return Permit { due: None };
+    }
+    let revisions = cx.policy().engine().revisions(request.scope);
+    let record = record(cx, request, action, "allow").revisions(&revisions);
+    Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) }
 }
 
 /// The organization that a parameter names: any for the System tier, and for others their own alone.
@@ -192,13 +223,13 @@ fn code_of(denial: &Denial) -> Code {
 }
 
 /// One event per denial, for whoever can fix it.
-fn report(denied: &Denied, declaration: &ActionDecl, cx: &SecurityContext, denial: &Denial) {
+fn report(denied: &Denied, action: &str, cx: &SecurityContext, denial: &Denial) {
     let values: Vec<String> = denial.values.iter().map(|v| format!("{} is {}", v.path, v.value)).collect();
     tracing::warn!(
         target: "policy",
         decision = denied.id(),
         code = denied.code().as_str(),
-        action = declaration.id,
+        action,
         participant = cx.participant().id(),
         tier = denial.tier.map_or("-", Tier::as_str),
         policy = denial.policy.as_deref().unwrap_or("-"),

@@ -22,6 +22,8 @@ pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod entity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod filter;
 #[cfg(feature = "gateway")]
 pub mod gateway;

@@ -33,7 +33,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["question"],
     &["security"],
     &["guard", "service", "identity"],
-    &["authn", "proxy", "edge", "filter"],
+    &["authn", "proxy", "edge", "entity", "filter"],
     &["gateway", "client", "tower"],
     &["authzen"],
     &["testing"],

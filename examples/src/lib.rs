@@ -1,3 +1,4 @@
-//! What the examples share: the application that they protect.
+//! What the examples share: the applications that they protect.
 
 pub mod orders;
+pub mod photos;

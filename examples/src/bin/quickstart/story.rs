@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result};
+use examples::photos::Seen;
 use policy_runtime::{Policy, Scope, SetSource, TierAnswer};
 use serde_json::{Value, json};
 
@@ -49,6 +50,8 @@ pub(crate) struct Told {
     pub(crate) tokens: (u32, u32),
     /// The same method behind axum.
     pub(crate) http: Vec<Answer>,
+    /// Rows of a database.
+    pub(crate) photos: Seen,
 }
 
 /// Plays it.
@@ -92,6 +95,7 @@ pub(crate) async fn tell() -> Result<Told> {
     steps.push(Step { title, calls: vec![call(&mut stage, &ALICE, 4_200).await?] });
 
     let http = stage.over_http().await?;
+    let photos = examples::photos::tell().await.map_err(anyhow::Error::from_boxed)?;
 
     let line = "com.example.OrderService.placeOrder";
     let registry = policy.engine().registry();
@@ -107,6 +111,7 @@ pub(crate) async fn tell() -> Result<Told> {
         revisions,
         tokens,
         http,
+        photos,
     };
     stage.end().await;
     Ok(told)
@@ -191,6 +196,13 @@ impl Told {
             "http": self.http.iter().map(|a| json!({
                 "caller": a.caller, "status": a.status, "body": a.body,
             })).collect::<Vec<_>>(),
+            "photos": {
+                "lists": self.photos.lists.iter().map(|(caller, before, after)| json!({
+                    "caller": caller, "before": before, "after": after,
+                })).collect::<Vec<_>>(),
+                "byTheService": self.photos.by_the_service, "byTheEntity": self.photos.by_the_entity,
+                "sql": self.photos.sql, "values": self.photos.values,
+            },
             "cedar": { "annotation": self.cedar_of_line, "organizationRule": self.cedar_of_rule },
         })
     }

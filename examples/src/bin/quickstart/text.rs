@@ -42,6 +42,13 @@ fn write_all(out: &mut String, told: &Told) -> std::fmt::Result {
     for answer in &told.http {
         writeln!(out, "  {:<20} {}   {}", answer.caller, answer.status, shown(&answer.body))?;
     }
+    let of = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+    let lists = told.photos.lists.iter();
+    let lists: Vec<String> =
+        lists.map(|(name, before, after)| format!("{name} {} -> {}", of(before), of(after))).collect();
+    writeln!(out, "\nlists obey as well: alice shares photo a2 with bob (examples/src/photos.rs, SQLite)")?;
+    writeln!(out, "  {}", lists.join("   "))?;
+    writeln!(out, "  dan shares a2: {}   bob: {}", told.photos.by_the_service, told.photos.by_the_entity)?;
     let refused = told.steps.iter().flat_map(|s| &s.calls).find(|c| !c.allowed);
     if let Some(call) = refused {
         writeln!(out, "\nWhat {} was told of the refusal: `{}`.", call.caller, call.told)?;

@@ -14,13 +14,17 @@ pub mod client;
 #[cfg(any(feature = "engine", feature = "identity"))]
 pub mod clock;
 pub mod code;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "identity")]
 pub mod credential;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "config", feature = "sqlite", feature = "postgres"))]
 pub mod database;
 pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;
+#[cfg(feature = "identity")]
+pub mod events;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod entity;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -35,6 +39,8 @@ mod id;
 pub mod identity;
 #[cfg(any(feature = "authzen", feature = "token"))]
 pub mod json;
+#[cfg(feature = "cli")]
+pub mod log;
 #[cfg(feature = "engine")]
 pub mod policy;
 mod proxy;
@@ -45,6 +51,8 @@ pub mod seal;
 pub mod secret;
 #[cfg(feature = "engine")]
 pub mod security;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;

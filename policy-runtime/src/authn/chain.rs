@@ -1,13 +1,16 @@
 //! The chain of authenticators, and the rules that hold for every credential.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use policy_core::Scope;
 
 use super::hook::{HookCounters, PostAuthentication, run_hook};
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, Outcome};
-use crate::credential::{Credential, Credentials};
+use crate::clock::Clock;
+use crate::credential::{Credential, CredentialError, Credentials, Facts, RequestedScope};
+use crate::events::{Actor, Event, EventKind, EventSink};
 
 /// Asks one authenticator for each presented credential.
 ///
@@ -32,6 +35,7 @@ pub struct Chain {
     methods: Arc<BTreeMap<Scope, BTreeSet<String>>>,
     hook: Option<Arc<dyn PostAuthentication>>,
     counters: Arc<HookCounters>,
+    events: Option<(Arc<dyn EventSink>, Arc<dyn Clock>)>,
 }
 
 /// Collects the parts of a [`Chain`].
@@ -59,6 +63,7 @@ pub struct ChainBuilder {
     authenticators: Vec<Arc<dyn Authenticator>>,
     methods: BTreeMap<Scope, BTreeSet<String>>,
     hook: Option<Arc<dyn PostAuthentication>>,
+    events: Option<(Arc<dyn EventSink>, Arc<dyn Clock>)>,
 }
 
 impl ChainBuilder {
@@ -83,6 +88,13 @@ impl ChainBuilder {
         self
     }
 
+    /// Tells every sign-in and every failure.
+    #[must_use]
+    pub fn events(mut self, sink: Arc<dyn EventSink>, clock: Arc<dyn Clock>) -> Self {
+        self.events = Some((sink, clock));
+        self
+    }
+
     /// Finishes the chain.
     pub fn build(self) -> Chain {
         Chain {
@@ -90,6 +102,7 @@ impl ChainBuilder {
             methods: Arc::new(self.methods),
             hook: self.hook,
             counters: Arc::default(),
+            events: self.events,
         }
     }
 }
@@ -112,6 +125,51 @@ impl Chain {
 
     /// Checks everything that was presented, then runs the hook.
     pub async fn authenticate(&self, request: &Credentials) -> Outcome {
+        let outcome = self.decide(request).await;
+        let facts = request.facts();
+        match &outcome {
+            Outcome::NotPresented => {}
+            Outcome::Authenticated(found) => {
+                let participant = found.participant();
+                let actor = Actor::new(Some(participant.id()), Some(participant.scope()));
+                self.tell(EventKind::SignIn, actor, facts, found.method(), None);
+            }
+            Outcome::Rejected(error) => {
+                let scope = match request.effective_scope() {
+                    RequestedScope::Exactly(scope) => Some(scope),
+                    RequestedScope::Application(_) | RequestedScope::Unnamed => None,
+                };
+                let methods: Vec<&str> = request.presented().iter().map(Credential::kind).collect();
+                self.tell_failure(error, Actor::new(None, scope.as_ref()), facts, &methods.join("+"));
+            }
+        }
+        outcome
+    }
+
+    /// Refuses what could not even be read as credentials, and tells it like any failure.
+    pub fn refuse(&self, error: CredentialError, peer: Option<IpAddr>) -> AuthnError {
+        let error = AuthnError::from(error);
+        let facts = Facts { peer, ..Facts::default() };
+        self.tell_failure(&error, Actor::default(), &facts, "unreadable");
+        error
+    }
+
+    fn tell_failure(&self, error: &AuthnError, actor: Actor, facts: &Facts, method: &str) {
+        let kind = if error.code() == AuthnCode::Throttled { EventKind::Lockout } else { EventKind::SignInFailed };
+        self.tell(kind, actor, facts, method, Some(error.code()));
+    }
+
+    fn tell(&self, kind: EventKind, actor: Actor, facts: &Facts, method: &str, code: Option<AuthnCode>) {
+        let Some((sink, clock)) = &self.events else { return };
+        let actor = actor.from_address(facts.peer).in_request(facts.header("x-request-id"));
+        let event = Event::new(kind, clock.now(), actor, method);
+        sink.note(&match code {
+            Some(code) => event.failed(code.as_str()),
+            None => event,
+        });
+    }
+
+    async fn decide(&self, request: &Credentials) -> Outcome {
         let mut agreed: Option<Authenticated> = None;
         for credential in request.presented() {
             let found = match self.check(credential, request).await {
@@ -163,12 +221,14 @@ impl Chain {
         if *scope == Scope::System && !request.facts().listener.system {
             return Err(AuthnError::new(AuthnCode::ScopeMismatch, "this listener takes nobody of the system scope"));
         }
-        match self.methods.get(scope) {
-            Some(on) if !on.contains(method) => {
-                Err(AuthnError::new(AuthnCode::MethodOff, format!("method `{method}` is off in scope `{scope}`")))
-            }
-            _ => Ok(found),
+        if !self.is_on(scope, method) {
+            return Err(AuthnError::new(AuthnCode::MethodOff, format!("method `{method}` is off in scope `{scope}`")));
         }
+        Ok(found)
+    }
+
+    fn is_on(&self, scope: &Scope, method: &str) -> bool {
+        self.methods.get(scope).is_none_or(|on| on.contains(method))
     }
 }
 
@@ -203,7 +263,7 @@ mod tests {
 
     use super::super::{BoxFuture, Rejection};
     use super::*;
-    use crate::credential::{Facts, Listener, RequestedScope};
+    use crate::credential::Listener;
     use crate::secret::Secret;
 
     /// Knows bearer tokens `id@expiry`; refuses `bad`.

@@ -1,63 +1,9 @@
-//! Where the database is, and the first contact: version, permissions.
+//! The first contact with a database: connection, version, permissions.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
-
-use super::{Database, DatabaseError, Pool, STATEMENT_TIME};
+use super::pool::{Pool, STATEMENT_TIME};
+use super::{Database, DatabaseAddress, DatabaseError};
+#[cfg(feature = "postgres")]
 use crate::secret::Secret;
-
-/// Where a database is.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum DatabaseAddress {
-    /// SQLite in memory; it ends with the process.
-    Memory,
-    /// SQLite in a file, which is made if it is not there.
-    File(PathBuf),
-    /// PostgreSQL, by URL; user and password may be given apart.
-    Postgres {
-        /// `postgres://host/database`, with or without user and password.
-        url: Secret<String>,
-        /// The user, if not in the URL.
-        user: Option<String>,
-        /// The password, if not in the URL.
-        password: Option<Secret<String>>,
-    },
-}
-
-/// Shows no URL, since a password may be in it.
-impl fmt::Debug for DatabaseAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("Memory"),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Postgres { user, .. } => f.debug_struct("Postgres").field("user", user).finish_non_exhaustive(),
-        }
-    }
-}
-
-impl FromStr for DatabaseAddress {
-    type Err = DatabaseError;
-
-    fn from_str(text: &str) -> Result<Self, DatabaseError> {
-        if text == "sqlite::memory:" {
-            return Ok(Self::Memory);
-        }
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() {
-                return Err(DatabaseError::Address("sqlite:".into()));
-            }
-            return Ok(Self::File(path.into()));
-        }
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres { url: Secret::new(text.to_owned()), user: None, password: None });
-        }
-        // What stands before the first `:` is no secret; the rest may be.
-        Err(DatabaseError::Address(text.split(':').next().unwrap_or_default().chars().take(20).collect()))
-    }
-}
 
 impl Database {
     /// Opens a database and brings its tables up to date, under a lock.
@@ -109,7 +55,7 @@ impl Database {
         let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(STATEMENT_TIME);
         // The one connection of a database in memory is the database.
         let pool = if in_memory { pool.min_connections(1).idle_timeout(None).max_lifetime(None) } else { pool };
-        let pool = pool.connect_with(options).await.map_err(|error| super::explain(&error))?;
+        let pool = pool.connect_with(options).await.map_err(|error| super::pool::explain(&error))?;
         Ok(Self { pool: Pool::Sqlite(pool) })
     }
 
@@ -131,7 +77,7 @@ impl Database {
             .acquire_timeout(STATEMENT_TIME)
             .connect_with(options)
             .await
-            .map_err(|error| super::explain(&error))?;
+            .map_err(|error| super::pool::explain(&error))?;
         let database = Self { pool: Pool::Postgres(pool) };
         let row = database.row("SELECT current_setting('server_version_num')", vec![]).await?;
         let version = row.map(|row| row.text(0)).transpose()?.unwrap_or_default();

@@ -63,6 +63,7 @@ mod services;
 mod session;
 mod sessions;
 mod shared;
+mod stored;
 mod tls;
 mod upgrade;
 
@@ -71,5 +72,6 @@ pub use limits::Limits;
 pub use presence::{Changed, Feed, renewed};
 pub use server::{BindError, Gateway, GatewayBuilder, GatewayHandle, MetricsFor};
 pub use services::{Mount, MountError};
+pub use stored::StoredChanges;
 pub use tls::{Tls, TlsError};
 pub use wire::DEFAULT_PORT;

@@ -69,9 +69,14 @@ pub fn renewed(user: &User, held: &Participant) -> Option<Participant> {
     (is_same && held.auth_type() == "password" && !held.mfa()).then(|| user.participant().auth_type("password").build())
 }
 
+/// Where to begin: asked before anybody can connect, so that no change after that is missed.
+pub(super) async fn begin(shared: &Shared) -> Option<u64> {
+    let answer = tokio::time::timeout(PATIENCE, shared.feed.as_ref()?.since(0)).await;
+    answer.ok()?.ok().map(|changed| changed.number)
+}
+
 /// Watches until the gateway is over.
-pub(super) async fn watch(shared: Weak<Shared>, bound: Duration) {
-    let mut number = None;
+pub(super) async fn watch(shared: Weak<Shared>, bound: Duration, mut number: Option<u64>) {
     let mut confirmed = Instant::now();
     loop {
         tokio::time::sleep(EVERY).await;

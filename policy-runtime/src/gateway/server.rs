@@ -257,7 +257,8 @@ impl GatewayBuilder {
         let router = routes::router(&shared, self.metrics_for).merge(self.routes);
         let (alive, gone) = mpsc::channel(1);
         if shared.feed.is_some() || shared.cookies.is_some() {
-            tokio::spawn(presence::watch(Arc::downgrade(&shared), shared.limits.unconfirmed));
+            let number = presence::begin(&shared).await;
+            tokio::spawn(presence::watch(Arc::downgrade(&shared), shared.limits.unconfirmed, number));
         }
         tokio::spawn(accept(listener, shared.clone(), router, alive));
         Ok(Gateway { shared, local, gone })

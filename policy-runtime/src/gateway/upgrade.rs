@@ -152,7 +152,13 @@ async fn admit(shared: &Shared, credentials: Result<Credentials, CredentialError
     let mut attributes = OwnAttributes::default();
     let credentials = match credentials {
         Ok(credentials) => credentials,
-        Err(error) => return Admitted { admission: rejected(&error.into(), None), returning: None, attributes },
+        Err(error) => {
+            return Admitted {
+                admission: rejected(&shared.chain.refuse(error, Some(arrived.address)), None),
+                returning: None,
+                attributes,
+            };
+        }
     };
     if let Some(AddAttributes(add)) = &shared.attributes {
         add(credentials.facts(), &mut attributes);

@@ -303,6 +303,12 @@ pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// wrong, over, or somebody was first.
     fn bootstrap<'a>(&'a self, hash: &'a [u8; 32], operator: NewUser, now: Millis) -> Stored<'a, Option<User>>;
 
+    /// The deployment's epoch: what was signed or handed out in another one is over.
+    fn epoch(&self) -> Stored<'_, String>;
+
+    /// Begins a new epoch, as after a restore: sessions, tickets, invitations and single-use tokens end.
+    fn begin_epoch(&self) -> Stored<'_, String>;
+
     /// What changed after a number; ask without one for the latest number alone.
     fn changed_since(&self, number: Option<u64>) -> Stored<'_, Changes>;
 }

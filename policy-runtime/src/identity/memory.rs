@@ -51,6 +51,7 @@ struct Inner {
     used: BTreeMap<String, Millis>,
     bootstrap: Option<([u8; 32], Millis)>,
     is_bootstrapped: bool,
+    epoch: String,
     /// The number of the latest change, and whom each change concerns.
     number: u64,
     log: Vec<(u64, String)>,

@@ -134,6 +134,9 @@ pub struct ProviderSettings {
     /// Claims that must be there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
+    /// Whether keys are also looked for where presets know them, if the issuer has no discovery document.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub any_place: bool,
     /// Whether the provider may be on a private address.
     #[serde(default, skip_serializing_if = "is_false")]
     pub private_network: bool,
@@ -163,6 +166,7 @@ impl ProviderSettings {
             max_lifetime_s: None,
             equal: BTreeMap::new(),
             required: Vec::new(),
+            any_place: false,
             private_network: false,
         }
     }

@@ -298,7 +298,7 @@ impl Setup {
             .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()));
         let presented = match presented {
             Ok(presented) => presented,
-            Err(error) => return Err(self.refused(&error.into(), id, true)),
+            Err(error) => return Err(self.refused(&self.chain.refuse(error, peer), id, true)),
         };
         self.check_origin(parts, socket, &presented)?;
         match self.chain.authenticate(&presented).await {

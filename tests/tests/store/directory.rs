@@ -20,6 +20,7 @@ crate::on_every_store!(
     methods_are_kept_by_scope,
     the_first_operator_is_made_once,
     a_token_is_used_once,
+    a_new_epoch_ends_what_was_handed_out,
 );
 
 async fn what_is_written_is_read(store: Store) {
@@ -241,4 +242,22 @@ async fn a_token_is_used_once(store: Store) {
     assert_eq!(tasks.join_all().await.into_iter().filter(|first| *first).count(), 1);
     assert!(store.use_once("other", Millis(100), Millis(0)).await.unwrap());
     assert!(!store.use_once("ticket", Millis(100), Millis(99)).await.unwrap());
+}
+
+async fn a_new_epoch_ends_what_was_handed_out(store: Store) {
+    let alice = furnish(&store).await;
+    store.invite(&alice.id, &[9; 32], Millis(1_000)).await.unwrap();
+    let (before, number) = (store.epoch().await.unwrap(), store.changed_since(None).await.unwrap().number);
+    let epoch = store.begin_epoch().await.unwrap();
+    assert!(epoch != before && store.epoch().await.unwrap() == epoch);
+    assert!(store.user(&alice.id).await.unwrap().unwrap().epoch > alice.epoch);
+    assert!(store.changed_since(Some(number)).await.unwrap().participants.contains(&alice.id));
+    let identity = policy_runtime::identity::ExternalIdentity {
+        configuration: "main".into(),
+        issuer: "i".into(),
+        machine: false,
+        number: false,
+        subject: "s".into(),
+    };
+    assert_eq!(store.accept(&orders(), &[9; 32], &identity, Millis(0)).await.unwrap(), None);
 }

@@ -65,6 +65,11 @@ impl Throttle {
         Self { account_failures, address_failures, capacity: 100_000, entries: Mutex::default() }
     }
 
+    /// Makes a throttle that never makes anybody wait; only for a machine of one's own.
+    pub fn off() -> Self {
+        Self::new(u32::MAX, u32::MAX)
+    }
+
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

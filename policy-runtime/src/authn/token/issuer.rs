@@ -17,7 +17,7 @@ use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFutur
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials};
 use crate::id::random_id;
-use crate::identity::{User, UserStore};
+use crate::identity::{Directory, User, UserStore};
 use crate::secret::Secret;
 
 /// The life of an access token when nothing else is said, in seconds.
@@ -50,6 +50,8 @@ const TICKET_KIND: &str = "ticket+jwt";
 #[derive(Clone)]
 pub struct Issuer {
     inner: Arc<Inner>,
+    /// Where single use is noted so that it holds across servers.
+    shared: Option<Arc<dyn Directory>>,
 }
 
 struct Inner {
@@ -63,6 +65,9 @@ struct Inner {
     users: Arc<dyn UserStore>,
     used: Mutex<BTreeMap<String, Millis>>,
 }
+
+/// How long a ticket's id is remembered past its end: longer than the leeway within which it would still verify.
+const PAST_END_MS: i64 = 120_000;
 
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +125,15 @@ impl Issuer {
                 users,
                 used: Mutex::default(),
             }),
+            shared: None,
         })
+    }
+
+    /// Notes the single use of tickets in a store that several servers share.
+    #[must_use]
+    pub fn single_use_in(mut self, store: Arc<dyn Directory>) -> Self {
+        self.shared = Some(store);
+        self
     }
 
     /// The public key as a JWKS document, for others that verify these tokens.
@@ -194,7 +207,7 @@ impl Issuer {
         inner.keys.verify(&token)?;
         let verified = rules.check_claims(token.claims, inner.clock.now())?;
         if is_ticket {
-            self.use_once(&verified)?;
+            self.use_once(&verified).await?;
         }
         let unavailable =
             |error: crate::identity::StoreError| AuthnError::new(AuthnCode::Unavailable, error.to_string());
@@ -217,17 +230,21 @@ impl Issuer {
     }
 
     /// Notes the ticket's id until it would have ended anyway.
-    fn use_once(&self, ticket: &VerifiedToken) -> Result<(), AuthnError> {
+    async fn use_once(&self, ticket: &VerifiedToken) -> Result<(), AuthnError> {
         let id = ticket.claims().get("jti").and_then(super::Json::as_text);
         let id = id.ok_or_else(|| AuthnError::new(AuthnCode::TokenClaim, "the ticket has no id"))?;
         let now = self.inner.clock.now();
+        let until = Millis(ticket.expires_at().0.saturating_add(PAST_END_MS));
+        let replayed = || AuthnError::new(AuthnCode::TokenReplayed, "the ticket was used before");
+        if let Some(store) = &self.shared {
+            let first = store.use_once(id, until, now).await;
+            let first = first.map_err(|error| AuthnError::new(AuthnCode::Unavailable, error.to_string()))?;
+            return if first { Ok(()) } else { Err(replayed()) };
+        }
         let mut used = self.inner.used.lock().unwrap_or_else(PoisonError::into_inner);
         // Kept past the end by the leeway, within which the ticket would still verify.
         used.retain(|_, until| until.0 >= now.0);
-        match used.insert(id.to_owned(), Millis(ticket.expires_at().0.saturating_add(120_000))) {
-            None => Ok(()),
-            Some(_) => Err(AuthnError::new(AuthnCode::TokenReplayed, "the ticket was used before")),
-        }
+        if used.insert(id.to_owned(), until).is_none() { Ok(()) } else { Err(replayed()) }
     }
 }
 

@@ -8,6 +8,7 @@
 //! token ─► form (jws, json) ─► header ─► key (keys, jwks) ─► signature ─► claims (rules) ─► attributes (mapping)
 //! ```
 
+mod configured;
 mod fetch;
 mod issuer;
 mod jwks;
@@ -21,6 +22,7 @@ mod rules;
 mod source;
 
 pub use crate::json::{Json, JsonError};
+pub use configured::{ProviderFault, issuer_of, keys_of, mapping_of, rules_of, token_sources};
 pub use fetch::{FetchError, Fetcher, Reach};
 pub use issuer::{ACCESS_TOKEN_S, Issuer, TICKET_S};
 pub use jwks::{JwksError, JwksTimes, RemoteKeys};
@@ -33,4 +35,4 @@ pub use provision::{Provisioned, Provisioning};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
 };
-pub use source::{KeySource, ParticipantIds, TokenAuthenticator, TokenCheck, TokenSource, TokenUsers};
+pub use source::{DryRun, KeySource, ParticipantIds, TokenAuthenticator, TokenCheck, TokenSource, TokenUsers};

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::jws::{Unverified, looks_signed};
 use super::keys::{KeySet, SharedSecret};
-use super::mapping::ClaimMapping;
+use super::mapping::{ClaimMapping, Mapped};
 use super::rules::{MAX_TOKEN, TokenRules, VerifiedToken};
 use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
 use crate::clock::Clock;
@@ -131,6 +131,20 @@ pub trait TokenUsers: fmt::Debug + Send + Sync {
     fn participant<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(Participant, u64), AuthnError>>;
 }
 
+/// What a token would come to under one configuration.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DryRun {
+    /// The configuration.
+    pub configuration: String,
+    /// The scope that uses it.
+    pub scope: Scope,
+    /// Whether the token is good, and else what is wrong with it.
+    pub verdict: Result<(), AuthnError>,
+    /// What each attribute would become, whether or not the token is good.
+    pub mapped: Vec<(String, Mapped)>,
+}
+
 /// A token configuration as one scope uses it.
 ///
 /// ```
@@ -226,6 +240,33 @@ impl TokenSource {
             Keys::Source(source) => source.keys(token.kid.as_deref()).await?.verify(token)?,
         }
         self.rules.check_claims(token.claims.clone(), clock.now())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The scope that uses it.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Shows what a token would come to, and signs nobody in: for whoever writes a configuration.
+    pub async fn dry_run(&self, token: &str, clock: &dyn Clock) -> DryRun {
+        let mut shown =
+            DryRun { configuration: self.name.clone(), scope: self.scope.clone(), verdict: Ok(()), mapped: Vec::new() };
+        let token = match Unverified::parse(token, MAX_TOKEN) {
+            Ok(token) => token,
+            Err(error) => return DryRun { verdict: Err(error), ..shown },
+        };
+        shown.mapped = self.mapping.dry_run(&token.claims);
+        if !self.rules.issued_here(&token.claims) {
+            let error = AuthnError::new(AuthnCode::TokenIssuer, "the issuer is not the configured one");
+            return DryRun { verdict: Err(error), ..shown };
+        }
+        shown.verdict = self.verify(&token, clock).await.map(|_| ());
+        shown
     }
 
     async fn authenticate(

@@ -35,7 +35,9 @@ impl Session {
         let credentials = match Credentials::from_pairs(pairs, Some(self.peer.address), &[]) {
             Ok(credentials) => credentials.at("CONNECT", wire::PATH).on(self.shared.listener.clone()),
             Err(error) => {
-                return self.connection.refused(&CallError::new(Code::Unauthenticated, error.to_string()), acts);
+                let text = error.to_string();
+                self.shared.chain.refuse(error, Some(self.peer.address));
+                return self.connection.refused(&CallError::new(Code::Unauthenticated, text), acts);
             }
         };
         let resumes = headers.get(header::SESSION).is_some();

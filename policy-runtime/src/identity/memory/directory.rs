@@ -7,6 +7,7 @@ use policy_core::value::Millis;
 use policy_core::{Scope, Slug};
 
 use super::{MemoryStore, missing};
+use crate::id::random_id;
 use crate::identity::directory::{Change, Changes, Directory, NewUser, Organization, Stored};
 use crate::identity::provider::{Configuration, Reference};
 use crate::identity::{ApiKeyRecord, ExternalIdentity, StoreError, User};
@@ -249,6 +250,24 @@ impl Directory for MemoryStore {
             inner.is_bootstrapped = true;
             inner.bootstrap = None;
             Some(user)
+        }))
+    }
+
+    fn epoch(&self) -> Stored<'_, String> {
+        done(Ok(self.inner().epoch.clone()))
+    }
+
+    fn begin_epoch(&self) -> Stored<'_, String> {
+        let fresh = random_id().map_err(|error| StoreError::Unavailable(error.to_string()));
+        done(fresh.inspect(|epoch| {
+            let mut inner = self.inner();
+            inner.epoch.clone_from(epoch);
+            inner.used.clear();
+            inner.invitations.clear();
+            inner.users.values_mut().for_each(|user| user.epoch += 1);
+            let everybody: Vec<String> = inner.users.keys().cloned().collect();
+            inner.note(everybody);
+            self.announce(inner);
         }))
     }
 

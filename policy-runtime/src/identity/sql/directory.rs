@@ -131,6 +131,14 @@ impl Directory for SqlStore {
         Box::pin(async move { self.use_bootstrap(hash, &operator, now).await })
     }
 
+    fn epoch(&self) -> Stored<'_, String> {
+        Box::pin(self.read_epoch())
+    }
+
+    fn begin_epoch(&self) -> Stored<'_, String> {
+        Box::pin(self.write_epoch())
+    }
+
     fn changed_since(&self, number: Option<u64>) -> Stored<'_, Changes> {
         Box::pin(self.changed_since(number))
     }

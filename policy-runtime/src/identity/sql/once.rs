@@ -4,7 +4,7 @@ use policy_core::Scope;
 use policy_core::value::Millis;
 
 use super::users::{bind_in, insert_in};
-use super::{SqlStore, announce, encode, missing};
+use super::{SqlStore, announce, encode, missing, new_id, texts};
 use crate::identity::{ExternalIdentity, NewUser, StoreError, User};
 
 impl SqlStore {
@@ -49,6 +49,22 @@ impl SqlStore {
         let first = tx.run(sql, vec![id.into(), until.0.into()]).await? == 1;
         tx.commit().await?;
         Ok(first)
+    }
+
+    pub(super) async fn read_epoch(&self) -> Result<String, StoreError> {
+        let row = self.database.row("SELECT epoch FROM policy_deployment WHERE id = 1", vec![]).await?;
+        Ok(row.ok_or_else(|| missing("row of the deployment", "1"))?.text(0)?)
+    }
+
+    pub(super) async fn write_epoch(&self) -> Result<String, StoreError> {
+        let epoch = new_id("")?;
+        let mut tx = self.database.begin().await?;
+        tx.run("DELETE FROM policy_used_tokens", vec![]).await?;
+        tx.run("DELETE FROM policy_invitations", vec![]).await?;
+        let everybody = tx.rows("UPDATE policy_users SET epoch = epoch + 1 RETURNING id", vec![]).await?;
+        tx.run("UPDATE policy_deployment SET epoch = $1 WHERE id = 1", vec![epoch.as_str().into()]).await?;
+        announce(tx, &texts(&everybody)?).await?;
+        Ok(epoch)
     }
 
     pub(super) async fn write_bootstrap(&self, hash: &[u8; 32], until: Millis) -> Result<bool, StoreError> {

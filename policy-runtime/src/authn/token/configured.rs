@@ -1,0 +1,279 @@
+//! From configurations as they are written and stored to the sources that verify tokens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::jws::Algorithm;
+use super::keys::{KeySet, SharedSecret};
+use super::mapping::{ClaimKind, ClaimMapping, OnMismatch};
+use super::path::ClaimPath;
+use super::presets::{KeyPlace, PRESETS, Preset};
+use super::provision::Provisioned;
+use super::rules::TokenRules;
+use super::source::{KeySource, TokenSource};
+use super::{JwksTimes, Reach, RemoteKeys};
+use crate::authn::{AuthnCode, AuthnError, BoxFuture};
+use crate::clock::Clock;
+use crate::identity::{
+    AttributeSettings, Configuration, Directory, ProviderSettings, ProvisioningSettings, Reference, ReferenceSettings,
+};
+
+/// What is wrong with a configuration or with its use in a scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("provider `{provider}`: {problem}")]
+pub struct ProviderFault {
+    /// The configuration's name.
+    pub provider: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// The whole issuer of a provider; `None` where none is named.
+///
+/// # Errors
+/// When the preset is unknown, or the issuer is said twice or not at all.
+pub fn issuer_of(settings: &ProviderSettings) -> Result<Option<String>, String> {
+    let preset = preset_of(settings)?;
+    match (&settings.issuer, &settings.customer) {
+        (Some(_), Some(_)) => Err("`issuer` and `customer` say the same thing; write one of them".into()),
+        (Some(issuer), None) => Ok(Some(issuer.clone())),
+        (None, Some(own)) => Ok(Some(preset.issuer_of(own))),
+        (None, None) if preset.issuer_of("") == preset.issuer_of("x") => Ok(Some(preset.issuer_of(""))),
+        (None, None) => Ok(None),
+    }
+}
+
+fn preset_of(settings: &ProviderSettings) -> Result<&'static Preset, String> {
+    Preset::find(&settings.preset).ok_or_else(|| {
+        let known: Vec<&str> = PRESETS.iter().map(Preset::name).collect();
+        format!("there is no preset `{}`; there are {}", settings.preset, known.join(", "))
+    })
+}
+
+/// What a provider's tokens must be.
+///
+/// # Errors
+/// When the settings contradict one another or leave out what is needed.
+pub fn rules_of(settings: &ProviderSettings, is_shared: bool) -> Result<TokenRules, String> {
+    let preset = preset_of(settings)?;
+    let issuer = issuer_of(settings)?;
+    let mut audience = settings.audience.iter();
+    let mut rules = match (issuer, is_shared) {
+        _ if !settings.tenants.is_empty() => {
+            let first = audience.next().ok_or("there is no `audience`")?;
+            preset.rules_for_tenants(settings.tenants.iter().map(String::as_str), first)
+        }
+        (None, true) => {
+            let rules = preset.rules("", "");
+            if preset.keys() == KeyPlace::Shared { rules } else { TokenRules::unnamed() }
+        }
+        (None, false) => return Err("there is no `issuer`".into()),
+        (Some(issuer), _) if preset.keys() == KeyPlace::Shared => {
+            preset.rules("", "").issuer(super::IssuerRule::Exactly(issuer))
+        }
+        (Some(issuer), is_shared) => match audience.next() {
+            Some(first) => preset.rules(&issuer, first),
+            // A secret is shared with few; public keys prove nothing about for whom a token is.
+            None if is_shared => TokenRules::unnamed().issuer(super::IssuerRule::Exactly(issuer)),
+            None => return Err("there is no `audience`".into()),
+        },
+    };
+    rules = audience.fold(rules, TokenRules::or_audience);
+    if !settings.algorithms.is_empty() {
+        let parse = |name: &String| {
+            let algorithm = Algorithm::parse(name).ok_or_else(|| format!("there is no algorithm `{name}`"))?;
+            if !is_shared && algorithm == Algorithm::Hs256 {
+                return Err("`HS256` needs a shared secret".to_owned());
+            }
+            Ok(algorithm)
+        };
+        rules = rules.algorithms(settings.algorithms.iter().map(parse).collect::<Result<Vec<_>, _>>()?);
+    }
+    if let Some(seconds) = settings.max_lifetime_s {
+        rules = rules.max_lifetime_s(seconds);
+    }
+    rules = settings.required.iter().fold(rules, |rules, claim| rules.required(ClaimPath::dotted(claim)));
+    Ok(settings.equal.iter().fold(rules, |rules, (claim, value)| rules.equal(ClaimPath::dotted(claim), value)))
+}
+
+/// What the claims of a provider's tokens become in a scope.
+///
+/// # Errors
+/// When an attribute has no kind, is built in, or is mapped twice.
+pub fn mapping_of(settings: &ProviderSettings, reference: &ReferenceSettings) -> Result<ClaimMapping, String> {
+    let mut mapping = preset_of(settings)?.mapping().map_err(|error| error.to_string())?;
+    for claim in &reference.roles_from {
+        mapping = mapping.roles(ClaimPath::dotted(claim));
+    }
+    for (value, role) in &reference.roles {
+        mapping = mapping.allow_role(value, role);
+    }
+    for role in &reference.everybody {
+        mapping = mapping.everybody_is(role);
+    }
+    for (name, attribute) in &reference.attributes {
+        let claim =
+            if attribute.literal { ClaimPath::name(&attribute.claim) } else { ClaimPath::dotted(&attribute.claim) };
+        let (kind, on_mismatch) = (kind_of(attribute)?, on_mismatch_of(attribute)?);
+        mapping = mapping.attribute_or(name, claim, kind, on_mismatch).map_err(|error| error.to_string())?;
+    }
+    if let Some(tenant) = &reference.tenant {
+        let allowed = tenant.allowed.iter().map(String::as_str);
+        mapping = mapping.tenant(ClaimPath::dotted(&tenant.claim), allowed);
+    }
+    if let Some(mfa) = &reference.mfa {
+        mapping = mapping.mfa(mfa.amr.iter().map(String::as_str), mfa.acr.iter().map(String::as_str));
+    }
+    Ok(mapping)
+}
+
+fn kind_of(attribute: &AttributeSettings) -> Result<ClaimKind, String> {
+    Ok(match attribute.kind.as_str() {
+        "text" => ClaimKind::Text,
+        "bool" => ClaimKind::Bool,
+        "long" => ClaimKind::Long,
+        "decimal" => ClaimKind::Decimal,
+        "datetime" => ClaimKind::Datetime,
+        "uuid" => ClaimKind::Uuid,
+        "ip" => ClaimKind::Ip,
+        "texts" => ClaimKind::texts(),
+        "longs" => ClaimKind::Set(Box::new(ClaimKind::Long)),
+        "words" => ClaimKind::Words,
+        other => {
+            return Err(format!(
+                "there is no kind `{other}`; there are text, bool, long, decimal, datetime, uuid, ip, texts, longs, words"
+            ));
+        }
+    })
+}
+
+fn on_mismatch_of(attribute: &AttributeSettings) -> Result<OnMismatch, String> {
+    match attribute.on_mismatch.as_deref() {
+        None | Some("refuse") => Ok(OnMismatch::Refuse),
+        Some("absent") => Ok(OnMismatch::Absent),
+        Some(other) => Err(format!("`on_mismatch` is `refuse` or `absent`, not `{other}`")),
+    }
+}
+
+/// Asks for the keys where discovery names them, and where presets know them if there is no discovery.
+#[derive(Debug)]
+struct Somewhere(Vec<Arc<RemoteKeys>>);
+
+impl KeySource for Somewhere {
+    fn keys<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Result<Arc<KeySet>, AuthnError>> {
+        Box::pin(async move {
+            let mut last = AuthnError::new(AuthnCode::Unavailable, "the issuer's keys cannot be had");
+            for place in &self.0 {
+                match place.keys(kid).await {
+                    Ok(keys) => return Ok(keys),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+}
+
+/// The keys of a provider, wherever they are.
+///
+/// # Errors
+/// When nothing says where they are, or TLS cannot be set up.
+pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<RemoteKeys>>, String> {
+    let preset = preset_of(settings)?;
+    let issuer = issuer_of(settings)?;
+    let at = |url: &str| {
+        let keys = if settings.private_network {
+            RemoteKeys::at_with(url, Reach::Private, clock.clone(), JwksTimes::default())
+        } else {
+            RemoteKeys::at(url, clock.clone())
+        };
+        keys.map_err(|error| error.to_string())
+    };
+    if let Some(url) = &settings.keys_url {
+        return Ok(vec![at(url)?]);
+    }
+    let Some(issuer) = issuer else {
+        return match preset.key_url("") {
+            Some(url) if !settings.tenants.is_empty() => Ok(vec![at(&url)?]),
+            _ => Err("nothing says where its keys are: `issuer`, `keys_url` or a secret".into()),
+        };
+    };
+    if let Some(url) = preset.key_url(&issuer) {
+        return Ok(vec![at(&url)?]);
+    }
+    let discovered = if settings.private_network {
+        RemoteKeys::discover_with(&issuer, Reach::Private, clock.clone(), JwksTimes::default())
+    } else {
+        RemoteKeys::discover(&issuer, clock.clone())
+    };
+    let mut places = vec![discovered.map_err(|error| error.to_string())?];
+    if settings.any_place {
+        for path in ["/api/auth/jwks", "/.well-known/jwks.json"] {
+            places.push(at(&format!("{}{path}", issuer.trim_end_matches('/')))?);
+        }
+    }
+    Ok(places)
+}
+
+/// Makes the sources of all references, and says what is wrong with those of which none can be made.
+///
+/// References to one configuration share its keys. Users are provisioned in `store`.
+pub fn token_sources(
+    configurations: &[Configuration],
+    references: &[Reference],
+    store: &Arc<dyn Directory>,
+    clock: &Arc<dyn Clock>,
+) -> (Vec<TokenSource>, Vec<ProviderFault>) {
+    let (mut sources, mut faults) = (Vec::new(), Vec::new());
+    let mut keys: BTreeMap<&str, Arc<Somewhere>> = BTreeMap::new();
+    for reference in references {
+        let mut make = || -> Result<TokenSource, String> {
+            let found = configurations.iter().find(|found| found.name == reference.configuration);
+            let configuration = found.ok_or("there is no such configuration")?;
+            let (name, scope) = (configuration.name.as_str(), reference.scope.clone());
+            let settings = &configuration.settings;
+            let rules = rules_of(settings, configuration.secret.is_some())?;
+            let source = if let Some(secret) = &configuration.secret {
+                let secret = SharedSecret::new(secret).map_err(|error| error.detail().to_owned())?;
+                TokenSource::with_secret(name, scope, rules, secret)
+            } else {
+                let shared = if let Some(shared) = keys.get(name) {
+                    shared.clone()
+                } else {
+                    let shared = Arc::new(Somewhere(keys_of(settings, clock)?));
+                    keys.insert(name, shared.clone());
+                    shared
+                };
+                TokenSource::with_source(name, scope, rules, shared)
+            };
+            let mapping = mapping_of(settings, &reference.settings)?;
+            Ok(with_users(source.mapping(mapping.clone()), reference, mapping, store))
+        };
+        match make() {
+            Ok(source) => sources.push(source),
+            Err(problem) => faults.push(ProviderFault { provider: reference.configuration.clone(), problem }),
+        }
+    }
+    (sources, faults)
+}
+
+fn with_users(
+    source: TokenSource,
+    reference: &Reference,
+    mapping: ClaimMapping,
+    store: &Arc<dyn Directory>,
+) -> TokenSource {
+    let users = Provisioned::new(&reference.configuration, reference.scope.clone(), store.clone()).mapping(mapping);
+    let texts = |texts: &[String]| texts.to_vec();
+    let users = match &reference.settings.provisioning {
+        ProvisioningSettings::Token => return source,
+        ProvisioningSettings::PreCreated { domains } => {
+            users.authoritative_for(texts(domains).iter().map(String::as_str))
+        }
+        ProvisioningSettings::Auto { domains, roles } => {
+            users.automatic(texts(domains).iter().map(String::as_str), texts(roles).iter().map(String::as_str))
+        }
+        ProvisioningSettings::Registration => users.registration(),
+    };
+    source.users(Arc::new(users))
+}

@@ -1,0 +1,376 @@
+//! The settings of a server or of a resource server: one file, the environment over it, checked whole.
+//!
+//! In: the text of `policy.toml` and an [`Environment`]. Out: a [`Config`] that can be used, or every fault at once. Only
+//! this module reads the environment. Absent: what the settings bring about.
+//!
+//! ```
+//! use policy_runtime::config::{Config, Environment};
+//! let text = r#"
+//!     [application]
+//!     organization = "acme"
+//!     id = "orders"
+//!
+//!     [[provider]]
+//!     name = "main"
+//!     owner = "org:acme"
+//!     issuer = "https://issuer.example"
+//!     audience = ["https://api.acme.example"]
+//!
+//!     [[provider.use]]
+//!     scope = "app:acme/orders"
+//!     roles = { admins = "admin" }
+//! "#;
+//! let config = Config::check(text, &Environment::default(), ".".as_ref()).unwrap();
+//! assert_eq!(config.application.to_string(), "app:acme/orders");
+//! let faults = Config::check(text, &Environment::of([("POLICY_ENV", "production")]), ".".as_ref()).unwrap_err();
+//! assert!(faults.to_string().contains("base URL"));
+//! ```
+//!
+//! | variable | what it sets |
+//! | --- | --- |
+//! | `AUTH_ISSUER`, `AUTH_AUDIENCE`, `JWT_SECRET` | one provider for the application that is served; `AUTH_PRESET` says which kind |
+//! | `DB_URL`, `DB_USER`, `DB_PASSWORD` | the database |
+//! | `POLICY_ENV`, `POLICY_LISTEN`, `POLICY_KEY`, ... | the settings of those names |
+//!
+//! A secret is hex or base64; `.._FILE` names a file that holds it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use policy_core::Scope;
+use policy_core::value::IpRange;
+
+use self::raw::{Raw, RawProvider};
+use self::secrets::Written;
+use crate::authn::token::{mapping_of, rules_of};
+use crate::database::DatabaseAddress;
+use crate::identity::{Configuration, Reference};
+use crate::secret::Secret;
+
+mod environment;
+mod production;
+mod raw;
+mod resource;
+mod secrets;
+
+pub use environment::Environment;
+pub use resource::resource_server;
+
+const DEFAULT_ORGANIZATION: &str = "default";
+const DEFAULT_APPLICATION: &str = "default";
+const DEFAULT_LISTEN: &str = "127.0.0.1:58503";
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Each fault.
+    pub fn list(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be used:")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n- {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Where the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whatever is not production is development")]
+pub enum Env {
+    /// On a developer's machine.
+    Development,
+    /// Where it matters; what is careless is refused.
+    Production,
+}
+
+/// Which pages of other origins may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Cors {
+    /// Origins, or `*` for all.
+    pub origins: Vec<String>,
+    /// Whether they may send credentials.
+    pub credentials: bool,
+}
+
+/// A configuration that was checked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where the program runs.
+    pub env: Env,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How clients reach it, without a slash at the end.
+    pub base_url: String,
+    /// Proxies that are believed about whom they forward for.
+    pub trusted_proxies: Vec<IpRange>,
+    /// Whether operators of the platform may sign in.
+    pub system_sign_in: bool,
+    /// Whether failures make the next attempt wait.
+    pub rate_limits: bool,
+    /// Which pages may call.
+    pub cors: Cors,
+    /// Whether cookies go over https only; without that, browsers cannot sign in by cookie.
+    pub secure_cookies: bool,
+    /// The database.
+    pub database: DatabaseAddress,
+    /// The key that everything kept by the program hangs on; without one, it is made at the start and ends with it.
+    pub key: Option<Secret<[u8; 32]>>,
+    /// Earlier keys, which only open what they sealed.
+    pub earlier_keys: Vec<Secret<[u8; 32]>>,
+    /// The application that is served.
+    pub application: Scope,
+    /// Organizations and applications that must be there.
+    pub scopes: BTreeSet<Scope>,
+    /// Providers that must be there.
+    pub configurations: Vec<Configuration>,
+    /// Which scopes use them.
+    pub references: Vec<Reference>,
+    /// The methods of signing in that are on, scope by scope.
+    pub methods: Vec<(Scope, BTreeSet<String>)>,
+}
+
+impl Config {
+    /// Reads `policy.toml` (the variable `POLICY_CONFIG` names another file) and the environment of the process. Without a
+    /// file, the environment is all.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn of_process() -> Result<Self, Faults> {
+        let environment = Environment::of_process();
+        let named = environment.get("POLICY_CONFIG");
+        let path = Path::new(named.unwrap_or("policy.toml"));
+        if named.is_none() && !path.exists() {
+            return Self::check("", &environment, Path::new("."));
+        }
+        Self::read(path, &environment)
+    }
+
+    /// Reads a file and an environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn read(path: &Path, environment: &Environment) -> Result<Self, Faults> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Faults(vec![format!("`{}` cannot be read: {error}", path.display())]))?;
+        Self::check(&text, environment, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Checks a file's text and an environment; relative paths start at `folder`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn check(text: &str, environment: &Environment, folder: &Path) -> Result<Self, Faults> {
+        let mut raw = Raw::parse(text).map_err(|error| Faults(vec![error]))?;
+        let mut faults = Vec::new();
+        raw.overlay(environment, &mut faults);
+        let config = Checker { folder, faults: &mut faults }.config(&raw);
+        if config.env == Env::Production {
+            production::check(&config, &raw, folder, &mut faults);
+        }
+        if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
+    }
+
+    /// Whether it listens on this machine only.
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+}
+
+/// Turns what is written into what can be used; what cannot becomes a fault, and something harmless stands in for it.
+struct Checker<'a> {
+    folder: &'a Path,
+    faults: &'a mut Vec<String>,
+}
+
+impl Checker<'_> {
+    fn or<T>(&mut self, found: Result<T, String>, instead: impl FnOnce() -> T) -> T {
+        found.unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            instead()
+        })
+    }
+
+    fn config(&mut self, raw: &Raw) -> Config {
+        let env = match raw.env.as_deref() {
+            None | Some("development") => Env::Development,
+            Some("production") => Env::Production,
+            Some(other) => {
+                // Who meant production must not get less.
+                self.faults.push(format!("`env` is `production` or `development`, not `{other}`"));
+                Env::Production
+            }
+        };
+        let listen = raw.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        let parsed = listen.parse().map_err(|_| format!("`listen` is an address and a port, not `{listen}`"));
+        let listen = self.or(parsed, || SocketAddr::from(([127, 0, 0, 1], 0)));
+        let base_url = raw.server.base_url.clone().unwrap_or_else(|| format!("http://{listen}"));
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        if !base_url.starts_with("https://") && !base_url.starts_with("http://") {
+            self.faults.push(format!("`base_url` begins with `https://`, not `{base_url}`"));
+        }
+        let application = self.application(raw);
+        let mut scopes = BTreeSet::from([application.clone()]);
+        for organization in &raw.organization {
+            let own = self.scope(&format!("org:{}", organization.id));
+            scopes.extend(own);
+            for application in &organization.applications {
+                let own = self.scope(&format!("app:{}/{application}", organization.id));
+                scopes.extend(own);
+            }
+        }
+        let (mut configurations, mut references) = (Vec::new(), Vec::new());
+        for provider in &raw.provider {
+            self.provider(provider, &mut configurations, &mut references);
+        }
+        let mut methods = Vec::new();
+        for entry in &raw.scope {
+            if let Some(scope) = self.scope(&entry.scope) {
+                methods.push((scope, self.methods(&entry.methods)));
+            }
+        }
+        Config {
+            env,
+            listen,
+            base_url,
+            trusted_proxies: raw.server.trusted_proxies.iter().filter_map(|text| self.range(text)).collect(),
+            system_sign_in: raw.server.system_sign_in.unwrap_or(false),
+            rate_limits: raw.server.rate_limits.unwrap_or(true),
+            cors: Cors {
+                origins: raw.server.cors_origins.clone(),
+                credentials: raw.server.cors_credentials.unwrap_or(false),
+            },
+            secure_cookies: raw.server.secure_cookies.unwrap_or(true),
+            database: self.database(raw),
+            key: self.key(raw),
+            earlier_keys: raw.secrets.earlier_keys.iter().filter_map(|text| self.earlier(text)).collect(),
+            application,
+            scopes,
+            configurations,
+            references,
+            methods,
+        }
+    }
+
+    fn application(&mut self, raw: &Raw) -> Scope {
+        let organization = raw.application.organization.as_deref().unwrap_or(DEFAULT_ORGANIZATION);
+        let id = raw.application.id.as_deref().unwrap_or(DEFAULT_APPLICATION);
+        let found = Scope::application(organization, id).map_err(|error| format!("`application`: {error}"));
+        self.or(found, || Scope::System)
+    }
+
+    fn scope(&mut self, text: &str) -> Option<Scope> {
+        let parsed = match (text, text.strip_prefix("org:"), text.strip_prefix("app:").and_then(|t| t.split_once('/')))
+        {
+            ("sys", ..) => Ok(Scope::System),
+            (_, Some(id), _) => Scope::organization(id).map_err(|error| error.to_string()),
+            (_, _, Some((organization, id))) => Scope::application(organization, id).map_err(|error| error.to_string()),
+            _ => Err(format!("`{text}` is no scope: `sys`, `org:<id>` or `app:<organization>/<id>`")),
+        };
+        self.or(parsed.map(Some), || None)
+    }
+
+    fn methods(&mut self, names: &[String]) -> BTreeSet<String> {
+        const KNOWN: [&str; 3] = ["password", "token", "api-key"];
+        for name in names.iter().filter(|name| !KNOWN.contains(&name.as_str())) {
+            self.faults.push(format!("there is no method `{name}`; there are {}", KNOWN.join(", ")));
+        }
+        names.iter().cloned().collect()
+    }
+
+    fn range(&mut self, text: &str) -> Option<IpRange> {
+        let parsed: Result<IpRange, String> =
+            text.parse().map_err(|_| format!("`trusted_proxies`: `{text}` is no address and no range"));
+        self.or(parsed.map(Some), || None)
+    }
+
+    fn database(&mut self, raw: &Raw) -> DatabaseAddress {
+        let url = self.or(raw.database.url().text("url", self.folder), || None);
+        let password = self.or(raw.database.password().text("password", self.folder), || None);
+        let Some(url) = url else { return DatabaseAddress::Memory };
+        let parsed = url.expose().parse().map_err(|error: crate::database::DatabaseError| error.to_string());
+        match self.or(parsed, || DatabaseAddress::Memory) {
+            DatabaseAddress::Postgres { url, .. } => {
+                DatabaseAddress::Postgres { url, user: raw.database.user.clone(), password }
+            }
+            DatabaseAddress::File(path) => DatabaseAddress::File(self.folder.join(path)),
+            DatabaseAddress::Memory => DatabaseAddress::Memory,
+        }
+    }
+
+    fn key(&mut self, raw: &Raw) -> Option<Secret<[u8; 32]>> {
+        let written = Written { value: raw.secrets.key.clone(), file: raw.secrets.key_file.clone() };
+        let bytes = self.or(written.secret("key", self.folder), || None)?;
+        self.exactly_32("key", &bytes)
+    }
+
+    fn earlier(&mut self, text: &str) -> Option<Secret<[u8; 32]>> {
+        let bytes = secrets::decode(text).map(Some).map_err(|problem| format!("`earlier_keys`: one {problem}"));
+        let bytes = self.or(bytes, || None)?;
+        self.exactly_32("earlier_keys", &bytes)
+    }
+
+    fn exactly_32(&mut self, what: &str, bytes: &Secret<Vec<u8>>) -> Option<Secret<[u8; 32]>> {
+        let found = <[u8; 32]>::try_from(bytes.expose().as_slice());
+        let found = found.map(|bytes| Some(Secret::new(bytes)));
+        self.or(found.map_err(|_| format!("`{what}` has {} bytes, not 32", bytes.expose().len())), || None)
+    }
+
+    fn provider(
+        &mut self,
+        raw: &RawProvider,
+        configurations: &mut Vec<Configuration>,
+        references: &mut Vec<Reference>,
+    ) {
+        let name = raw.name.as_str();
+        let before = self.faults.len();
+        if configurations.iter().any(|known: &Configuration| known.name == name) {
+            self.faults.push("it stands there twice".into());
+        }
+        let owner = self.scope(&raw.owner).unwrap_or(Scope::System);
+        let written = Written { value: raw.secret.clone(), file: raw.secret_file.clone() };
+        let secret = self.or(written.secret("secret", self.folder), || None);
+        if let Some(problem) = secret.as_ref().filter(|secret| secret.expose().len() < secrets::LEAST) {
+            self.faults.push(format!("its secret has {} bytes; 32 is the least", problem.expose().len()));
+        }
+        self.or(rules_of(&raw.settings, secret.is_some()).map(|_| ()), || ());
+        let mut configuration = Configuration::new(name, owner, raw.settings.clone()).declared();
+        configuration.secret = secret;
+        for entry in &raw.uses {
+            self.or(mapping_of(&raw.settings, &entry.settings).map(|_| ()), || ());
+            let Some(scope) = self.scope(&entry.scope) else { continue };
+            if !configuration.admits(&scope) {
+                configuration.shared_with.insert(scope.clone());
+            }
+            references.push(Reference::new(name, scope, entry.settings.clone()).declared());
+        }
+        configurations.push(configuration);
+        for fault in self.faults.iter_mut().skip(before) {
+            *fault = format!("provider `{name}`: {fault}");
+        }
+    }
+}
+
+/// Whether a URL's host is this machine.
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The organization, the application and the users of the quickstart, for trying things out.
+
+use policy_core::Scope;
+
+use super::ServerError;
+use crate::authn::password::hash;
+use crate::id::random_id;
+use crate::identity::{Change, Directory, EmailKey, NewUser};
+use crate::secret::Secret;
+
+/// Somebody of the demonstration.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DemoUser {
+    /// The address to sign in with.
+    pub email: &'static str,
+    /// The role.
+    pub role: &'static str,
+    /// Where.
+    pub scope: Scope,
+    /// The password, made at this start.
+    pub password: Secret<String>,
+}
+
+const USERS: [(&str, &str, &str, &str); 5] = [
+    ("alice@acme.example", "finance", "acme", "orders"),
+    ("bob@acme.example", "support", "acme", "orders"),
+    ("carol@acme.example", "finance", "acme", "orders"),
+    ("dave@contractor.example", "finance", "acme", "orders"),
+    ("mallory@globex.example", "finance", "globex", "shop"),
+];
+
+/// Makes the users, or gives those who are there a new password.
+///
+/// # Errors
+/// When they cannot be stored.
+pub async fn furnish(store: &dyn Directory) -> Result<Vec<DemoUser>, ServerError> {
+    let mut made = Vec::new();
+    for (email, role, organization, application) in USERS {
+        // Whoever was first has made them.
+        let _ = store.add_organization(organization).await;
+        let _ = store.add_application(organization, application).await;
+        let scope = Scope::application(organization, application)
+            .map_err(|error| crate::identity::StoreError::Invalid(error.to_string()))?;
+        let password = Secret::new(random_id().map_err(|error| ServerError::Key(error.to_string()))?);
+        let hashed = hash(&password).map_err(|_| ServerError::Key("a password cannot be hashed".into()))?;
+        let known = EmailKey::new(email).map_err(|error| crate::identity::StoreError::Invalid(error.to_string()))?;
+        if let Some(user) = store.user_by_email(&scope, &known).await? {
+            store.set_password(&user.id, Some(&hashed)).await?;
+            store.change_user(&user.id, &Change::default().add_role(role)).await?;
+        } else {
+            let name = email.split('@').next().unwrap_or(email);
+            let new = NewUser::new(scope.clone(), email).role(role).display_name(name).password_hash(hashed);
+            store.add_user(new).await?;
+        }
+        made.push(DemoUser { email, role, scope, password });
+    }
+    Ok(made)
+}

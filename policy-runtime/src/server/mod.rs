@@ -1,0 +1,240 @@
+//! The whole server, put together from a checked configuration.
+//!
+//! In: a [`Config`]. Out: a [`Prepared`] store, chain and policy, and from them a [`Gateway`]. This is the one place that
+//! knows every part. Absent: printing; what a person must see is handed to the caller.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use policy_runtime::config::Config;
+//! use policy_runtime::server::Prepared;
+//! let config = Config::of_process()?;
+//! let prepared = Prepared::new(&config).await?;
+//! let gateway = prepared.gateway(&config).bind(config.listen).await?;
+//! # gateway.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use policy_core::Scope;
+use sha2::Sha256;
+
+use crate::authn::api_key::ApiKeyAuthenticator;
+use crate::authn::password::{PasswordAuthenticator, Throttle};
+use crate::authn::session::Sessions;
+use crate::authn::token::{Issuer, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, token_sources};
+use crate::authn::{AuthnError, Chain, ChainBuilder};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::credential::Listener;
+use crate::database::{Database, DatabaseAddress, DatabaseError};
+use crate::edge::Rates;
+use crate::events::{EventSink, LoggedEvents};
+use crate::gateway::{Gateway, GatewayBuilder, StoredChanges};
+use crate::identity::{Directory, SqlStore, StoreError};
+use crate::policy::{Policy, PolicyError};
+use crate::seal::SealingKeys;
+use crate::secret::Secret;
+
+mod bootstrap;
+mod demo;
+mod doctor;
+mod reconcile;
+
+pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
+pub use demo::{DemoUser, furnish};
+pub use doctor::{Examined, Finding, examine};
+pub use reconcile::reconcile;
+
+/// Why a server cannot be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What the configuration declares cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Providers cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Providers(Vec<ProviderFault>),
+    /// The program's policies cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The key cannot be used or made.
+    #[error("the key cannot be used: {0}")]
+    Key(String),
+    /// A part of signing in cannot be set up.
+    #[error(transparent)]
+    SignIn(#[from] AuthnError),
+}
+
+/// Everything a server consists of, before it listens.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Prepared {
+    /// Who may sign in.
+    pub store: Arc<dyn Directory>,
+    /// How they sign in.
+    pub chain: Chain,
+    /// What they may do.
+    pub policy: Policy,
+    /// Signs tokens of our own.
+    pub issuer: Issuer,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    clock: Arc<dyn Clock>,
+    /// Sessions of browsers; none where their cookies could go over plain http.
+    cookies: Option<Sessions>,
+}
+
+impl Prepared {
+    /// Opens the database, brings it up to date with the configuration, and builds the chain.
+    ///
+    /// # Errors
+    /// When a part cannot be used; nothing listens then.
+    pub async fn new(config: &Config) -> Result<Self, ServerError> {
+        Self::with(config, Arc::new(LoggedEvents), |chain| chain).await
+    }
+
+    /// As [`Prepared::new`], with a sink of one's own, and more authenticators or a hook in the chain.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub async fn with(
+        config: &Config,
+        events: Arc<dyn EventSink>,
+        add: impl FnOnce(ChainBuilder) -> ChainBuilder,
+    ) -> Result<Self, ServerError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let key = master_key(config)?;
+        let store = open(config, &key).await?;
+        reconcile(store.as_ref(), config, events.as_ref(), clock.now()).await?;
+        let sources = sources(&store, &clock).await?;
+        // The oldest key names participants, since their ids outlive every replacement of the key.
+        let naming = config.earlier_keys.last().unwrap_or(&key);
+        let ids = ParticipantIds::new(Secret::new(derived(naming, "participant ids")?.expose().to_vec()))?;
+        let tokens = sources.into_iter().fold(TokenAuthenticator::new(clock.clone(), ids), TokenAuthenticator::with);
+        // A restored deployment is in a new epoch, whose key knows no token of an earlier one.
+        let seed = derived(&key, &format!("tokens of epoch {}", store.epoch().await?))?;
+        let issuer = Issuer::with_key(&config.base_url, &seed, clock.clone(), store.clone())?;
+        let issuer = issuer.single_use_in(store.clone());
+        let throttle = if config.rate_limits { Throttle::default() } else { Throttle::off() };
+        let mut chain = Chain::builder()
+            .with(PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle))
+            .with(ApiKeyAuthenticator::new(store.clone(), clock.clone()))
+            .with(issuer.clone())
+            .with(tokens)
+            .events(events.clone(), clock.clone());
+        let cookies = config.secure_cookies.then(|| Sessions::new(clock.clone()));
+        if let Some(cookies) = &cookies {
+            chain = chain.with(cookies.clone());
+        }
+        for (scope, methods) in store.methods().await? {
+            chain = chain.methods(scope, methods.iter().map(String::as_str));
+        }
+        let policy = policy(config, store.as_ref()).await?;
+        Ok(Self { store, chain: add(chain).build(), policy, issuer, events, clock, cookies })
+    }
+
+    /// Starts a gateway with these parts; services are mounted on it.
+    pub fn gateway(&self, config: &Config) -> GatewayBuilder {
+        let listener = Listener::serving(config.application.clone());
+        let listener = if config.system_sign_in { listener.with_system() } else { listener };
+        let builder = Gateway::builder(self.policy.clone(), self.chain.clone())
+            .listener(listener)
+            .follow(Arc::new(StoredChanges::of(self.store.clone())))
+            .trusted_proxies(config.trusted_proxies.iter().copied())
+            .routes(bootstrap::routes(self));
+        let builder = if config.rate_limits { builder } else { builder.rates(&Rates::UNLIMITED) };
+        let builder = match &self.cookies {
+            Some(cookies) => builder.cookies(cookies.clone()),
+            None => builder,
+        };
+        // Pages of every origin may call without credentials; with them, only those that are named.
+        let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
+        named.fold(builder, GatewayBuilder::allow_origin)
+    }
+}
+
+/// Opens the store of a configuration.
+async fn open(config: &Config, key: &Secret<[u8; 32]>) -> Result<Arc<dyn Directory>, ServerError> {
+    let sealing = SealingKeys::new(&derived(key, "sealing")?);
+    let sealing = config
+        .earlier_keys
+        .iter()
+        .try_fold(sealing, |keys, earlier| Ok::<_, ServerError>(keys.and_earlier(&derived(earlier, "sealing")?)))?;
+    let store = SqlStore::new(Database::open(&config.database).await?).sealing(sealing);
+    if !config.earlier_keys.is_empty() {
+        store.reseal().await?;
+    }
+    Ok(Arc::new(store))
+}
+
+async fn sources(store: &Arc<dyn Directory>, clock: &Arc<dyn Clock>) -> Result<Vec<TokenSource>, ServerError> {
+    let (configurations, references) = (store.configurations().await?, store.references().await?);
+    let (sources, faults) = token_sources(&configurations, &references, store, clock);
+    if faults.is_empty() { Ok(sources) } else { Err(ServerError::Providers(faults)) }
+}
+
+/// The policies of the program for every application of the store.
+async fn policy(config: &Config, store: &dyn Directory) -> Result<Policy, ServerError> {
+    let (mut builder, served) = (Policy::builder(), &config.application);
+    if let Scope::Application { organization, application } = served {
+        builder = builder.organization(organization.as_str()).application(application.as_str());
+    }
+    for organization in store.organizations().await? {
+        for application in store.applications(organization.id.as_str()).await? {
+            if served.application_id() != Some(&application) {
+                builder = builder.also(organization.id.as_str(), application.as_str());
+            }
+        }
+    }
+    Ok(builder.build()?)
+}
+
+/// A key for one use, from the key of the deployment.
+fn derived(key: &Secret<[u8; 32]>, purpose: &str) -> Result<Secret<[u8; 32]>, ServerError> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|error| ServerError::Key(error.to_string()))?;
+    mac.update(b"policy key for ");
+    mac.update(purpose.as_bytes());
+    Ok(Secret::new(mac.finalize().into_bytes().into()))
+}
+
+/// The configured key; beside an embedded database, one that is made at the first start and kept in a private file.
+fn master_key(config: &Config) -> Result<Secret<[u8; 32]>, ServerError> {
+    if let Some(key) = &config.key {
+        return Ok(key.clone());
+    }
+    let mut fresh = [0; 32];
+    getrandom::fill(&mut fresh).map_err(|error| ServerError::Key(error.to_string()))?;
+    let path = match &config.database {
+        DatabaseAddress::Memory => return Ok(Secret::new(fresh)),
+        DatabaseAddress::File(path) => path.with_extension("key"),
+        DatabaseAddress::Postgres { .. } => {
+            return Err(ServerError::Key(
+                "a shared database needs one: set `key`, made by `openssl rand -hex 32`".into(),
+            ));
+        }
+    };
+    let unusable = |error: std::io::Error| ServerError::Key(format!("`{}`: {error}", path.display()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(&path) {
+        Ok(mut file) => {
+            std::io::Write::write_all(&mut file, &fresh).map_err(unusable)?;
+            Ok(Secret::new(fresh))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let kept = std::fs::read(&path).map_err(unusable)?;
+            let kept = kept.try_into().map_err(|_| ServerError::Key(format!("`{}` is damaged", path.display())))?;
+            Ok(Secret::new(kept))
+        }
+        Err(error) => Err(unusable(error)),
+    }
+}

@@ -1,0 +1,218 @@
+//! The server from its configuration: reconciling, bootstrapping, events, the doctor.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use policy_runtime::Scope;
+use policy_runtime::authn::{AuthnCode, Outcome};
+use policy_runtime::config::{Config, Environment};
+use policy_runtime::credential::{Credential, Credentials, Listener, LoginForm};
+use policy_runtime::events::{Actor, Event, EventKind, MemoryEvents};
+use policy_runtime::identity::NewUser;
+use policy_runtime::secret::Secret;
+use policy_runtime::server::{BootstrapError, Finding, Prepared, examine, furnish};
+use tests::providers::{Provider, machine_token};
+
+const FILE: &str = r#"
+[application]
+organization = "acme"
+id = "orders"
+[[organization]]
+id = "globex"
+applications = ["shop"]
+[[provider]]
+name = "main"
+owner = "org:acme"
+issuer = "https://issuer.example"
+audience = ["api"]
+[[provider.use]]
+scope = "app:acme/orders"
+roles = { admins = "admin" }
+[[provider.use]]
+scope = "app:globex/shop"
+[[scope]]
+scope = "app:globex/shop"
+methods = ["token"]
+"#;
+
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("policy-server-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn config(&self, text: &str) -> Config {
+        Config::check(text, &Environment::of([("DB_URL", "sqlite:policy.db")]), &self.0).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn start(config: &Config) -> (Prepared, Arc<MemoryEvents>) {
+    let events = Arc::new(MemoryEvents::default());
+    (Prepared::with(config, events.clone(), |chain| chain).await.unwrap(), events)
+}
+
+fn kinds(events: &[Event]) -> Vec<String> {
+    events.iter().map(|event| format!("{} {}", event.what, event.target.as_deref().unwrap_or("-"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_file_declares_is_there_once() {
+    let folder = Folder::new("reconcile");
+    let (first, events) = start(&folder.config(FILE)).await;
+    assert_eq!(
+        kinds(&events.all()),
+        [
+            "organization.create globex",
+            "organization.create acme",
+            "application.create orders",
+            "application.create shop",
+            "provider.put main",
+            "provider.share main",
+            "provider.use main in app:acme/orders",
+            "provider.use main in app:globex/shop",
+            "methods.set app:globex/shop",
+        ]
+    );
+    assert!(events.all().iter().all(|event| event.kind == EventKind::ConfigurationChanged));
+    let number = first.store.changed_since(None).await.unwrap().number;
+    let (again, events) = start(&folder.config(FILE)).await;
+    assert_eq!((events.all(), again.store.changed_since(None).await.unwrap().number), (vec![], number), "idempotent");
+
+    let changed = FILE.replace("roles = { admins = \"admin\" }", "").replace("api\"", "api2\"");
+    let changed = changed.replace("[[provider.use]]\nscope = \"app:globex/shop\"\n", "");
+    let (last, events) = start(&folder.config(&changed)).await;
+    assert_eq!(
+        kinds(&events.all()),
+        ["provider.put main", "provider.use main in app:acme/orders", "provider.unuse main in app:globex/shop"]
+    );
+    assert_eq!(last.store.references().await.unwrap().len(), 1);
+}
+
+async fn sign_in(prepared: &Prepared, name: &str, password: &str, scope: Scope) -> Result<String, AuthnCode> {
+    let login = Credential::Login { name: name.into(), passcode: Secret::new(password.into()), form: LoginForm::Basic };
+    let request = Credentials::of(login)
+        .in_scope(scope)
+        .from_peer("192.0.2.7".parse().unwrap())
+        .on(Listener::default().with_system());
+    match prepared.chain.authenticate(&request).await {
+        Outcome::Authenticated(found) => Ok(found.participant().id().to_owned()),
+        Outcome::Rejected(error) => Err(error.code()),
+        Outcome::NotPresented => panic!("something was presented"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_operator_comes_by_a_token_once() {
+    let folder = Folder::new("bootstrap");
+    let (prepared, events) = start(&folder.config(FILE)).await;
+    let token = prepared.bootstrap_token().await.unwrap().unwrap();
+    let strong = || Secret::new("a quite long pass phrase".to_owned());
+    let make = async |token: &Secret<String>, email: &str, password| {
+        prepared.bootstrap(token, email, password, Actor::default()).await
+    };
+    let wrong = Secret::new("bootstrap_wrong".to_owned());
+    assert_eq!(make(&wrong, "op@x.example", strong()).await, Err(BootstrapError::Token));
+    let weak = make(&token, "op@x.example", Secret::new("password".into())).await;
+    assert!(matches!(weak, Err(BootstrapError::Invalid(_))));
+    let operator = make(&token, "op@x.example", strong()).await.unwrap();
+    assert_eq!(operator.scope, Scope::System);
+    assert_eq!(make(&token, "other@x.example", strong()).await, Err(BootstrapError::Token), "twice is impossible");
+    assert!(prepared.bootstrap_token().await.unwrap().is_none());
+    let (restarted, _) = start(&folder.config(FILE)).await;
+    assert!(restarted.bootstrap_token().await.unwrap().is_none(), "after a restart, too");
+    assert_eq!(sign_in(&restarted, "op@x.example", "a quite long pass phrase", Scope::System).await, Ok(operator.id));
+    let told: Vec<_> = events.all().into_iter().filter(|event| event.what == "bootstrap").collect();
+    let codes: Vec<_> = told.iter().map(|event| event.code.as_deref()).collect();
+    assert_eq!(codes, [Some("wrong_credentials"), Some("invalid"), None, Some("wrong_credentials")]);
+    let all = format!("{told:?}");
+    assert!(!all.contains(token.expose()) && !all.contains("pass phrase"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_failures_and_lockouts_are_told() {
+    let folder = Folder::new("events");
+    let (prepared, events) = start(&folder.config(FILE)).await;
+    let users = furnish(prepared.store.as_ref()).await.unwrap();
+    let alice = users.iter().find(|user| user.email.starts_with("alice")).unwrap();
+    let before = events.all().len();
+    let id = sign_in(&prepared, alice.email, alice.password.expose(), alice.scope.clone()).await.unwrap();
+    for _ in 0..6 {
+        let _ = sign_in(&prepared, alice.email, "wrong", alice.scope.clone()).await;
+    }
+    let told = events.all().split_off(before);
+    assert_eq!((told[0].kind, told[0].actor.id.as_deref()), (EventKind::SignIn, Some(id.as_str())));
+    assert_eq!(told[0].what, "password");
+    assert_eq!((told[1].kind, told[1].code.as_deref()), (EventKind::SignInFailed, Some("wrong_credentials")));
+    assert_eq!(told.last().unwrap().kind, EventKind::Lockout);
+    assert!(told.iter().all(|event| event.actor.address == Some("192.0.2.7".parse().unwrap())));
+    assert!(told.iter().all(|event| event.actor.tenant_slug() == Some("acme")), "{told:?}");
+    assert!(!format!("{told:?}").contains(alice.password.expose()));
+    // A method that is off is refused like a wrong password.
+    let shop = Scope::application("globex", "shop").unwrap();
+    let mallory = users.iter().find(|user| user.scope == shop).unwrap();
+    let off = sign_in(&prepared, mallory.email, mallory.password.expose(), shop).await;
+    assert_eq!(off, Err(AuthnCode::MethodOff));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_deployment_ends_what_was_signed_before() {
+    let folder = Folder::new("epoch");
+    let (prepared, _) = start(&folder.config(FILE)).await;
+    let new = NewUser::new(Scope::application("acme", "orders").unwrap(), "a@acme.example");
+    let user = prepared.store.add_user(new).await.unwrap();
+    let token = prepared.issuer.access_token(&user, &["pwd"]).unwrap();
+    let request = Credentials::of(Credential::Bearer(token));
+    let good = |outcome: &Outcome| matches!(outcome, Outcome::Authenticated(_));
+    assert!(good(&prepared.chain.authenticate(&request).await));
+    let (restarted, _) = start(&folder.config(FILE)).await;
+    assert!(good(&restarted.chain.authenticate(&request).await), "a restart ends nothing");
+    restarted.store.begin_epoch().await.unwrap();
+    let (restored, _) = start(&folder.config(FILE)).await;
+    assert!(!good(&restored.chain.authenticate(&request).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_looks_at_providers_tokens_and_scopes() {
+    let provider = Provider::start(
+        "start-oidc-provider.mjs",
+        &[("PORT", "0"), ("AT_ALG", "RS256"), ("AUDIENCE", "https://api.example.test")],
+    )
+    .await
+    .unwrap();
+    let issuer = provider.fact("issuer");
+    let text = |issuer: &str| {
+        FILE.replace("https://issuer.example", issuer).replace("\"api\"", "\"https://api.example.test\"")
+    };
+    let config = |issuer: &str| Config::check(&text(issuer), &Environment::default(), Path::new(".")).unwrap();
+    let token = Secret::new(machine_token(issuer).await.unwrap());
+    let examined = examine(&config(issuer), Some(&token)).await;
+    let shown = examined.to_string();
+    for part in [
+        "ok     provider `main` has ",
+        "look   scope `app:globex/shop`: provider `main` gives nobody a role",
+        "ok     the token, by `main` in `app:acme/orders`: it is good",
+        "`roles` becomes",
+        "look   the token, by `main` in `app:acme/orders`: `email` is absent",
+        "look   scope `org:globex` uses no provider; people need passwords here",
+    ] {
+        assert!(shown.contains(part), "{part}\nis not in\n{shown}");
+    }
+    assert!(examined.is_good() && !shown.contains(token.expose()), "{shown}");
+
+    let elsewhere = issuer.replace("127.0.0.1", "localhost");
+    let examined = examine(&config(&elsewhere), Some(&token)).await;
+    assert!(!examined.is_good());
+    let problem = "provider `main`: the metadata are those of another issuer";
+    assert!(examined.0.contains(&Finding::Wrong(problem.into())), "{examined}");
+    assert!(examined.to_string().contains("token_issuer"), "{examined}");
+}

@@ -63,6 +63,13 @@ cargo test --quiet --workspace --all-features
 step "300,000 random policies, rules and requests against Cedar"
 cargo test --quiet --profile differential -p policy-core --features testing --test differential
 
+step "instructions of decisions"
+if command -v valgrind >/dev/null 2>&1; then
+    bench/callgrind.sh
+else
+    echo "valgrind is not installed: no instruction was counted, and a slower decision would not be noticed" >&2
+fi
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
 

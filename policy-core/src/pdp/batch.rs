@@ -49,7 +49,7 @@ impl Engine {
             });
             match sets.code_of(tier) {
                 Some(code) => {
-                    parts.push(Part { tier, plan: Plan::of(code, &asked, true)?, told: tier == Tier::Application })
+                    parts.push(Part { tier, plan: Plan::of(code, &asked, true)?, told: tier == Tier::Application });
                 }
                 None if tier == Tier::Application => return None,
                 None => {}

@@ -54,9 +54,7 @@ fn a_batch_is_decided_as_each_alone() {
             String::new(),
             format!("@id(\"mfa\") forbid ({TARGET}) unless {{ principal.mfa }};"),
             format!("@id(\"sum\") forbid ({TARGET}) when {{ context.args.order.amount + 10 > 60 && principal.mfa }};"),
-            format!(
-                "@id(\"role\") forbid (principal in Platform::Role::\"app:acme/orders/admin\", action == com::example::Action::\"OrderService.placeOrder\", resource) when {{ context.args.order.rush == false }};"
-            ),
+            "@id(\"role\") forbid (principal in Platform::Role::\"app:acme/orders/admin\", action == com::example::Action::\"OrderService.placeOrder\", resource) when { context.args.order.rush == false };".to_owned(),
             format!(
                 "@id(\"one\") forbid ({TARGET}) when {{ resource == com::example::OrderService::\"orders\" && principal.mfa }};"
             ),

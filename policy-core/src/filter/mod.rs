@@ -10,6 +10,7 @@
 //! What cannot be said of a row becomes [`Predicate::Row`]: the rest of the predicate still narrows the rows, and the decision
 //! point is asked about each that is left. Nothing is dropped.
 
+mod leaf;
 pub(crate) mod partial;
 mod predicate;
 #[cfg(feature = "sql")]

@@ -7,6 +7,7 @@ mod build;
 mod finding;
 mod join;
 mod manifest;
+mod roots;
 #[cfg(test)]
 mod tests;
 

@@ -23,10 +23,10 @@ pub mod database;
 pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;
-#[cfg(feature = "identity")]
-pub mod events;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod entity;
+#[cfg(feature = "identity")]
+pub mod events;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod filter;
 #[cfg(feature = "gateway")]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a missing database is said plainly")]
 
-use policy_core::testing::filters;
+use policy_core::testing::{filters, traps};
 use tests::{oracle, postgres};
 
 /// Over both threads.
@@ -28,4 +28,15 @@ fn a_list_never_disagrees_with_a_check() {
         // The cases are not all of one sort.
         assert!(report.mixed > report.cases / 10 && report.row_checks < report.cases / 4, "{report}");
     }
+}
+
+#[test]
+fn known_traps_catch_nobody() {
+    let url = postgres::fresh_database().ok();
+    if url.is_none() {
+        println!("PostgreSQL was not found, so the traps are laid in SQLite alone");
+    }
+    let mut databases = oracle::databases(url.as_deref()).expect("the databases open");
+    let wrong = traps(&mut databases).expect("the corpus holds together");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

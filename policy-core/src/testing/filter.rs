@@ -10,28 +10,22 @@ use std::sync::Arc;
 
 use super::random::Random;
 use super::rows::{self, Cell, Row};
-use super::world::{self, World};
-use super::{admin, language, rules, shrink};
-use crate::cedar::{self, Fallback};
-use crate::check::{self, Typed};
-use crate::context::{Context, Facts};
-use crate::contract::{field, record};
+use super::sets::{Asking, Sets, Written, application, own, rule, staff};
+use super::shrink;
+use super::world::World;
+use crate::cedar;
+use crate::check;
+use crate::context::Context;
 use crate::decl::{ActionDecl, ResourceDecl, RuleDecl};
-use crate::eval::Truth;
 use crate::filter::Predicate;
 use crate::kind::{Described, Field, Kind};
-use crate::lower::{Unknown, lower};
-use crate::name::{EntityUid, Scope, Tier};
-use crate::participant::Participant;
-use crate::pdp::unchecked::Unchecked;
+use crate::name::{Scope, Tier};
 use crate::pdp::{Engine, Filter};
-use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
 use crate::registry::Registry;
 use crate::request::{ActionId, Request, Resource};
 use crate::source::Place;
-use crate::syntax;
 use crate::table::{Operation, Table};
-use crate::value::{IpRange, Millis, Slot, Value};
+use crate::value::Slot;
 
 /// A database that rows are put into and found in.
 pub trait Rows {
@@ -111,7 +105,7 @@ fn batch(cases: u64, chance: u64, databases: &mut [Box<dyn Rows>], report: &mut 
         database.load(&bench.table, &bench.rows).map_err(|e| format!("{}: {e}", database.name()))?;
     }
     for _ in 0..SETS {
-        let sets = Sets::random(r, &bench);
+        let sets = Sets::random(r, &bench.world, bench.engine.registry());
         bench.put(&sets)?;
         for _ in 0..ASKING {
             let asking = Asking::random(r);
@@ -132,54 +126,19 @@ fn batch(cases: u64, chance: u64, databases: &mut [Box<dyn Rows>], report: &mut 
     Ok(())
 }
 
+/// The rows that each database found.
+pub(super) type Found = Vec<(&'static str, BTreeSet<String>)>;
+
 /// A program, its table and rows.
-struct Bench {
+pub(super) struct Bench {
     engine: Engine,
-    table: Table,
-    rows: Vec<Row>,
+    pub(super) table: Table,
+    pub(super) rows: Vec<Row>,
     world: World,
     scope: Scope,
 }
 
-/// The policies of the three tiers.
-#[derive(Clone, Default)]
-struct Sets([Vec<Written>; 3]);
-
-/// A policy and what it was made of.
-#[derive(Clone)]
-struct Written {
-    policy: Policy,
-    rule: Option<Typed>,
-    text: Option<String>,
-}
-
-/// Who asks, and when.
-struct Asking {
-    participant: Participant,
-    facts: Facts,
-    time: Millis,
-}
-
 const STAFF: &str = "com::example::Staff";
-
-fn staff() -> Described {
-    record("Staff", own())
-}
-
-fn own() -> Vec<Field> {
-    let f = |name: &str, kind: Kind| field(name, name, Described::optional(kind), false);
-    vec![
-        f("level", Kind::Long),
-        f("budget", Kind::Decimal),
-        f("team", Kind::Text),
-        f("joined", Kind::Datetime),
-        f("home", Kind::Ip),
-        f("badge", Kind::Uuid),
-        f("skills", Kind::Set(Arc::new(Kind::Text))),
-        f("codes", Kind::Set(Arc::new(Kind::Long))),
-        f("remote", Kind::Bool),
-    ]
-}
 
 /// Declarations stay as long as the program; a test may make many.
 fn kept<T>(value: T) -> &'static T {
@@ -206,10 +165,6 @@ fn declaration(operation: Operation, rules: Vec<String>) -> &'static ActionDecl 
         authenticated: rules.is_empty(),
         rules: kept(rules),
     })
-}
-
-fn application() -> Scope {
-    Scope::application("acme", "photos").unwrap_or(Scope::System)
 }
 
 fn fields(ty: &Described) -> Vec<Field> {
@@ -242,7 +197,39 @@ impl Bench {
         Ok(Self { engine, table, rows, world, scope })
     }
 
-    fn put(&self, sets: &Sets) -> Result<(), String> {
+    /// A program without rules of its own, and given rows.
+    pub(super) fn of(rows: Vec<Row>) -> Result<Self, String> {
+        let open: Vec<_> = Operation::ALL.into_iter().map(|o| declaration(o, Vec::new())).collect();
+        let registry = Registry::of(&open, &[]).map_err(|e| e.to_string())?;
+        let resource = fields(&rows::entity().attributes);
+        let world = World::of_row(&mut Random::new(0), registry.model().clone(), STAFF, own(), resource);
+        let engine = Engine::new(Arc::new(registry)).map_err(|e| e.to_string())?;
+        let scope = application();
+        engine.add_application(&scope).map_err(|e| e.to_string())?;
+        Ok(Self { engine, table: rows::table(false)?, rows, world, scope })
+    }
+
+    /// What rules of an operation may read.
+    pub(super) fn env(&self, operation: Operation) -> Option<&check::RuleEnv> {
+        self.action(operation).and_then(|id| self.engine.registry().action(id)).map(|entry| &entry.env)
+    }
+
+    /// The rows that decisions allow, and those that each database finds.
+    pub(super) fn found(
+        &self,
+        asking: &Asking,
+        operation: Operation,
+        databases: &mut [Box<dyn Rows>],
+    ) -> Result<(BTreeSet<String>, Found), String> {
+        let action = self.action(operation).ok_or("there is no such action")?;
+        let filter = self.engine.filter(&self.request(asking, action, None), &self.table).map_err(|d| d.message)?;
+        let found = databases
+            .iter_mut()
+            .map(|database| database.ids(&self.table, &filter.predicate, false).map(|found| (database.name(), found)));
+        Ok((self.decided(asking, action), found.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn put(&self, sets: &Sets) -> Result<(), String> {
         let scopes = [Scope::System, Scope::organization("acme").map_err(|e| e.to_string())?, self.scope.clone()];
         for (scope, written) in scopes.iter().zip(&sets.0) {
             let mut members = Vec::new();
@@ -441,142 +428,4 @@ fn shown(row: &Row) -> String {
         Cell::Odd => format!("{name}: odd"),
     });
     format!("{} (fine {}, holes {})", cells.collect::<Vec<_>>().join(", "), row.fine, row.holes)
-}
-
-impl Asking {
-    fn random(r: &mut Random) -> Self {
-        let scope = match r.below(8) {
-            0 => Scope::System,
-            1 => Scope::organization("acme").unwrap_or(Scope::System),
-            _ => application(),
-        };
-        let mut builder = Participant::builder(scope, r.one(&["u-1", "a", "ab"])).mfa(r.percent(50));
-        for role in ["finance", "admin"] {
-            if r.percent(50) {
-                builder = builder.role(role);
-            }
-        }
-        if r.percent(50) {
-            builder = builder.email("a");
-        }
-        if r.percent(80) {
-            builder = builder.tenant(r.one(&["a", "a", "b", "c"]));
-        }
-        for field in own() {
-            if r.percent(60) {
-                builder = builder.attribute(&field.name, world::value(r, &field.ty.kind));
-            }
-        }
-        let address = if r.percent(60) { Some(world::value(r, &Kind::Ip)) } else { None };
-        let ip: Option<IpRange> = address.and_then(|v| if let Value::Ip(ip) = v { Some(ip) } else { None });
-        let facts = Facts { ip, mfa: r.percent(50), ..Facts::default() };
-        let time = if let Value::Datetime(at) = world::value(r, &Kind::Datetime) { at } else { Millis(0) };
-        Self { participant: builder.build(), facts, time }
-    }
-}
-
-/// A rule of the language that checks.
-fn rule(r: &mut Random, world: &World, registry: &Registry) -> Option<(String, Typed)> {
-    let entry = registry.actions().find(|(_, entry)| entry.name.id() == "Photo.findAll").map(|(_, entry)| entry)?;
-    for _ in 0..20 {
-        let depth = 1 + r.below(3);
-        let text = language::rule(r, world, depth);
-        let Ok(typed) = syntax::parse(&text).and_then(|tree| check::check(&tree, &entry.env)) else { continue };
-        // What never or always holds is refused at the start of a program.
-        if crate::lower::constant(&lower(&typed, Unknown::Fails)).is_none() {
-            return Some((text, typed));
-        }
-    }
-    None
-}
-
-impl Sets {
-    fn random(r: &mut Random, bench: &Bench) -> Self {
-        let mut out = Self::default();
-        for (tier, policies) in out.0.iter_mut().enumerate() {
-            // An application's own set only forbids.
-            let permits = tier < 2;
-            if permits && r.percent(85) {
-                policies.push(Written::open());
-            }
-            let count = r.below(if permits { 3 } else { 2 });
-            for n in 0..count {
-                if let Some(mut one) = Written::random(r, bench, n) {
-                    one.policy.id = format!("t{tier}p{n}").into();
-                    if !permits {
-                        one.policy.effect = Effect::Forbid;
-                    }
-                    policies.push(one);
-                }
-            }
-        }
-        out
-    }
-}
-
-fn own_action(id: &str) -> EntityUid {
-    EntityUid::new("com::example::Action", id)
-}
-
-impl Written {
-    fn open() -> Self {
-        let policy = Policy {
-            id: "open".into(),
-            effect: Effect::Permit,
-            principal: Constraint::Any,
-            action: ActionConstraint::Any,
-            resource: Constraint::Any,
-            condition: Some(crate::ir::Ir::Const(Value::Bool(true))),
-            annotations: Vec::new(),
-        };
-        Self { policy, rule: None, text: None }
-    }
-
-    fn random(r: &mut Random, bench: &Bench, n: usize) -> Option<Self> {
-        let operation = r.pick(&Operation::ALL).copied().unwrap_or(Operation::FindAll);
-        let action = match r.below(3) {
-            0 => ActionConstraint::Any,
-            1 => ActionConstraint::In(vec![own_action(&format!("Photo.{}", operation.group())), own_action("Photo")]),
-            _ => ActionConstraint::In(vec![own_action("Photo.allRead"), own_action("Photo.allDelete")]),
-        };
-        match r.below(10) {
-            // Any representation, with errors that admission would refuse.
-            0..=3 => {
-                let policy = Policy { action, ..rules::policy(r, &bench.world, n) };
-                Some(Self { policy, rule: None, text: None })
-            }
-            // Cedar as it is written.
-            4 | 5 => {
-                let text = admin::policy(r, &bench.world, n).to_string();
-                let text =
-                    text.replace("\"Photos.open\"", "\"Photo.findById\"").replace("\"Photos\"", "\"Photo.allRead\"");
-                let loaded = cedar::load(&text, "random.cedar", bench.engine.registry().schema()).ok()?;
-                let loaded = loaded.into_iter().next()?;
-                Some(Self { policy: loaded.policy, rule: None, text: Some(text) })
-            }
-            // Rules of the language.
-            _ => {
-                let (text, typed) = rule(r, &bench.world, bench.engine.registry())?;
-                let effect = if r.percent(55) { Effect::Permit } else { Effect::Forbid };
-                let unknown = if effect == Effect::Permit { Unknown::Fails } else { Unknown::Holds };
-                let policy = Policy { effect, action, condition: Some(lower(&typed, unknown)), ..Self::open().policy };
-                Some(Self { policy, rule: Some(typed), text: Some(text) })
-            }
-        }
-    }
-
-    fn unchecked(&self, registry: &Registry) -> Result<Unchecked, String> {
-        let fallback = match (&self.policy.condition, &self.text) {
-            (None, Some(text)) => {
-                let loaded = cedar::load(text, "random.cedar", registry.schema()).map_err(|e| e.to_string())?;
-                loaded.first().map(Fallback::new)
-            }
-            _ => None,
-        };
-        let rules = self.rule.clone().map(|rule| {
-            let wanted = if self.policy.effect == Effect::Permit { Truth::True } else { Truth::False };
-            (rule, wanted)
-        });
-        Ok(Unchecked { policy: self.policy.clone(), fallback, rules: rules.into_iter().collect() })
-    }
 }

@@ -16,10 +16,13 @@ mod language;
 mod random;
 mod rows;
 mod rules;
+mod sets;
 mod shrink;
+mod traps;
 mod world;
 
 pub use compare::{Report, differential};
 pub use filter::{FilterReport, Rows, filters};
 pub use language::language;
 pub use rows::{Cell, Row, address, columns, json, micros};
+pub use traps::traps;

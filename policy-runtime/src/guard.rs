@@ -105,7 +105,11 @@ impl Guard {
             context: Context { time: policy.clock().now(), facts: cx.facts() },
             args,
         };
-        let decision = engine.decide(&request);
+        let begun = policy.tally().begin();
+        let span = tracing::info_span!(target: "policy", "decide", action = self.declaration.id, decision = tracing::field::Empty);
+        let decision = span.in_scope(|| engine.decide(&request));
+        span.record("decision", if decision.is_allowed() { "allow" } else { "deny" });
+        policy.tally().end(begun, decision.is_allowed());
         if decision.is_allowed() {
             cx.keep(&request);
         }

@@ -54,10 +54,14 @@ pub mod security;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod service;
+#[cfg(feature = "engine")]
+mod tally;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(any(feature = "gateway", feature = "tower"))]
+mod trace;
 #[cfg(feature = "wire")]
 pub mod wire;
 

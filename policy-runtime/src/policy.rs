@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::audit::AuditLog;
 use crate::clock::{Clock, SystemClock};
 use crate::denied::Denied;
+use crate::tally::Tally;
 
 /// How many denials are kept for [`Policy::denial`].
 const REMEMBERED: usize = 1_024;
@@ -69,6 +70,7 @@ struct Inner {
     warnings: Vec<Finding>,
     changes: watch::Sender<u64>,
     denials: Mutex<VecDeque<(Arc<str>, Denial)>>,
+    tally: Tally,
 }
 
 /// Collects what a process decides with.
@@ -263,6 +265,7 @@ impl PolicyBuilder {
                 warnings,
                 changes: watch::Sender::new(0),
                 denials: Mutex::default(),
+                tally: Tally::default(),
             }),
         })
     }
@@ -388,6 +391,10 @@ impl Policy {
             .ok_or_else(|| format!("there is no action `{action}`"))?
             .store(true, Ordering::Release);
         Ok(())
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.inner.tally
     }
 
     pub(crate) fn must_audit(&self, action: ActionId) -> bool {

@@ -36,11 +36,20 @@ fn has(program: &str) -> bool {
 
 #[test]
 fn the_unmodified_npm_client_passes() {
+    run("kinotic-client");
+}
+
+#[test]
+fn the_newest_npm_client_passes() {
+    run("kinotic-newest");
+}
+
+fn run(suite: &str) {
     if !has("node") || !has("npm") {
         eprintln!("SKIPPED: node and npm are not here, so the npm client was not tried");
         return;
     }
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("kinotic-client");
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
     if !suite.join("node_modules").is_dir() {
         let installed = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&suite).status();
         assert!(installed.expect("npm runs").success(), "npm ci failed; it needs the npm registry once");

@@ -26,7 +26,7 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "id", "json", "wire"],
+    &["secret", "clock", "code", "id", "json", "wire", "tally", "trace"],
     &["database", "seal"],
     &["denied", "audit", "credential", "events"],
     &["policy"],

@@ -11,6 +11,7 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::event::{Event, Events};
+use super::hosting::Hosted;
 use super::live::{Live, NotSent, Outbound, Outgoing};
 use super::open::{Opened, Socket, octets};
 use super::options::ConnectOptions;
@@ -45,11 +46,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(opened: Opened, options: &ConnectOptions) -> Self {
+    pub(super) fn new(opened: Opened, options: &ConnectOptions, hosted: &Arc<Hosted>) -> Self {
         let Opened { socket, decoder, info, server_beat } = opened;
-        let (live, outgoing) = Live::new(info);
+        let (live, outgoing) = Live::new(info, hosted.clone());
         let (sink, stream) = socket.split();
         live.send_now(&message::subscribe("sub-0", &live.reply_to));
+        hosted.subscribe(&live);
         let beat = options.heart_beat.sending_to(server_beat);
         let silence = options.heart_beat.hearing_from(server_beat).map(|every| every.saturating_mul(2));
         Self { live, sink, stream, decoder, outgoing, beat, silence }
@@ -113,7 +115,12 @@ impl Over {
     }
 }
 
-async fn read(stream: &mut SplitStream<Socket>, decoder: &mut Decoder, live: &Live, silence: Option<Duration>) -> Over {
+async fn read(
+    stream: &mut SplitStream<Socket>,
+    decoder: &mut Decoder,
+    live: &Arc<Live>,
+    silence: Option<Duration>,
+) -> Over {
     loop {
         loop {
             match decoder.next() {

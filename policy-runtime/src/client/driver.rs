@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::connection::{Connection, Ended};
 use super::error::ConnectError;
 use super::event::{Event, Events};
+use super::hosting::Hosted;
 use super::live::{Live, lost};
 use super::open::{Opened, open};
 use super::options::{ConnectOptions, Retry};
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) options: ConnectOptions,
     pub(super) events: Events,
     pub(super) state: watch::Sender<State>,
+    pub(super) hosted: Arc<Hosted>,
 }
 
 /// Runs until the client is closed or gives up.
@@ -42,7 +44,7 @@ pub(super) async fn drive(shared: Arc<Shared>, first: Opened, mut stop: watch::R
     let mut opened = first;
     loop {
         let began = Instant::now();
-        let connection = Connection::new(opened, &shared.options);
+        let connection = Connection::new(opened, &shared.options, &shared.hosted);
         let live = Arc::clone(&connection.live);
         shared.state.send_replace(State::Live(Arc::clone(&live)));
         shared.events.publish(Event::Connected(Arc::clone(&live.info)));
@@ -74,7 +76,7 @@ pub(super) async fn drive(shared: Arc<Shared>, first: Opened, mut stop: watch::R
 
 impl Shared {
     pub(super) fn new(options: ConnectOptions) -> Self {
-        Self { options, events: Events::new(), state: watch::Sender::new(State::Down(None)) }
+        Self { options, events: Events::new(), state: watch::Sender::new(State::Down(None)), hosted: Arc::default() }
     }
 
     fn close(&self, live: Option<&Live>, reason: ConnectError) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::hosting::Hosted;
 use crate::code::Code;
 use crate::service::CallError;
 use crate::wire::{ConnectedInfo, ErrorBody, Frame, header, message};
@@ -31,6 +32,7 @@ pub(super) struct Live {
     calls: Mutex<Calls>,
     next: AtomicU64,
     prefix: String,
+    hosted: Arc<Hosted>,
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +121,7 @@ pub(super) enum NotSent {
 }
 
 impl Live {
-    pub(super) fn new(info: ConnectedInfo) -> (Arc<Self>, Outgoing) {
+    pub(super) fn new(info: ConnectedInfo, hosted: Arc<Hosted>) -> (Arc<Self>, Outgoing) {
         let (out, calls) = mpsc::channel(QUEUE);
         let (urgent, urgent_out) = mpsc::unbounded_channel();
         let reply_to = message::reply_address(&info.reply_to_id, &uuid::Uuid::new_v4().to_string());
@@ -131,6 +133,7 @@ impl Live {
             calls: Mutex::default(),
             next: AtomicU64::new(1),
             prefix: uuid::Uuid::new_v4().simple().to_string(),
+            hosted,
         };
         (Arc::new(live), Outgoing { calls, urgent: urgent_out })
     }
@@ -152,7 +155,7 @@ impl Live {
         self.calls.lock().ok()?.waiting.remove(correlation)
     }
 
-    async fn send(&self, frame: &Frame) -> Result<(), NotSent> {
+    pub(super) async fn send(&self, frame: &Frame) -> Result<(), NotSent> {
         // Nobody takes from a queue whose connection has ended; that ends the call in its own way.
         let _ = self.out.send(encode(frame)?).await;
         Ok(())
@@ -203,8 +206,11 @@ impl Live {
         }
     }
 
-    /// Takes a MESSAGE to its caller.
-    pub(super) fn route(&self, frame: &Frame) {
+    /// Takes a MESSAGE to its caller, or to the service that is called.
+    pub(super) fn route(self: &Arc<Self>, frame: &Frame) {
+        if self.hosted.take(self, frame) {
+            return;
+        }
         let Some(correlation) = frame.header(header::CORRELATION_ID) else { return };
         let Ok(mut calls) = self.calls.lock() else { return };
         let failed = frame.header(header::ERROR).map(|text| error_of(text, &frame.body));
@@ -252,6 +258,7 @@ impl Live {
 
     /// Ends all that waits.
     pub(super) fn end(&self, error: &CallError) {
+        self.hosted.end();
         let Ok(mut calls) = self.calls.lock() else { return };
         calls.ended = Some(error.clone());
         let waiting = std::mem::take(&mut calls.waiting);

@@ -28,6 +28,7 @@ mod driver;
 mod error;
 mod event;
 mod headers;
+mod hosting;
 mod live;
 mod open;
 mod options;
@@ -45,6 +46,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 pub use error::{Cause, ConnectError, Refusal};
 pub use event::Event;
 pub use headers::{BoxError, ConnectHeaders, HeaderSource, Headers};
+pub use hosting::{HostedCall, Hosting};
 pub use options::ConnectOptions;
 pub use request::Request;
 

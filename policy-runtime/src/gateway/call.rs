@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tracing::{Instrument as _, Span};
 
 use super::connection::{CallId, Outcome};
 use super::session::Event;
@@ -27,6 +28,8 @@ pub(super) struct Job {
     pub(super) body: Bytes,
     pub(super) context: SecurityContext,
     pub(super) request_id: Arc<str>,
+    /// Continues the caller's trace.
+    pub(super) span: Span,
 }
 
 /// A task that ends when this is dropped.
@@ -48,7 +51,8 @@ impl Drop for Running {
 
 /// Makes a call.
 pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Running {
-    Running::start(async move {
+    let span = job.span.clone();
+    let work = async move {
         let started = Instant::now();
         let (id, request_id) = (job.id, job.request_id.clone());
         let mut streamed = false;
@@ -71,7 +75,8 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
             }
         };
         shared.metrics.call(started.elapsed(), streamed, failed);
-    })
+    };
+    Running::start(work.instrument(span))
 }
 
 /// Why there is no last value.

@@ -247,6 +247,6 @@ fn metrics(shared: &Shared, headers: &HeaderMap, address: IpAddr, metrics_for: M
     if !may {
         return upgrade::status(StatusCode::NOT_FOUND);
     }
-    let text = shared.metrics.render(shared.sessions.count());
+    let text = shared.metrics.render(shared.sessions.count()) + &shared.policy.tally().render();
     ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }

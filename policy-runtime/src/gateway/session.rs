@@ -38,6 +38,7 @@ use crate::code::Code;
 use crate::edge::{TooOften, is_plain};
 use crate::security::SecurityContext;
 use crate::service::CallError;
+use crate::trace::continue_trace;
 use crate::wire::{self, Cri, Decoder, Frame, Headers, Incoming, header};
 
 mod hosting;
@@ -458,7 +459,7 @@ impl Session {
             Act::Renew(id, headers) => self.renew(id, &headers, acts),
             Act::Host { subscription, address } => self.host(subscription, &address),
             Act::Unhost { subscription } => self.unhost(&subscription),
-            Act::HostReply { request, frame } => self.host_reply(&request, frame),
+            Act::HostReply { request, frame } => self.host_reply(&request, frame, acts),
             Act::Close(Farewell::Left) => self.end = Some(End::Left),
             Act::Close(Farewell::Refused) => self.end = Some(End::Refused),
         }
@@ -493,7 +494,7 @@ impl Session {
         let Some(service) = self.shared.services.find(context.application(), &call.target.base()) else {
             return self.call_host(call, &request_id, acts);
         };
-        let Call { id, target, body, .. } = call;
+        let Call { id, target, body, headers } = call;
         let Some(method) = target.path() else {
             let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
             return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
@@ -504,7 +505,12 @@ impl Session {
             context = context.keeping();
             self.streams.insert(id, context.clone());
         }
-        let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id };
+        let span = tracing::info_span!(
+            target: "policy::gateway", "call", otel.kind = "server", rpc.service = service.declaration().name, rpc.method = method,
+            request = &*request_id, participant = context.participant().id(), trace = tracing::field::Empty,
+        );
+        continue_trace(&span, headers.get(header::TRACEPARENT), headers.get(header::TRACESTATE));
+        let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id, span };
         let running = call::start(job, self.shared.clone(), self.events.clone());
         self.running.insert(id, running);
     }

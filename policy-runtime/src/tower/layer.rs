@@ -12,6 +12,7 @@ use policy_core::Facts;
 use policy_core::context::OwnAttributes;
 use policy_core::value::{IpRange, Record};
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
 use super::body::ResponseBody;
 use super::problem::Problem;
@@ -22,6 +23,7 @@ use crate::edge::{Limiter, Origins, Rates, RequestId, TooOften, TrustedProxies};
 use crate::policy::Policy;
 use crate::security::SecurityContext;
 use crate::service::CallError;
+use crate::trace::continue_trace;
 
 type OfRequest<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
 type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
@@ -243,7 +245,13 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let id = RequestId::of(&parts.headers);
-            let mut response = match setup.authenticate(&parts, &id).await {
+            let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+            let span = tracing::info_span!(
+                target: "policy", "request", otel.kind = "server", http.request.method = parts.method.as_str(),
+                url.path = parts.uri.path(), request = id.as_str(), trace = tracing::field::Empty,
+            );
+            continue_trace(&span, header("traceparent"), header("tracestate"));
+            let mut response = match setup.authenticate(&parts, &id).instrument(span.clone()).await {
                 Err(problem) => Response::from(problem.request_id(id.shared())),
                 Ok(cx) => {
                     parts.extensions.insert(id.clone());
@@ -255,8 +263,8 @@ where
                     match &cx {
                         Some(cx) => {
                             // Also the part of `call` that is not in its future runs as the caller.
-                            let running = cx.run(|| service.call(request));
-                            answer(cx, cx.scope(running).await?)
+                            let running = span.in_scope(|| cx.run(|| service.call(request)));
+                            answer(cx, cx.scope(running).instrument(span).await?)
                         }
                         None => setup.anonymous(service.call(request).await?, &id),
                     }

@@ -48,6 +48,8 @@ pub const SESSION_KEEP_ALIVE: &str = "session-keep-alive";
 pub const REQUEST_ID: &str = "x-request-id";
 /// The caller's trace.
 pub const TRACEPARENT: &str = "traceparent";
+/// What the systems that a trace went through say of it.
+pub const TRACESTATE: &str = "tracestate";
 /// Marks a value that is one of several; ours, beyond Kinotic.
 pub const STREAM: &str = "stream";
 /// Headers of this prefix are copied from a request to its replies.

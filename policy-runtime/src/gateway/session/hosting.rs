@@ -11,7 +11,7 @@ use super::super::hosts::{ANSWERS, Forward, ask};
 use super::{Event, Session};
 use crate::code::Code;
 use crate::service::CallError;
-use crate::wire::{Frame, ParticipantInfo, header, sender_json};
+use crate::wire::{Command, ErrorBody, Frame, ParticipantInfo, header, sender_json};
 
 /// The action of hosting a service.
 const HOST: &str = "Platform.service.host";
@@ -34,6 +34,18 @@ const KEPT_BACK: [&str; 12] = [
     "cookie",
     header::ERROR,
 ];
+
+/// The code of a host's error: its own word for what went wrong with the call, never one that only this side may say.
+fn code_of(body: &[u8]) -> Code {
+    let code = ErrorBody::parse(body).and_then(|body| Code::parse(body.code.as_deref()?));
+    let may_say = |code: &Code| {
+        matches!(
+            code,
+            Code::BadArguments | Code::UnknownMethod | Code::AccessDenied | Code::RateLimited | Code::Internal
+        )
+    };
+    code.filter(may_say).unwrap_or(Code::Failed)
+}
 
 impl Session {
     fn is_granted(&self, action: &str, address: &str) -> bool {
@@ -112,11 +124,25 @@ impl Session {
     }
 
     /// A host answers. It may answer what it was asked, once, or with values of a stream until the stream ends.
-    pub(super) fn host_reply(&mut self, request: &str, frame: Frame) {
-        let Some(answers) = self.asked.get(request) else { return };
+    pub(super) fn host_reply(&mut self, request: &str, frame: Frame, acts: &mut Vec<Act>) {
+        let Some(answers) = self.asked.get(request) else {
+            // Values of a stream that nobody waits for any more; only our own hosts have streams, and they can be stopped.
+            if frame.header(header::STREAM) == Some("true")
+                && let Some(subscription) = self.hosting.keys().next()
+            {
+                let cancel = Frame::new(Command::Message)
+                    .with(header::SUBSCRIPTION, subscription.as_str())
+                    .with(header::MESSAGE_ID, request)
+                    .with(header::DESTINATION, "srv://cancelled")
+                    .with(header::CONTROL, "cancel")
+                    .with(header::CORRELATION_ID, request);
+                acts.push(Act::Send(cancel));
+            }
+            return;
+        };
         let control = frame.header(header::CONTROL);
         let outcome = if let Some(message) = frame.header(header::ERROR) {
-            Outcome::Failed { error: CallError::new(Code::Failed, message), request_id: String::new() }
+            Outcome::Failed { error: CallError::new(code_of(&frame.body), message), request_id: String::new() }
         } else if control == Some("complete") {
             Outcome::Complete
         } else {

@@ -53,34 +53,30 @@ fn tools() -> Value {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "method", content = "params")]
-enum Call {
-    #[serde(rename = "initialize")]
-    Initialize(Value),
-    #[serde(rename = "tools/list")]
-    List(Option<Value>),
-    #[serde(rename = "tools/call")]
-    Tool(Tool),
-}
-
-#[derive(Deserialize)]
 #[serde(tag = "name", content = "arguments", rename_all = "lowercase")]
 enum Tool {
     Stock { item: String },
     Refund { amount: i64 },
 }
 
-/// A result, or the code and text of a JSON-RPC error.
-type Answer = Result<Value, (i64, String)>;
-
 async fn mcp(cx: SecurityContext, Json(request): Json<Value>) -> Response {
     let Some(id) = request.get("id").cloned() else {
         // A notification, such as `notifications/initialized`, is not answered.
         return StatusCode::ACCEPTED.into_response();
     };
-    let answer = match serde_json::from_value(request) {
-        Ok(call) => answer(&cx, call).await,
-        Err(error) => Err((-32602, error.to_string())),
+    let params = request.get("params").cloned().unwrap_or_default();
+    let answer = match request.get("method").and_then(Value::as_str) {
+        Some("initialize") => Ok(json!({
+            "protocolVersion": "2025-06-18",
+            "capabilities": { "tools": {} },
+            "serverInfo": { "name": "shop", "version": "1.0.0" },
+        })),
+        Some("tools/list") => Ok(json!({ "tools": tools() })),
+        Some("tools/call") => match serde_json::from_value(params) {
+            Ok(tool) => Ok(called(&cx, tool).await),
+            Err(error) => Err((-32602, error.to_string())),
+        },
+        _ => Err((-32601, "no such method".to_owned())),
     };
     Json(match answer {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
@@ -89,18 +85,7 @@ async fn mcp(cx: SecurityContext, Json(request): Json<Value>) -> Response {
     .into_response()
 }
 
-async fn answer(cx: &SecurityContext, call: Call) -> Answer {
-    let tool = match call {
-        Call::Initialize(_) => {
-            return Ok(json!({
-                "protocolVersion": "2025-06-18",
-                "capabilities": { "tools": {} },
-                "serverInfo": { "name": "shop", "version": "1.0.0" },
-            }));
-        }
-        Call::List(_) => return Ok(json!({ "tools": tools() })),
-        Call::Tool(tool) => tool,
-    };
+async fn called(cx: &SecurityContext, tool: Tool) -> Value {
     let done = match tool {
         Tool::Stock { item } => stock(&item).await,
         Tool::Refund { amount } => refund(amount).await,
@@ -112,7 +97,7 @@ async fn answer(cx: &SecurityContext, call: Call) -> Answer {
             (format!("{} may not do this: {denied}", cx.participant().email().unwrap_or("this caller")), true)
         }
     };
-    Ok(json!({ "content": [{ "type": "text", "text": text }], "isError": is_error }))
+    json!({ "content": [{ "type": "text", "text": text }], "isError": is_error })
 }
 
 fn app() -> Result<Router> {

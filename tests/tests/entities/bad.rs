@@ -83,9 +83,9 @@ pub(crate) struct Crate {
 }
 
 async fn a_table_that_differs_refuses_to_start(world: World) {
-    let differs = |error: SchemaError| match error {
-        SchemaError::Differs { findings, .. } => findings.join("\n"),
-        other => panic!("{other}"),
+    let differs = |error: SchemaError| {
+        let SchemaError::Differs { findings, .. } = error else { panic!("{error}") };
+        findings.join("\n")
     };
     let error = world.entities.repository::<Crate>().await.map(|_| ()).unwrap_err();
     assert_eq!(differs(error), "there is no such table");

@@ -157,7 +157,9 @@ async fn a_bulk_is_all_or_nothing(world: World) {
     photos.bulk_save(&alice, some("alice")).await.unwrap();
     assert_eq!(photos.count(&alice).await.unwrap(), 5);
     let mut changed = some("alice");
-    changed.iter_mut().for_each(|p| p.note = Some("seen".into()));
+    for one in &mut changed {
+        one.note = Some("seen".into());
+    }
     changed[1].id = "b1".into();
     assert_eq!(code(photos.bulk_update(&alice, changed.clone()).await), Code::NotFound);
     assert_eq!(photos.count_by_query(&alice, &Query::eq("note", "seen")).await.unwrap(), 0);

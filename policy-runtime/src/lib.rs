@@ -41,6 +41,8 @@ pub mod identity;
 pub mod json;
 #[cfg(feature = "cli")]
 pub mod log;
+#[cfg(all(feature = "engine", feature = "identity"))]
+pub mod pip;
 #[cfg(feature = "engine")]
 pub mod policy;
 mod proxy;

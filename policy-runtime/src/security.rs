@@ -87,6 +87,15 @@ impl SecurityContext {
         })
     }
 
+    /// The same piece of work for the participant as more is known of it.
+    #[cfg(feature = "identity")]
+    pub(crate) fn knowing(self, participant: Arc<Participant>, facts: Facts) -> Self {
+        self.changed(|inner| {
+            inner.participant = participant;
+            inner.facts = facts;
+        })
+    }
+
     /// Sets the application that is called, where a process serves several.
     #[must_use]
     pub fn on(self, scope: Scope) -> Self {

@@ -34,7 +34,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["security"],
     &["guard", "service", "identity"],
     &["authn", "proxy", "edge", "entity", "filter"],
-    &["config"],
+    &["config", "pip"],
     &["gateway", "client", "tower"],
     &["authzen", "log"],
     &["server"],

@@ -146,7 +146,10 @@ pub(super) async fn run_hook(
 }
 
 /// The participant as it is, with attributes added.
-fn with_attributes(participant: &Participant, added: Vec<(String, Value)>) -> Result<Participant, Rejection> {
+pub(crate) fn with_attributes(
+    participant: &Participant,
+    added: Vec<(String, Value)>,
+) -> Result<Participant, Rejection> {
     if added.is_empty() {
         return Ok(participant.clone());
     }

@@ -39,6 +39,8 @@ pub mod session;
 pub mod token;
 
 pub use chain::{Chain, ChainBuilder};
+#[cfg(feature = "engine")]
+pub(crate) use hook::with_attributes;
 pub use hook::{HookCounters, PostAuthentication, Rejection};
 
 pub use futures_util::future::BoxFuture;

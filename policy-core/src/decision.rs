@@ -164,6 +164,8 @@ pub enum DenialKind {
     UnknownAction,
     /// The engine has no policy set for the resource's organization or application.
     UnknownScope,
+    /// The sets have not been confirmed to be the active ones for longer than the bound.
+    Stale,
     /// A value that a rule reads cannot be held by its kind.
     Unusable,
     /// A forbid is satisfied.

@@ -56,6 +56,8 @@ pub mod security;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod service;
+#[cfg(all(feature = "engine", any(feature = "sqlite", feature = "postgres")))]
+pub mod sets;
 #[cfg(feature = "engine")]
 mod tally;
 #[cfg(feature = "testing")]

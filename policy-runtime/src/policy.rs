@@ -367,6 +367,19 @@ impl Policy {
         Ok(activation)
     }
 
+    /// Replaces a scope's set by one whose revision was given out elsewhere.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn replace_as(
+        &self,
+        scope: &Scope,
+        source: &SetSource,
+        (epoch, number): (u64, u64),
+    ) -> Result<Activation, SetError> {
+        let activation = self.inner.engine.replace_as(scope, source, epoch, number)?;
+        self.inner.changes.send_modify(|n| *n += 1);
+        Ok(activation)
+    }
+
     /// Counts changes of any set; whoever holds something open for a caller decides again when it moves.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()

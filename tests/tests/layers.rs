@@ -30,7 +30,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["database", "seal"],
     &["denied", "audit", "credential", "events"],
     &["policy"],
-    &["question"],
+    &["question", "sets"],
     &["security"],
     &["guard", "service", "identity"],
     &["authn", "proxy", "edge", "entity", "filter"],

@@ -323,6 +323,11 @@ impl Denial {
         Self::of(DenialKind::UnknownScope, format!("`{scope}` has no policy set here"))
     }
 
+    pub(super) fn stale() -> Self {
+        let message = "the policy sets could not be confirmed to be the active ones for longer than the bound";
+        Self::of(DenialKind::Stale, message.to_owned())
+    }
+
     pub(super) fn isolation(caller: &Scope, scope: &Scope, entry: &ActionEntry) -> Self {
         let message = if entry.tier != scope.tier() {
             format!("isolation: `{}` belongs to the {}, and `{scope}` is not of that tier", entry.name, entry.tier)

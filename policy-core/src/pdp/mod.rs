@@ -41,6 +41,7 @@ use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
 use crate::name::{Scope, Slug, Tier};
 use crate::registry::Registry;
 use crate::request::Request;
+use crate::value::Millis;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use explain::{Explanation, PolicyReport, TierReport};
@@ -200,13 +201,70 @@ impl Engine {
     /// # Errors
     /// Every finding, with its place in the text.
     pub fn replace(&self, scope: &Scope, source: &SetSource) -> Result<Activation, SetError> {
+        self.replace_with(scope, source, |before| (before.epoch, before.number + 1))
+    }
+
+    /// Replaces a scope's set by one whose revision was given out elsewhere, so that all servers name it alike.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use policy_core::Scope;
+    /// use policy_core::pdp::{Engine, SetSource};
+    /// use policy_core::registry::Registry;
+    /// let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+    /// let done = engine.replace_as(&Scope::System, &SetSource::default(), 2, 17).unwrap();
+    /// assert!(done.revision.to_string().starts_with("2.17-"));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::replace`].
+    pub fn replace_as(
+        &self,
+        scope: &Scope,
+        source: &SetSource,
+        epoch: u64,
+        number: u64,
+    ) -> Result<Activation, SetError> {
+        self.replace_with(scope, source, |_| (epoch, number))
+    }
+
+    /// Denies whatever is asked after this time, until it is moved on: whoever confirms that the sets are the active ones moves it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use policy_core::{Context, Facts, Participant, Request, Scope};
+    /// # use policy_core::pdp::Engine;
+    /// # use policy_core::registry::Registry;
+    /// use policy_core::decision::DenialKind;
+    /// use policy_core::value::Millis;
+    /// # let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
+    /// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+    /// # let facts = Facts { mfa: true, ..Facts::default() };
+    /// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+    /// #     scope: &Scope::System, resource: None, context: Context { time: Millis(1_001), facts: &facts }, args: &[] };
+    /// engine.fresh_until(Millis(1_000));
+    /// assert_eq!(engine.decide(&request).denial().unwrap().kind, DenialKind::Stale);
+    /// engine.fresh_until(Millis(2_000));
+    /// assert!(engine.decide(&request).is_allowed());
+    /// ```
+    pub fn fresh_until(&self, time: Millis) {
+        self.current.load().fresh_until(time.0);
+    }
+
+    fn replace_with(
+        &self,
+        scope: &Scope,
+        source: &SetSource,
+        number: impl FnOnce(Revision) -> (u64, u64),
+    ) -> Result<Activation, SetError> {
         let (members, warnings) = admit::admit(&self.registry, scope, source)?;
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         *writing += 1;
         let mut next = Snapshot::clone(&self.current.load());
         let at = scope.tier() as usize;
         let before = next.revisions(scope).get(at).copied().unwrap_or_default();
-        let revision = admit::revision(before.epoch, before.number + 1, source);
+        let (epoch, number) = number(before);
+        let revision = admit::revision(epoch, number, source);
         let set = Arc::new(TierSet::new(members, &self.registry, revision));
         if let Err(Taken) = next.replace(scope, set) {
             let message = "an application of this name belongs to another organization";

@@ -4,6 +4,7 @@
 //! the sets answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::asked::Asked;
 use super::conform::Misfit;
@@ -22,6 +23,8 @@ pub(super) struct Snapshot {
     system: Stack,
     organizations: ByName<Slug, Stack>,
     applications: ByName<Slug, Stack>,
+    /// Until when these sets are known to be the active ones, in milliseconds since 1970; shared by all snapshots.
+    fresh_until: Arc<AtomicI64>,
 }
 
 /// What decides for a scope.
@@ -90,7 +93,12 @@ impl Snapshot {
             system: Stack::new(&Scope::System, &[None, None, None], Arc::new(system)),
             organizations: ByName::default(),
             applications: ByName::default(),
+            fresh_until: Arc::new(AtomicI64::new(i64::MAX)),
         }
+    }
+
+    pub(super) fn fresh_until(&self, time: i64) {
+        self.fresh_until.store(time, Ordering::Release);
     }
 
     pub(super) const fn code(&self) -> &Arc<TierSet> {
@@ -149,6 +157,9 @@ impl Snapshot {
         let caller = request.participant.scope();
         if entry.tier != request.scope.tier() || !caller.covers(request.scope) || !entry.takes(caller.tier()) {
             return Err(Box::new(Denial::isolation(caller, request.scope, entry)));
+        }
+        if request.context.time.0 > self.fresh_until.load(Ordering::Acquire) {
+            return Err(Box::new(Denial::stale()));
         }
         let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {
             return Err(Box::new(Denial::unknown_scope(request.scope)));

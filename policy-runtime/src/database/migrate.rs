@@ -20,6 +20,7 @@ pub struct Migration {
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "identity", sql: include_str!("migrations/0001_identity.sql") },
     Migration { version: 2, name: "audit", sql: include_str!("migrations/0002_audit.sql") },
+    Migration { version: 3, name: "policy sets", sql: include_str!("migrations/0003_policy_sets.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

@@ -105,7 +105,7 @@ async fn behind_nginx() {
     );
     let file = folder.join("nginx.conf");
     std::fs::write(&file, text).unwrap();
-    let directives = format!("daemon off; pid {0}/pid; error_log {0}/error.log;", folder.display());
+    let directives = format!("daemon off; master_process off; pid {0}/pid; error_log {0}/error.log;", folder.display());
     let mut nginx = Command::new("nginx");
     nginx.arg("-p").arg(&folder).arg("-c").arg(&file).args(["-g", &directives]);
     let _running = Running(nginx.stderr(Stdio::null()).spawn().unwrap());

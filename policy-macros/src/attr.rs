@@ -5,6 +5,7 @@
 
 use policy_core::name::nearest;
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use syn::meta::ParseNestedMeta;
 use syn::{Attribute, LitStr, Meta, Path, Type};
 
 use crate::report::Sink;
@@ -16,6 +17,8 @@ pub(crate) const POLICY: &str = "abac_policy";
 pub(crate) const PUBLISH: &str = "publish";
 /// The attribute of a parameter that is the caller's context.
 pub(crate) const CONTEXT: &str = "context";
+/// The attribute of a parameter that a mirror reads.
+pub(crate) const ATTRIBUTES: &str = "attributes";
 
 const OPTIONS: [&str; 10] =
     ["action", "was", "callers", "tier", "organization", "audit", "resource", "participant", "crate", "authenticated"];
@@ -331,6 +334,16 @@ pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// `= a::b` or `= "a::b"`.
+pub(crate) fn mod_path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
+    let value = meta.value()?;
+    if value.peek(LitStr) {
+        value.parse::<LitStr>()?.parse_with(Path::parse_mod_style)
+    } else {
+        Path::parse_mod_style(value)
+    }
 }
 
 /// Whether an attribute's last name is `name`: `#[abac_policy]`, `#[policy_runtime::abac_policy]`.

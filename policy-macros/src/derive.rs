@@ -9,7 +9,7 @@ use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, Lit, LitStr, Member, Path, Type};
 
-use crate::attr::listed;
+use crate::attr::{listed, mod_path};
 use crate::expand::attributes;
 use crate::inputs::float;
 use crate::model::{AttributeField, Form, Readable};
@@ -231,16 +231,6 @@ impl Ours {
             }
         }
         Ok(())
-    }
-}
-
-/// `= a::b` or `= "a::b"`.
-pub(crate) fn mod_path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
-    let value = meta.value()?;
-    if value.peek(LitStr) {
-        value.parse::<LitStr>()?.parse_with(Path::parse_mod_style)
-    } else {
-        Path::parse_mod_style(value)
     }
 }
 

@@ -5,11 +5,11 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
 
-use crate::attr::{CONTEXT, POLICY, PUBLISH};
+use crate::attr::{ATTRIBUTES, CONTEXT, POLICY, PUBLISH};
 
 /// Takes our attributes out of an item, whether or not it can be parsed.
 pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
-    strip(item, 0)
+    strip(item, 0, false)
 }
 
 /// The same, where lints are silent about what only the guard would have used.
@@ -18,20 +18,24 @@ pub(crate) fn quieted(item: TokenStream) -> TokenStream {
     if syn::parse2::<syn::Item>(item.clone()).is_ok() { quote!(#[allow(unused)] #item) } else { item }
 }
 
-/// Depth 0 is the item, 1 the braces of an impl or the parentheses of a function, 2 a method's parentheses.
-fn strip(stream: TokenStream, depth: usize) -> TokenStream {
+/// Depth 0 is the item, 1 the braces of an impl or the parentheses of a function, 2 a method's parentheses. `params` is
+/// whether it is parentheses, where parameters stand.
+fn strip(stream: TokenStream, depth: usize, params: bool) -> TokenStream {
     let mut out: Vec<TokenTree> = Vec::new();
     let mut tokens = stream.into_iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(p) if p.as_char() == '#' => match tokens.peek() {
-                Some(TokenTree::Group(attribute)) if is_ours(attribute) => {
+                Some(TokenTree::Group(attribute)) if is_ours(attribute, params) => {
                     tokens.next();
                 }
                 _ => out.push(p.into()),
             },
             TokenTree::Group(group) if depth < 2 && group.delimiter() != Delimiter::Bracket => {
-                let mut inner = Group::new(group.delimiter(), strip(group.stream(), depth + 1));
+                let mut inner = Group::new(
+                    group.delimiter(),
+                    strip(group.stream(), depth + 1, group.delimiter() == Delimiter::Parenthesis),
+                );
                 inner.set_span(group.span());
                 out.push(inner.into());
             }
@@ -41,7 +45,7 @@ fn strip(stream: TokenStream, depth: usize) -> TokenStream {
     out.into_iter().collect()
 }
 
-fn is_ours(group: &Group) -> bool {
+fn is_ours(group: &Group, params: bool) -> bool {
     if group.delimiter() != Delimiter::Bracket {
         return false;
     }
@@ -57,7 +61,7 @@ fn is_ours(group: &Group) -> bool {
             TokenTree::Punct(_) | TokenTree::Group(_) | TokenTree::Literal(_) => break,
         }
     }
-    last.is_some_and(|name| [POLICY, PUBLISH, CONTEXT].contains(&name.as_str()))
+    last.is_some_and(|name| [POLICY, PUBLISH, CONTEXT].contains(&name.as_str()) || (params && name == ATTRIBUTES))
 }
 
 /// Whether one of our attributes hides in the contents of a `cfg_attr`.
@@ -75,7 +79,7 @@ mod tests {
     #[test]
     fn ours_go_and_others_stay() {
         let item: TokenStream =
-            "#[inline] #[x::abac_policy(a)] fn f(#[context] c: C, #[cfg(a)] b: B) { #[allow(x)] 1 }".parse().unwrap();
+            "#[inline] #[x::abac_policy(a)] fn f(#[context] c: C, #[attributes(with = M)] #[cfg(a)] b: B) { #[allow(x)] 1 }".parse().unwrap();
         let expected: TokenStream = "#[inline] fn f(c: C, #[cfg(a)] b: B) { #[allow(x)] 1 }".parse().unwrap();
         assert_eq!(without_ours(item).to_string(), expected.to_string());
     }

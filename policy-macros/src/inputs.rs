@@ -5,10 +5,12 @@
 
 use proc_macro2::{Ident, Span};
 use syn::visit_mut::VisitMut;
-use syn::{FnArg, GenericArgument, GenericParam, Generics, Lifetime, Pat, PathArguments, Signature, Type};
+use syn::{
+    Attribute, FnArg, GenericArgument, GenericParam, Generics, Lifetime, Pat, Path, PathArguments, Signature, Type,
+};
 
 use crate::ast::type_name;
-use crate::attr::{CONTEXT, is_ours};
+use crate::attr::{ATTRIBUTES, CONTEXT, is_ours, mod_path};
 use crate::model::{Param, Reads};
 use crate::names::{camel_case, plain};
 use crate::report::Sink;
@@ -43,6 +45,7 @@ impl Inputs {
         let mut out = Self::default();
         for input in &mut sig.inputs {
             let FnArg::Typed(arg) = input else { continue };
+            let mirror = take_mirror(&mut arg.attrs, sink);
             let before = arg.attrs.len();
             arg.attrs.retain(|attribute| !is_ours(attribute, CONTEXT));
             if arg.attrs.len() < before {
@@ -53,10 +56,28 @@ impl Inputs {
                     "a parameter that is the caller's context is marked: `#[context] cx: &SecurityContext`\nhelp: without the mark the guard would not know whether to believe it",
                 );
             } else {
+                let first = out.params.len();
                 out.pattern(&arg.pat, Some(&arg.ty), around, &names);
+                if let Some(mirror) = mirror {
+                    out.mirrored(first, mirror, sink);
+                }
             }
         }
         out
+    }
+
+    /// Reads the parameter that was added last through a mirror.
+    fn mirrored(&mut self, first: usize, mirror: Path, sink: &mut Sink) {
+        match self.params.get_mut(first..) {
+            Some([Param { reads: reads @ Reads::Value(_), .. }]) => {
+                if let Reads::Value(ty) = reads {
+                    *reads = Reads::Mirror(mirror, ty.clone());
+                }
+            }
+            // The rule that reads it says so.
+            Some([Param { reads: Reads::Not(_), .. }]) => {}
+            _ => sink.under(&mirror, "a mirror reads one value, and this parameter is none or several"),
+        }
     }
 
     fn context(&mut self, pat: &Pat, sink: &mut Sink) {
@@ -108,6 +129,26 @@ impl Inputs {
             self.pattern(pat, None, Around::default(), &[]);
         }
     }
+}
+
+/// Takes `#[attributes(with = Mirror)]` off a parameter.
+fn take_mirror(attrs: &mut Vec<Attribute>, sink: &mut Sink) -> Option<Path> {
+    let (ours, others) = std::mem::take(attrs).into_iter().partition(|attribute| is_ours(attribute, ATTRIBUTES));
+    *attrs = others;
+    let (ours, mut mirror): (Vec<Attribute>, _) = (ours, None);
+    for attribute in &ours {
+        let read = attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("with") {
+                return Err(meta.error("on a parameter it can only be `with = Mirror`, for a type of another crate"));
+            }
+            mirror = Some(mod_path(&meta)?);
+            Ok(())
+        });
+        if let Err(error) = read {
+            sink.add(error);
+        }
+    }
+    mirror
 }
 
 /// The one name that a pattern binds, if it binds one.
@@ -252,7 +293,7 @@ impl VisitMut for Namer<'_> {
         *lifetime = statical();
     }
 
-    fn visit_path_mut(&mut self, path: &mut syn::Path) {
+    fn visit_path_mut(&mut self, path: &mut Path) {
         if path.leading_colon.is_none()
             && let Some(first) = path.segments.first()
         {

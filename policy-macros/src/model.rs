@@ -62,6 +62,8 @@ pub(crate) enum Reads {
     Value(Type),
     /// It is a borrowed slice of this type.
     Slice(Type),
+    /// A mirror reads it, whose path this is; it has this type.
+    Mirror(Path, Type),
     /// No rule can read it, and why.
     Not(&'static str),
 }

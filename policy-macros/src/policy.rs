@@ -245,6 +245,13 @@ fn resource(name: &Ident, params: &[Param], sink: &mut Sink) -> Option<Resource>
             sink.at(name.span(), format!("`{name}` is several records, and a call is about one"));
             None
         }
+        Some((_, Reads::Mirror(..))) => {
+            sink.at(
+                name.span(),
+                format!("`{name}` cannot be the resource: it is a type of another crate, and no entity"),
+            );
+            None
+        }
         Some((_, Reads::Not(why))) => {
             sink.at(name.span(), format!("`{name}` cannot be the resource: {why}"));
             None

@@ -10,7 +10,7 @@ use syn::{
 };
 
 use crate::ast::{Function, Member, Members, Target, type_name};
-use crate::attr::{CONTEXT, MethodAttr, Options, POLICY, PUBLISH, PolicyAttr, PublishAttr, is_ours};
+use crate::attr::{ATTRIBUTES, CONTEXT, MethodAttr, Options, POLICY, PUBLISH, PolicyAttr, PublishAttr, is_ours};
 use crate::contract;
 use crate::expand::guard::Source;
 use crate::expand::service;
@@ -262,7 +262,7 @@ pub(crate) fn is_shared(receiver: &Receiver) -> bool {
 fn strip_context(sig: &mut Signature) {
     for input in &mut sig.inputs {
         if let FnArg::Typed(arg) = input {
-            arg.attrs.retain(|attribute| !is_ours(attribute, CONTEXT));
+            arg.attrs.retain(|attribute| ![CONTEXT, ATTRIBUTES].iter().any(|name| is_ours(attribute, name)));
         }
     }
 }

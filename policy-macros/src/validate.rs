@@ -49,6 +49,7 @@ fn check(path: &Path, roots: &Roots<'_>) -> Option<Diagnostic> {
     let name = &root.name;
     match &param.reads {
         Reads::Not(why) => Some(Diagnostic::error("unreadable", at, format!("a rule cannot read `{name}`: {why}"))),
+        Reads::Mirror(..) => None,
         Reads::Value(ty) | Reads::Slice(ty) => float(ty).filter(|_| path.fields().is_empty()).map(|float| {
             Diagnostic::error("float", at, format!("a rule cannot read `{name}`: an `{float}` is not exact"))
                 .with_help("use `rust_decimal::Decimal`, or a whole number of the smallest unit")

@@ -231,7 +231,7 @@ pub use policy_macros::publish;
 /// | `rename = "customer"` | a field | its name in rules |
 /// | `skip` | a field | no rule reads it |
 /// | `secret` | a field | rules read it, and no log or explanation shows it |
-/// | `with = Mirror` | a field | a type of another crate (or an `Option` of one), read through its mirror |
+/// | `with = Mirror` | a field, or a parameter of a guarded function | a type of another crate (or an `Option` of one), read through its mirror |
 /// | `remote = "path"` | a type | this type is the mirror of one of another crate, and names those of its fields that rules read |
 /// | `crate = path` | a type | where this crate is, when it is re-exported by another |
 ///
@@ -255,6 +255,11 @@ pub use policy_macros::publish;
 ///
 /// #[abac_policy(order.price.amount < 500)]
 /// fn approve(order: &Order) -> Result<(), Denied> {
+///     Ok(())
+/// }
+///
+/// #[abac_policy(price.amount < 500)]
+/// fn pay(#[attributes(with = Money)] price: vendor::Money) -> Result<(), Denied> {
 ///     Ok(())
 /// }
 /// ```

@@ -9,8 +9,8 @@ use syn::spanned::Spanned as _;
 use syn::{DeriveInput, LitStr, Path};
 
 use crate::ast::type_name;
-use crate::attr::{self, POLICY, PolicyAttr, is_name, is_ours, listed};
-use crate::derive::{mod_path, unread};
+use crate::attr::{self, POLICY, PolicyAttr, is_name, is_ours, listed, mod_path};
+use crate::derive::unread;
 use crate::model::{AttributeField, Table};
 use crate::names::{plain, snake_case};
 use crate::report::Sink;

@@ -3,8 +3,10 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
+use super::attributes::is_optional;
 use super::checks::slice_as_set;
 use crate::attr::TierName;
+use crate::inputs::value_type;
 use crate::model::{Action, Param, Reads, Resource};
 use crate::tokens::Rule;
 
@@ -118,6 +120,14 @@ fn parameter(private: &TokenStream, param: &Param) -> TokenStream {
     let describe = match &param.reads {
         Reads::Value(ty) => probe(ty),
         Reads::Slice(ty) => probe(&slice_as_set(ty)),
+        Reads::Mirror(mirror, ty) => {
+            let described = quote!(<#mirror as #private::contract::Mirror>::describe());
+            if is_optional(value_type(ty)) {
+                quote!(::core::option::Option::Some(#private::contract::optional(#described)))
+            } else {
+                quote!(::core::option::Option::Some(#described))
+            }
+        }
         Reads::Not(_) => quote!(::core::option::Option::None),
     };
     quote! {

@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
     fn described(&self) -> TokenStream {
         let (value, private, ty) = (&self.value, self.private, &self.field.ty);
         match &self.field.with {
-            Some(mirror) if optional(ty) => quote!(#private::contract::optional(<#mirror as #value>::describe())),
+            Some(mirror) if is_optional(ty) => quote!(#private::contract::optional(<#mirror as #value>::describe())),
             Some(mirror) => quote!(<#mirror as #value>::describe()),
             None => quote!(<#ty as #value>::describe()),
         }
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         let (value, private, ty) = (&self.value, self.private, &self.field.ty);
         let place = at(ty.span(), quote!(&#place));
         match &self.field.with {
-            Some(mirror) if optional(ty) => quote! {
+            Some(mirror) if is_optional(ty) => quote! {
                 match #place {
                     ::core::option::Option::Some(of) => <#mirror as #value>::read(of),
                     ::core::option::Option::None => #private::value::ValueRef::Absent,
@@ -242,7 +242,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn optional(ty: &Type) -> bool {
+/// Whether a type is written as an `Option`.
+pub(crate) fn is_optional(ty: &Type) -> bool {
     type_name(ty).is_some_and(|name| name == "Option")
 }
 

@@ -6,6 +6,7 @@ use policy_core::syntax::ast::{CompareOp, Expr, ExprKind, Literal, LiteralKind, 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::Type;
+use syn::spanned::Spanned as _;
 
 use super::at;
 use crate::model::{Reads, Roots};
@@ -229,6 +230,16 @@ impl Checker<'_> {
         }
     }
 
+    /// A root that a mirror reads.
+    fn of_mirror(&self, root: &str, mirror: &syn::Path, span: Span) -> TokenStream {
+        let private = self.private;
+        let reader = at(mirror.span(), quote!(#private::contract::Mirror));
+        match self.places {
+            Places::Tokens(_) => at(span, quote!(<#mirror as #reader>::SHAPE)),
+            Places::Literal(_) => quote!(#private::shape::text::root(#root, <#mirror as #reader>::FORM)),
+        }
+    }
+
     /// Binds a root once, and returns the number of the binding.
     fn root(&mut self, root: &str, field: Option<&str>, span: Span) -> Option<usize> {
         let private = self.private;
@@ -249,6 +260,7 @@ impl Checker<'_> {
                 let shape = match &param.reads {
                     Reads::Value(ty) => self.of_type(root, ty, span),
                     Reads::Slice(ty) => self.of_type(root, &slice_as_set(ty), span),
+                    Reads::Mirror(mirror, _) => self.of_mirror(root, mirror, span),
                     Reads::Not(_) => return None,
                 };
                 (format!("parameter_{parameter}"), shape)

@@ -8,9 +8,11 @@ use syn::spanned::Spanned;
 use syn::{Expr, Pat, ReturnType, Stmt, Type};
 
 use super::action::declaration;
+use super::attributes::is_optional;
 use super::checks::checks;
 use super::{at, local};
 use crate::ast::Function;
+use crate::inputs::value_type;
 use crate::model::{Action, Param, Reads, Resource};
 use crate::validate::reads_param;
 
@@ -139,7 +141,7 @@ pub(crate) fn declared(action: &Action) -> TokenStream {
             param.rust.span(),
             quote!(const _: () = #private::shape::same_kind(&#private::shape::Text, &#private::contract::shape_of::<#ty>());),
         )),
-        Reads::Slice(_) | Reads::Not(_) => None,
+        Reads::Slice(_) | Reads::Mirror(..) | Reads::Not(_) => None,
     });
     quote! {
         #organization
@@ -157,8 +159,23 @@ fn argument(private: &TokenStream, param: &Param, action: &Action, slices: &mut 
             slices.extend(quote!(let #slice: &[_] = &*#name;));
             quote!(#private::contract::read_slice(&#slice))
         }
+        Reads::Mirror(mirror, ty) if reads_param(&action.rules, &param.wire) => {
+            let read = at(mirror.span(), quote!(<#mirror as #private::contract::Mirror>::read));
+            let lent = at(name.span(), quote!(&#name));
+            if !is_optional(value_type(ty)) {
+                return quote!(#read(#lent));
+            }
+            let given = Ident::new(&format!("given_{}", crate::names::plain(name)), Span::mixed_site());
+            slices.extend(quote!(let #given: &::core::option::Option<_> = #lent;));
+            quote! {
+                match #given {
+                    ::core::option::Option::Some(#given) => #read(#given),
+                    ::core::option::Option::None => #private::value::ValueRef::Absent,
+                }
+            }
+        }
         // A parameter that is not read must not be required to have a kind.
-        Reads::Slice(_) => quote!(#private::value::ValueRef::Absent),
+        Reads::Slice(_) | Reads::Mirror(..) => quote!(#private::value::ValueRef::Absent),
         Reads::Value(_) | Reads::Not(_) => quote! {{
             use #private::{ViaKind as _, ViaNothing as _};
             (&&#private::Probe(&#name)).read_or_absent()

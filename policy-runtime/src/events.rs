@@ -11,6 +11,11 @@ use policy_core::value::Millis;
 use serde::Serialize;
 
 /// What happened.
+///
+/// ```
+/// use policy_runtime::events::EventKind;
+/// assert_eq!(EventKind::SignInFailed.as_str(), "sign-in-failed");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -41,6 +46,14 @@ impl EventKind {
 }
 
 /// Who did it, and over which request.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::events::Actor;
+/// let shop = Scope::application("acme", "shop").unwrap();
+/// let actor = Actor::new(Some("u-1"), Some(&shop)).from_address(Some([192, 0, 2, 7].into())).in_request(Some("r-1"));
+/// assert_eq!(actor.tenant_slug(), Some("acme"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -87,6 +100,15 @@ impl Actor {
 }
 
 /// Something that happened, told once.
+///
+/// ```
+/// use policy_runtime::events::{Actor, Event, EventKind};
+/// use policy_runtime::value::Millis;
+/// let event = Event::new(EventKind::SignInFailed, Millis(0), Actor::default(), "password")
+///     .target("u-1")
+///     .failed("wrong-credentials");
+/// assert_eq!(event.code.as_deref(), Some("wrong-credentials"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -129,12 +151,32 @@ impl Event {
 }
 
 /// Where events go. It must not block: a sink that writes elsewhere queues.
+///
+/// ```
+/// use policy_runtime::events::{Event, EventSink};
+///
+/// /// Counts.
+/// #[derive(Debug, Default)]
+/// struct Counter(std::sync::atomic::AtomicUsize);
+///
+/// impl EventSink for Counter {
+///     fn note(&self, _: &Event) {
+///         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     }
+/// }
+/// ```
 pub trait EventSink: fmt::Debug + Send + Sync {
     /// Takes one event.
     fn note(&self, event: &Event);
 }
 
 /// Writes events to the log.
+///
+/// ```
+/// use policy_runtime::events::{Actor, Event, EventKind, EventSink as _, LoggedEvents};
+/// use policy_runtime::value::Millis;
+/// LoggedEvents.note(&Event::new(EventKind::Lockout, Millis(0), Actor::default(), "password"));
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggedEvents;
 
@@ -158,6 +200,14 @@ impl EventSink for LoggedEvents {
 }
 
 /// Keeps events in memory, for tests.
+///
+/// ```
+/// use policy_runtime::events::{Actor, Event, EventKind, EventSink as _, MemoryEvents};
+/// use policy_runtime::value::Millis;
+/// let events = MemoryEvents::default();
+/// events.note(&Event::new(EventKind::SignIn, Millis(0), Actor::default(), "password"));
+/// assert_eq!(events.all().len(), 1);
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryEvents(Mutex<Vec<Event>>);
 
@@ -175,6 +225,14 @@ impl EventSink for MemoryEvents {
 }
 
 /// Several sinks as one.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::events::{AllEvents, LoggedEvents, MemoryEvents};
+/// let kept = Arc::new(MemoryEvents::default());
+/// let all = AllEvents(vec![kept.clone(), Arc::new(LoggedEvents)]);
+/// # drop((kept, all));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct AllEvents(pub Vec<Arc<dyn EventSink>>);
 

@@ -24,6 +24,28 @@ use crate::guard::resource_scope;
 use crate::security::SecurityContext;
 
 /// Why there is no condition.
+///
+/// ```
+/// use policy_runtime::filter::{FilterError, Operation, authorized};
+/// use policy_runtime::{Code, Entity, Participant, Policy, SecurityContext, abac_policy};
+///
+/// #[derive(Entity)]
+/// #[entity(namespace = "com.example.drafts")]
+/// #[abac_policy(all_create(entity.owner == participant.id))]
+/// struct Draft {
+///     id: String,
+///     owner: String,
+/// }
+///
+/// let policy = Policy::for_application("drafts")?;
+/// let bob = Participant::builder(policy.application().clone(), "bob").build();
+/// let cx = SecurityContext::new(&policy, bob.into());
+/// let creating = authorized::<Draft>(&cx, Operation::Save).unwrap_err();
+/// assert_eq!(creating.code(), Code::NotFilterable, "what is created is not stored yet");
+/// let reading = authorized::<Draft>(&cx, Operation::FindAll).unwrap_err();
+/// assert!(matches!(reading, FilterError::Denied(_)), "no policy says who may");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -118,6 +140,29 @@ impl Authorized {
 /// # Errors
 /// [`FilterError::Denied`] where no row could change it, [`FilterError::NotFilterable`] where a rule needs the row itself; and
 /// for `save` and `bulkSave`, whose rows are not stored yet.
+///
+/// ```
+/// use policy_runtime::filter::{Dialect, Operation, authorized};
+/// use policy_runtime::{Entity, Participant, Policy, SecurityContext, abac_policy};
+///
+/// #[derive(Entity)]
+/// #[entity(namespace = "com.example.pages")]
+/// #[abac_policy(all_read(entity.public or entity.owner == participant.id))]
+/// struct Page {
+///     id: String,
+///     owner: String,
+///     public: bool,
+/// }
+///
+/// let policy = Policy::for_application("pages")?;
+/// let bob = Participant::builder(policy.application().clone(), "bob").build();
+/// let cx = SecurityContext::new(&policy, bob.into());
+/// let mine = authorized::<Page>(&cx, Operation::Count)?;
+/// // In a query that calls the table `p`:
+/// let condition = mine.condition_on("p", Dialect::Postgres);
+/// # drop(condition);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn authorized<E: Stored + 'static>(cx: &SecurityContext, operation: Operation) -> Result<Authorized, FilterError> {
     let action = ActionName::new(E::NAMESPACE, &format!("{}.{operation}", E::NAME));
     let unfit = |why: Vec<String>| {

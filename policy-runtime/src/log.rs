@@ -18,12 +18,23 @@ use crate::clock::{Clock, SystemClock};
 /// Writes the log of this process to the standard output: its own events from `INFO`, those of libraries from `WARN`.
 ///
 /// Does nothing when a subscriber is installed already.
+///
+/// ```
+/// policy_runtime::log::install();
+/// tracing::info!("the first line");
+/// ```
 pub fn install() {
     let layer = JsonLog::new(std::io::stdout());
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
 }
 
 /// A layer that writes lines of JSON.
+///
+/// ```
+/// use policy_runtime::log::JsonLog;
+/// let log = JsonLog::new(std::io::stderr());
+/// # drop(log);
+/// ```
 pub struct JsonLog<W> {
     out: Mutex<W>,
     clock: SystemClock,

@@ -37,6 +37,13 @@ impl fmt::Debug for SealingKeys {
 }
 
 /// Why a secret cannot be sealed or opened.
+///
+/// ```
+/// use policy_runtime::seal::{SealError, SealingKeys};
+/// use policy_runtime::secret::Secret;
+/// let keys = SealingKeys::new(&Secret::new([1; 32]));
+/// assert_eq!(keys.open("configurations/main", "1.abc").unwrap_err(), SealError::Unopened);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -102,6 +109,14 @@ impl SealingKeys {
     }
 
     /// Whether a text was sealed by the key that seals now.
+    ///
+    /// ```
+    /// use policy_runtime::seal::SealingKeys;
+    /// use policy_runtime::secret::Secret;
+    /// let (old, new) = (Secret::new([1; 32]), Secret::new([2; 32]));
+    /// let sealed = SealingKeys::new(&old).seal("configurations/main", b"hush").unwrap();
+    /// assert!(!SealingKeys::new(&new).and_earlier(&old).is_current(&sealed), "it is to be sealed again");
+    /// ```
     pub fn is_current(&self, sealed: &str) -> bool {
         self.keys.first().is_some_and(|(id, _)| sealed.split('.').nth(1) == Some(id))
     }

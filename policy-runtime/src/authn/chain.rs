@@ -89,6 +89,16 @@ impl ChainBuilder {
     }
 
     /// Tells every sign-in and every failure.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::authn::Chain;
+    /// use policy_runtime::clock::SystemClock;
+    /// use policy_runtime::events::MemoryEvents;
+    /// let told = Arc::new(MemoryEvents::default());
+    /// let chain = Chain::builder().events(told.clone(), Arc::new(SystemClock)).build();
+    /// # drop(chain);
+    /// ```
     #[must_use]
     pub fn events(mut self, sink: Arc<dyn EventSink>, clock: Arc<dyn Clock>) -> Self {
         self.events = Some((sink, clock));
@@ -147,6 +157,14 @@ impl Chain {
     }
 
     /// Refuses what could not even be read as credentials, and tells it like any failure.
+    ///
+    /// ```
+    /// use policy_runtime::authn::{AuthnError, Chain};
+    /// use policy_runtime::credential::CredentialError;
+    /// fn unreadable(chain: &Chain, error: CredentialError) -> AuthnError {
+    ///     chain.refuse(error, None)
+    /// }
+    /// ```
     pub fn refuse(&self, error: CredentialError, peer: Option<IpAddr>) -> AuthnError {
         let error = AuthnError::from(error);
         let facts = Facts { peer, ..Facts::default() };

@@ -121,6 +121,8 @@ pub enum Outcome {
 /// let alice = Participant::builder(Scope::System, "u-1").build();
 /// let proof = Authenticated::new(alice, "password").expires_at(Millis(60_000)).amr(["pwd", "otp"]).epoch(3);
 /// assert_eq!((proof.expiry(), proof.proofs().len(), proof.built_from_epoch()), (Some(Millis(60_000)), 2, 3));
+/// let proof = proof.of_session("s-7");
+/// assert_eq!(proof.session().map(|id| &**id), Some("s-7"));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Authenticated {

@@ -34,6 +34,31 @@ const OF_ONE: usize = 50;
 /// let chain = Chain::builder().with(sessions.clone()).build();
 /// # let _ = chain;
 /// ```
+///
+/// The life of one:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use std::time::Duration;
+/// use policy_runtime::authn::Authenticated;
+/// use policy_runtime::authn::session::Sessions;
+/// use policy_runtime::clock::SystemClock;
+/// use policy_runtime::{Participant, Scope};
+///
+/// let minutes = |n: u64| Duration::from_secs(60 * n);
+/// let sessions = Sessions::new(Arc::new(SystemClock)).lasting(minutes(10), minutes(480));
+/// let alice = Authenticated::new(Participant::builder(Scope::System, "u-1").build(), "password");
+/// let cookie = sessions.start(&alice)?;
+/// assert!(sessions.set_cookie(&cookie).contains("HttpOnly"));
+/// for id in sessions.live_ids() {
+///     sessions.touch(&id); // a connection that it opened is in use
+/// }
+/// assert!(sessions.end(&cookie).is_some(), "signed out");
+/// assert!(Sessions::clear_cookie().contains("Max-Age=0"));
+/// assert!(!sessions.end_by_id("s-7"), "there is none");
+/// assert_eq!(sessions.end_all("u-1"), 0);
+/// # Ok::<(), policy_runtime::authn::AuthnError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sessions {
     clock: Arc<dyn Clock>,

@@ -10,6 +10,16 @@ use crate::policy::Policy;
 use crate::secret::Secret;
 
 /// What is wrong with a set-up.
+///
+/// ```
+/// use policy_runtime::Policy;
+/// use policy_runtime::authzen::{AuthZen, SetupError};
+///
+/// let policy = Policy::for_application("shop")?;
+/// let refused = AuthZen::builder(&policy, "pdp.example.com").build().unwrap_err();
+/// assert_eq!(refused, SetupError::Url("pdp.example.com".to_owned()));
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -35,6 +45,20 @@ pub enum SetupError {
 }
 
 /// The decisions of one application, for those who enforce elsewhere.
+///
+/// ```
+/// use policy_runtime::Policy;
+/// use policy_runtime::authn::Chain;
+/// use policy_runtime::authzen::AuthZen;
+/// use policy_runtime::tower::AuthenticateLayer;
+///
+/// let policy = Policy::for_application("shop")?;
+/// // A set-up of your own of who may ask, instead of `router`:
+/// let layer = AuthenticateLayer::new(policy.clone(), Chain::builder().build()).credential_header("x-badge");
+/// let router = AuthZen::builder(&policy, "https://pdp.example.com").build()?.router_behind(layer);
+/// # let _: axum::Router = router;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct AuthZen {
     pub(super) policy: Policy,
@@ -49,6 +73,23 @@ pub struct AuthZen {
 }
 
 /// Collects a set-up.
+///
+/// ```
+/// use policy_runtime::Policy;
+/// use policy_runtime::authzen::{AuthZen, Catalog, SetupError};
+/// use policy_runtime::secret::Secret;
+///
+/// let policy = Policy::for_application("shop")?;
+/// let builder = AuthZen::builder(&policy, "https://pdp.example.com/shop")
+///     .subjects(Catalog::default())
+///     .resources(Catalog::default())
+///     .page_key(Secret::new([7; 32])) // the same on each server
+///     .believe_context()
+///     .action("todo", "read", "com.example.Todo.findById");
+/// let refused = builder.build().unwrap_err();
+/// assert!(matches!(refused, SetupError::UnknownAction { .. }), "this program declares no such action");
+/// # Ok::<(), policy_runtime::PolicyError>(())
+/// ```
 #[derive(Debug)]
 pub struct AuthZenBuilder {
     policy: Policy,

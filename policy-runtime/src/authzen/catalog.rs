@@ -10,11 +10,42 @@ use policy_core::Participant;
 use policy_core::value::Value;
 
 /// A look-up failed; the text is for the log.
+///
+/// ```
+/// use policy_runtime::authzen::LookupError;
+/// assert_eq!(LookupError("no answer in time".into()).to_string(), "a look-up failed: no answer in time");
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("a look-up failed: {0}")]
 pub struct LookupError(pub String);
 
 /// Knows those whom requests call subjects.
+///
+/// ```
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::authzen::{LookupError, Subjects};
+/// use policy_runtime::{Participant, Scope};
+///
+/// /// Everybody is a guest.
+/// #[derive(Debug)]
+/// struct Guests(Scope);
+///
+/// impl Subjects for Guests {
+///     fn subject<'a>(&'a self, _: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Participant>, LookupError>> {
+///         let guest = Participant::builder(self.0.clone(), id).role("guest").build();
+///         Box::pin(async move { Ok(Some(guest)) })
+///     }
+///
+///     fn subjects<'a>(
+///         &'a self,
+///         _: &'a str,
+///         _: Option<&'a str>,
+///         _: usize,
+///     ) -> BoxFuture<'a, Result<Vec<(String, Participant)>, LookupError>> {
+///         Box::pin(async { Err(LookupError("guests are not listed".into())) })
+///     }
+/// }
+/// ```
 pub trait Subjects: fmt::Debug + Send + Sync {
     /// The participant that a subject is, with all that decisions read of it; `None` for one that is not there or may not sign in.
     fn subject<'a>(&'a self, kind: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Participant>, LookupError>>;
@@ -29,9 +60,41 @@ pub trait Subjects: fmt::Debug + Send + Sync {
 }
 
 /// The attributes of a stored entity.
+///
+/// ```
+/// use policy_runtime::authzen::Fields;
+/// use policy_runtime::value::Value;
+/// let todo = Fields::from([("ownerID".into(), Value::text("alice")), ("done".into(), Value::Bool(false))]);
+/// # drop(todo);
+/// ```
 pub type Fields = BTreeMap<Arc<str>, Value>;
 
 /// Knows the application's entities.
+///
+/// ```
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::authzen::{Fields, LookupError, Resources};
+/// use policy_runtime::value::Value;
+///
+/// /// Documents are their own owners.
+/// #[derive(Debug)]
+/// struct Documents;
+///
+/// impl Resources for Documents {
+///     fn resource<'a>(&'a self, _: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Fields>, LookupError>> {
+///         Box::pin(async move { Ok(Some(Fields::from([("owner".into(), Value::text(id))]))) })
+///     }
+///
+///     fn resources<'a>(
+///         &'a self,
+///         _: &'a str,
+///         _: Option<&'a str>,
+///         _: usize,
+///     ) -> BoxFuture<'a, Result<Vec<(String, Fields)>, LookupError>> {
+///         Box::pin(async { Ok(Vec::new()) })
+///     }
+/// }
+/// ```
 pub trait Resources: fmt::Debug + Send + Sync {
     /// What is stored of an entity; `None` when nothing is.
     fn resource<'a>(&'a self, kind: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Fields>, LookupError>>;

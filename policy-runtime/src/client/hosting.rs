@@ -25,6 +25,13 @@ const PREFIX: &str = "host-";
 const AT_ONCE: usize = 1_024;
 
 /// A call of a service that this client hosts.
+///
+/// ```
+/// use policy_runtime::client::HostedCall;
+/// fn line(call: &HostedCall) -> String {
+///     format!("{} for {}", call.method, call.request_id.as_deref().unwrap_or("-"))
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HostedCall {
@@ -58,6 +65,15 @@ impl fmt::Debug for Hosted {
 }
 
 /// A hosted service; it is taken back when this is dropped.
+///
+/// ```
+/// use policy_runtime::client::Hosting;
+///
+/// /// Ends what was hosted.
+/// fn done(hosting: Hosting) {
+///     drop(hosting);
+/// }
+/// ```
 #[must_use = "the service is taken back when this is dropped"]
 #[derive(Debug)]
 pub struct Hosting {

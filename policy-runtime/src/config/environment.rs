@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The variables that a process was started with.
+///
+/// ```
+/// use policy_runtime::config::Environment;
+/// let given = Environment::of([("POLICY_LISTEN", "0.0.0.0:80"), ("POLICY_ENV", ""), ("HOME", "/root")]);
+/// assert_eq!(given.get("POLICY_LISTEN"), Some("0.0.0.0:80"));
+/// assert_eq!((given.get("POLICY_ENV"), given.names("POLICY_").count()), (None, 2));
+/// ```
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 

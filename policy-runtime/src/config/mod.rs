@@ -63,6 +63,12 @@ const DEFAULT_APPLICATION: &str = "default";
 const DEFAULT_LISTEN: &str = "127.0.0.1:58503";
 
 /// Everything that is wrong with a configuration.
+///
+/// ```
+/// use policy_runtime::config::{Config, Environment};
+/// let faults = Config::check("= [", &Environment::default(), std::path::Path::new(".")).unwrap_err();
+/// assert!(!faults.list().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<String>);
 
@@ -83,6 +89,13 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 /// Where the program runs.
+///
+/// ```
+/// use policy_runtime::config::{Config, Env};
+/// fn is_careful(config: &Config) -> bool {
+///     config.env == Env::Production
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "whatever is not production is development")]
 pub enum Env {
@@ -93,6 +106,11 @@ pub enum Env {
 }
 
 /// Which pages of other origins may call.
+///
+/// ```
+/// use policy_runtime::config::Cors;
+/// assert!(Cors::default().origins.is_empty(), "no page of another origin");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Cors {
@@ -103,6 +121,15 @@ pub struct Cors {
 }
 
 /// A configuration that was checked.
+///
+/// ```
+/// use policy_runtime::config::{Config, Faults};
+/// fn start() -> Result<(), Faults> {
+///     let config = Config::of_process()?;
+///     println!("clients reach {} at {}", config.listen, config.base_url);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {

@@ -8,6 +8,13 @@ use super::DatabaseError;
 use crate::secret::Secret;
 
 /// Where a database is.
+///
+/// ```
+/// use policy_runtime::database::{DatabaseAddress, DatabaseError};
+/// assert!(matches!("sqlite:shop.db".parse(), Ok(DatabaseAddress::File(_))));
+/// let refused = "mysql://host/shop".parse::<DatabaseAddress>().unwrap_err();
+/// assert_eq!(refused, DatabaseError::Address("mysql".into()));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum DatabaseAddress {

@@ -5,6 +5,13 @@ use sha2::{Digest as _, Sha256};
 use super::{Arg, Database, DatabaseError, Transaction};
 
 /// One step of the tables, for both databases.
+///
+/// ```
+/// use policy_runtime::database::Migration;
+/// fn told(migration: &Migration) -> String {
+///     format!("{} {}", migration.version, migration.name)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Migration {

@@ -30,6 +30,11 @@ pub(crate) use {
 };
 
 /// Why the database did not do what it was asked.
+///
+/// ```
+/// use policy_runtime::database::DatabaseError;
+/// assert_eq!(DatabaseError::Exists.to_string(), "a row of that key exists already");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {

@@ -10,6 +10,16 @@ use super::row::{self, Arg, Row};
 pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
 
 /// A pool of connections to one database. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use policy_runtime::database::{Database, DatabaseAddress};
+/// let database = Database::open(&DatabaseAddress::Memory).await.unwrap();
+/// assert_eq!(database.kind(), "sqlite");
+/// database.close().await;
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: Pool,

@@ -6,6 +6,19 @@
 use http::HeaderMap;
 
 /// The origins of pages (`https://app.example.com`) that may use cookies here, beside this site's own.
+///
+/// ```
+/// use policy_runtime::edge::Origins;
+///
+/// let origins = Origins::new(["https://app.example"]);
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("origin", "https://app.example".parse().unwrap());
+/// assert!(origins.admit(&headers, Some("shop.example"), true));
+/// headers.insert("origin", "https://evil.example".parse().unwrap());
+/// assert!(!origins.admit(&headers, Some("shop.example"), true));
+/// // A handshake without an origin comes from no page.
+/// assert!(origins.admit_upgrade(&http::HeaderMap::new(), true));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origins(Vec<String>);
 

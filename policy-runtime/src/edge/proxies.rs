@@ -54,6 +54,16 @@ impl TrustedProxies {
     }
 
     /// Whether the peer spoke TLS: to us, or as a trusted proxy says by `X-Forwarded-Proto`, to the proxy.
+    ///
+    /// ```
+    /// use policy_runtime::edge::TrustedProxies;
+    ///
+    /// let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+    /// let mut headers = http::HeaderMap::new();
+    /// headers.insert("x-forwarded-proto", "https".parse().unwrap());
+    /// assert!(proxies.is_secure([10, 0, 0, 1].into(), &headers, false));
+    /// assert!(!proxies.is_secure([203, 0, 113, 9].into(), &headers, false), "anybody can say so");
+    /// ```
     pub fn is_secure(&self, socket: IpAddr, headers: &HeaderMap, tls: bool) -> bool {
         let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
         match forwarded.and_then(|value| value.rsplit(',').next()) {

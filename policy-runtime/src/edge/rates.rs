@@ -17,6 +17,11 @@ use governor::{Quota, RateLimiter};
 use policy_core::Participant;
 
 /// So many at once, and so many a second after that.
+///
+/// ```
+/// use policy_runtime::edge::Rate;
+/// assert_eq!(Rate::new(50, 10), Rate { burst: 50, per_second: 10 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "two numbers")]
 pub struct Rate {
@@ -86,6 +91,17 @@ impl Rates {
 }
 
 /// Somebody asks too often.
+///
+/// ```
+/// use std::time::Duration;
+/// use policy_runtime::edge::{Limiter, Rate, Rates};
+///
+/// let limiter = Limiter::new(&Rates { requests: Some(Rate::new(1, 1)), ..Rates::default() });
+/// let address = [192, 0, 2, 7].into();
+/// assert!(limiter.request(address).is_ok());
+/// let wait = limiter.request(address).unwrap_err().wait();
+/// assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests, the next one may come in {} ms", self.wait.as_millis())]
 pub struct TooOften {
@@ -107,6 +123,19 @@ const KEPT: usize = 50_000;
 const LOOK_EVERY: usize = 1_024;
 
 /// Counts who asks. Share one (behind an `Arc`) between whatever is to count together.
+///
+/// ```
+/// use policy_runtime::edge::{Limiter, Rate, Rates};
+/// use policy_runtime::{Participant, Scope};
+///
+/// let rates = Rates { identity: Some(Rate::new(2, 1)), ..Rates::default() };
+/// let limiter = Limiter::new(&rates.action("shop.pay", Rate::new(1, 1)));
+/// let alice = Participant::builder(Scope::application("acme", "shop")?, "alice").build();
+/// assert_eq!(limiter.call(&alice, None), Ok(Some(1)), "one more may come at once");
+/// assert_eq!(limiter.action(&alice, "shop.pay"), Ok(Some(0)));
+/// assert!(limiter.action(&alice, "shop.pay").is_err());
+/// # Ok::<(), policy_core::name::NameError>(())
+/// ```
 pub struct Limiter {
     identity: Option<Buckets>,
     key: Option<Buckets>,

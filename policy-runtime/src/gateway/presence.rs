@@ -21,6 +21,13 @@ const EVERY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which participants changed: their roles, attributes, sessions or keys, whether they are enabled.
+///
+/// ```
+/// use policy_runtime::gateway::Changed;
+/// let demoted = Changed { number: 12, participants: vec!["u-1".to_owned()], everybody: false };
+/// let unknown = Changed { number: 12, everybody: true, ..Changed::default() };
+/// # drop((demoted, unknown));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changed {
     /// The number of the latest change; what came after it is asked for next.
@@ -63,6 +70,19 @@ pub trait Feed: fmt::Debug + Send + Sync {
 
 /// A stored user as the participant that it is now, in place of one that signed in before; `None` when it must sign in again:
 /// it is disabled, or the store does not know all that its credential said of it.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::gateway::renewed;
+/// use policy_runtime::identity::User;
+///
+/// let mut alice = User::new("u-1", Scope::organization("acme").unwrap());
+/// let held = alice.participant().auth_type("password").build();
+/// alice.roles.insert("admin".to_owned());
+/// assert_eq!(renewed(&alice, &held).unwrap().roles().len(), 1);
+/// alice.enabled = false;
+/// assert!(renewed(&alice, &held).is_none(), "its connections are closed");
+/// ```
 pub fn renewed(user: &User, held: &Participant) -> Option<Participant> {
     let is_same = user.enabled && user.id == held.id() && user.scope == *held.scope();
     // Only a password adds nothing to what is stored.

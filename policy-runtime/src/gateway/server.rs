@@ -175,6 +175,21 @@ impl GatewayBuilder {
 
     /// Lets browsers sign in by cookie: serves `POST /api/auth/login` (also `/api/auth/app/<organization>/<application>/login`),
     /// which takes `{"email", "password"}`, and `POST /api/auth/logout`. A clone of the sessions belongs into the chain.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::Policy;
+    /// use policy_runtime::authn::{Chain, session::Sessions};
+    /// use policy_runtime::clock::SystemClock;
+    /// use policy_runtime::gateway::Gateway;
+    ///
+    /// let sessions = Sessions::new(Arc::new(SystemClock));
+    /// let chain = Chain::builder().with(sessions.clone()).build();
+    /// let builder = Gateway::builder(Policy::for_application("shop")?, chain)
+    ///     .cookies(sessions)
+    ///     .allow_origin("https://app.example.com");
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn cookies(mut self, sessions: Cookies) -> Self {
         self.cookies = Some(sessions);
@@ -189,6 +204,17 @@ impl GatewayBuilder {
     }
 
     /// Follows changes of participants: within a second their connections go on as they are now, or are closed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::Policy;
+    /// use policy_runtime::authn::Chain;
+    /// use policy_runtime::gateway::{Feed, Gateway};
+    ///
+    /// fn following(policy: Policy, chain: Chain, feed: Arc<dyn Feed>) -> policy_runtime::gateway::GatewayBuilder {
+    ///     Gateway::builder(policy, chain).follow(feed)
+    /// }
+    /// ```
     #[must_use]
     pub fn follow(mut self, feed: Arc<dyn Feed>) -> Self {
         self.feed = Some(feed);
@@ -202,6 +228,22 @@ impl GatewayBuilder {
     }
 
     /// Counts together with others, such as a tower layer.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::Policy;
+    /// use policy_runtime::authn::Chain;
+    /// use policy_runtime::edge::Limiter;
+    /// use policy_runtime::gateway::Gateway;
+    /// use policy_runtime::tower::AuthenticateLayer;
+    ///
+    /// let (policy, chain) = (Policy::for_application("shop")?, Chain::builder().build());
+    /// let limiter = Arc::new(Limiter::default());
+    /// let layer = AuthenticateLayer::new(policy.clone(), chain.clone()).limiter(limiter.clone());
+    /// let gateway = Gateway::builder(policy, chain).limiter(limiter);
+    /// # drop((layer, gateway));
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn limiter(mut self, limiter: Arc<Limiter>) -> Self {
         self.limiter = limiter;
@@ -364,6 +406,11 @@ impl Drop for Gateway {
 /// /// Ends the connections of somebody whose key was revoked.
 /// fn revoked(gateway: &GatewayHandle, participant: &str) -> usize {
 ///     gateway.disconnect(participant)
+/// }
+///
+/// /// Ends those of somebody who signed out.
+/// fn signed_out(gateway: &GatewayHandle, session: &str) -> usize {
+///     gateway.end_session(session)
 /// }
 /// ```
 #[derive(Debug, Clone)]

@@ -14,6 +14,11 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, ServerConfig};
 
 /// A certificate that cannot be used.
+///
+/// ```
+/// use policy_runtime::gateway::{Tls, TlsError};
+/// assert!(matches!(Tls::from_pem(b"", b"").unwrap_err(), TlsError::Empty));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {

@@ -11,9 +11,26 @@ use super::{ApiKeyRecord, ExternalIdentity, IdentityStore, KeyStore, StoreError,
 use crate::secret::Secret;
 
 /// What a store answers.
+///
+/// ```
+/// use policy_runtime::identity::{Directory, Organization, Stored};
+///
+/// fn all(store: &dyn Directory) -> Stored<'_, Vec<Organization>> {
+///     store.organizations()
+/// }
+/// ```
 pub type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// An organization as it is stored.
+///
+/// ```
+/// use policy_runtime::identity::Organization;
+///
+/// fn active(all: &[Organization]) -> impl Iterator<Item = &str> {
+///     all.iter().filter(|organization| !organization.suspended).map(|organization| organization.id.as_str())
+/// }
+/// # assert_eq!(active(&[]).count(), 0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Organization {
@@ -30,6 +47,22 @@ impl Organization {
 }
 
 /// A user to create.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::identity::NewUser;
+/// use policy_runtime::secret::Secret;
+/// use policy_runtime::value::Value;
+///
+/// let orders = Scope::application("acme", "orders").unwrap();
+/// let alice = NewUser::new(orders, "alice@example.com")
+///     .display_name("Alice")
+///     .role("finance")
+///     .attribute("department", Value::text("sales"))
+///     .tenant("north")
+///     .password_hash(Secret::new("$argon2id$..".to_owned()));
+/// # drop(alice);
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub(super) scope: Scope,
@@ -97,7 +130,8 @@ impl NewUser {
 /// use policy_runtime::identity::Change;
 /// let promote = Change::default().add_role("finance").remove_role("intern");
 /// let lock_out = Change::default().enabled(false);
-/// # drop((promote, lock_out));
+/// let moved = Change::default().tenant(Some("north")).display_name(None).attribute("desk", None);
+/// # drop((promote, lock_out, moved));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(clippy::option_option, reason = "a change may leave a value, set it, or remove it")]
@@ -196,6 +230,16 @@ impl Change {
 }
 
 /// Which participants changed.
+///
+/// ```
+/// use policy_runtime::identity::Changes;
+///
+/// /// Whether somebody has to be built again.
+/// fn concerns(changes: &Changes, participant: &str) -> bool {
+///     changes.everybody || changes.participants.contains(participant)
+/// }
+/// assert!(!concerns(&Changes::default(), "u-1"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Changes {
@@ -211,6 +255,22 @@ pub struct Changes {
 ///
 /// Every change is one transaction: it happens whole or not at all, raises the epochs of the participants it concerns and
 /// is told to whoever asks [`Directory::changed_since`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use policy_runtime::Scope;
+/// use policy_runtime::identity::{Change, Directory, MemoryStore, NewUser};
+///
+/// let store: &dyn Directory = &MemoryStore::default();
+/// store.add_organization("acme").await.unwrap();
+/// let acme = Scope::organization("acme").unwrap();
+/// let alice = store.add_user(NewUser::new(acme.clone(), "alice@example.com")).await.unwrap();
+/// let before = store.changed_since(None).await.unwrap().number;
+/// store.change_user(&alice.id, &Change::default().add_role("admin")).await.unwrap();
+/// assert!(store.users(&acme).await.unwrap()[0].roles.contains("admin"));
+/// assert!(store.changed_since(Some(before)).await.unwrap().participants.contains(&alice.id));
+/// # }
+/// ```
 pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// Creates an organization; its id is a slug and permanent.
     fn add_organization<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;

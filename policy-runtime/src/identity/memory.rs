@@ -26,6 +26,12 @@ mod directory;
 /// let orders = Scope::application("acme", "orders").unwrap();
 /// let alice = store.create_user(NewUser::new(orders, "alice@example.com").role("finance")).unwrap();
 /// assert!(alice.roles.contains("finance"));
+/// let alice = store.update_user(&alice.id, |user| user.enabled = false).unwrap();
+/// assert!(!alice.enabled);
+/// store.set_password_hash(&alice.id, None).unwrap();
+/// store.suspend_organization("acme", true).unwrap();
+/// store.remove_user(&alice.id).unwrap();
+/// assert!(store.remove_user(&alice.id).is_err());
 /// ```
 #[derive(Debug)]
 pub struct MemoryStore {

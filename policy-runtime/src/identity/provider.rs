@@ -9,6 +9,17 @@ use super::StoreError;
 use crate::secret::Secret;
 
 /// A named provider of identities, owned by one scope.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::identity::{Configuration, ProviderSettings};
+///
+/// let acme = Scope::organization("acme").unwrap();
+/// let settings = ProviderSettings::of("oidc").issuer("https://idp.example").audience("shop");
+/// let corporate = Configuration::new("corporate", acme.clone(), settings);
+/// assert!(corporate.admits(&Scope::application("acme", "shop").unwrap()), "it lies under the owner");
+/// assert!(!corporate.admits(&Scope::organization("globex").unwrap()));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Configuration {
@@ -69,6 +80,14 @@ impl Configuration {
 }
 
 /// How a scope uses a configuration.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::identity::{Reference, ReferenceSettings};
+/// let shop = Scope::application("acme", "shop").unwrap();
+/// let reference = Reference::new("corporate", shop, ReferenceSettings::default());
+/// assert!(!reference.declared, "made by an administrator, not by a file");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Reference {
@@ -97,6 +116,13 @@ impl Reference {
 }
 
 /// What is known of a provider: as a file writes it, and as a store keeps it.
+///
+/// ```
+/// use policy_runtime::identity::ProviderSettings;
+/// let written: ProviderSettings =
+///     serde_json::from_str(r#"{"preset": "oidc", "issuer": "https://idp.example", "audience": ["shop"]}"#).unwrap();
+/// assert_eq!(written, ProviderSettings::of("oidc").issuer("https://idp.example").audience("shop"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -187,6 +213,12 @@ impl ProviderSettings {
 }
 
 /// What a scope makes of a provider's tokens: as a file writes it, and as a store keeps it.
+///
+/// ```
+/// use policy_runtime::identity::{ProvisioningSettings, ReferenceSettings};
+/// let written: ReferenceSettings = serde_json::from_str(r#"{"provisioning": {"mode": "registration"}}"#).unwrap();
+/// assert_eq!(written, ReferenceSettings::default().provisioning(ProvisioningSettings::Registration));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -224,6 +256,13 @@ impl ReferenceSettings {
 }
 
 /// A claim that becomes an attribute.
+///
+/// ```
+/// use policy_runtime::identity::AttributeSettings;
+/// let plan: AttributeSettings =
+///     serde_json::from_str(r#"{"claim": "https://acme.example/plan", "literal": true, "kind": "text"}"#).unwrap();
+/// assert_eq!(plan.on_mismatch, None, "a claim of another kind refuses");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -241,6 +280,12 @@ pub struct AttributeSettings {
 }
 
 /// Where the tenant comes from.
+///
+/// ```
+/// use policy_runtime::identity::TenantSettings;
+/// let tenant: TenantSettings = serde_json::from_str(r#"{"claim": "org", "allowed": ["north", "south"]}"#).unwrap();
+/// assert_eq!(tenant.allowed.len(), 2);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -252,6 +297,12 @@ pub struct TenantSettings {
 }
 
 /// What counts as a second factor.
+///
+/// ```
+/// use policy_runtime::identity::MfaSettings;
+/// let mfa: MfaSettings = serde_json::from_str(r#"{"amr": ["otp", "hwk"]}"#).unwrap();
+/// assert!(mfa.acr.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -265,6 +316,13 @@ pub struct MfaSettings {
 }
 
 /// Who becomes a participant of the scope.
+///
+/// ```
+/// use policy_runtime::identity::ProvisioningSettings;
+/// let auto: ProvisioningSettings = serde_json::from_str(r#"{"mode": "auto", "domains": ["example.com"]}"#).unwrap();
+/// assert_eq!(auto, ProvisioningSettings::Auto { domains: vec!["example.com".into()], roles: vec![] });
+/// assert_eq!(ProvisioningSettings::default(), ProvisioningSettings::Token);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]

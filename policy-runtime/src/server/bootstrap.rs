@@ -25,6 +25,16 @@ const PREFIX: &str = "bootstrap_";
 const MAX_BODY: usize = 4 * 1024;
 
 /// Why there is no first operator.
+///
+/// ```
+/// use policy_runtime::events::Actor;
+/// use policy_runtime::secret::Secret;
+/// use policy_runtime::server::{BootstrapError, Prepared};
+///
+/// async fn first(server: &Prepared, token: Secret<String>, password: Secret<String>) -> Result<String, BootstrapError> {
+///     Ok(server.bootstrap(&token, "root@example.com", password, Actor::default()).await?.id)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BootstrapError {

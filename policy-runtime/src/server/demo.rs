@@ -9,6 +9,14 @@ use crate::identity::{Change, Directory, EmailKey, NewUser};
 use crate::secret::Secret;
 
 /// Somebody of the demonstration.
+///
+/// ```
+/// use policy_runtime::server::DemoUser;
+///
+/// fn line(user: &DemoUser) -> String {
+///     format!("{} is {} of {}", user.email, user.role, user.scope)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DemoUser {
@@ -34,6 +42,19 @@ const USERS: [(&str, &str, &str, &str); 5] = [
 ///
 /// # Errors
 /// When they cannot be stored.
+///
+/// ```
+/// use policy_runtime::identity::MemoryStore;
+/// use policy_runtime::server::{ServerError, furnish};
+///
+/// async fn demonstration() -> Result<MemoryStore, ServerError> {
+///     let store = MemoryStore::default();
+///     for user in furnish(&store).await? {
+///         tracing::info!("{} signs in to {}", user.email, user.scope);
+///     }
+///     Ok(store)
+/// }
+/// ```
 pub async fn furnish(store: &dyn Directory) -> Result<Vec<DemoUser>, ServerError> {
     let mut made = Vec::new();
     for (email, role, organization, application) in USERS {

@@ -10,6 +10,11 @@ use crate::identity::{Directory, MemoryStore, ProvisioningSettings, Reference};
 use crate::secret::Secret;
 
 /// What was found.
+///
+/// ```
+/// use policy_runtime::server::Finding;
+/// assert_eq!(Finding::Good("provider `main`: 2 keys".into()).to_string(), "ok     provider `main`: 2 keys");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "something is good, worth a look, or wrong")]
 pub enum Finding {
@@ -32,6 +37,12 @@ impl fmt::Display for Finding {
 }
 
 /// All findings, in order.
+///
+/// ```
+/// use policy_runtime::server::{Examined, Finding};
+/// assert!(Examined(vec![Finding::Look("nobody may sign in".into())]).is_good());
+/// assert!(!Examined(vec![Finding::Wrong("no keys".into())]).is_good());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Examined(pub Vec<Finding>);
 
@@ -49,6 +60,15 @@ impl fmt::Display for Examined {
 }
 
 /// Asks every provider for its keys, explains a token, and says what each scope lacks. Nothing is stored, nobody signed in.
+///
+/// ```
+/// use policy_runtime::config::Config;
+/// use policy_runtime::server::examine;
+///
+/// async fn can_start(config: &Config) -> bool {
+///     examine(config, None).await.is_good()
+/// }
+/// ```
 pub async fn examine(config: &Config, token: Option<&Secret<String>>) -> Examined {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut found = Vec::new();

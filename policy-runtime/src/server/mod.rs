@@ -49,6 +49,15 @@ pub use doctor::{Examined, Finding, examine};
 pub use reconcile::reconcile;
 
 /// Why a server cannot be put together.
+///
+/// ```
+/// use policy_runtime::server::ServerError;
+///
+/// /// Whether a start is worth another try.
+/// fn may_pass(error: &ServerError) -> bool {
+///     matches!(error, ServerError::Database(_) | ServerError::Store(_))
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -73,6 +82,17 @@ pub enum ServerError {
 }
 
 /// Everything a server consists of, before it listens.
+///
+/// ```
+/// use policy_runtime::config::Config;
+/// use policy_runtime::gateway::Gateway;
+/// use policy_runtime::server::Prepared;
+///
+/// async fn serve(config: &Config) -> Result<Gateway, Box<dyn std::error::Error>> {
+///     let server = Prepared::new(config).await?;
+///     Ok(server.gateway(config).bind(config.listen).await?)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Prepared {

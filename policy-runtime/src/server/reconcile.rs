@@ -11,6 +11,20 @@ use crate::identity::{Directory, StoreError};
 ///
 /// # Errors
 /// When something cannot be stored; everything before it is.
+///
+/// ```
+/// use policy_runtime::config::Config;
+/// use policy_runtime::events::LoggedEvents;
+/// use policy_runtime::identity::{MemoryStore, StoreError};
+/// use policy_runtime::server::reconcile;
+/// use policy_runtime::value::Millis;
+///
+/// async fn stored(config: &Config, now: Millis) -> Result<MemoryStore, StoreError> {
+///     let store = MemoryStore::default();
+///     reconcile(&store, config, &LoggedEvents, now).await?;
+///     Ok(store)
+/// }
+/// ```
 pub async fn reconcile(
     store: &dyn Directory,
     config: &Config,

@@ -47,6 +47,7 @@ type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
 ///     .peer(|_| Some([127, 0, 0, 1].into()))
 ///     .credential_header("x-badge")
 ///     .allow_origin("https://shop.example")
+///     .limiter(std::sync::Arc::new(policy_runtime::edge::Limiter::default()))
 ///     .challenge(http::HeaderValue::from_static("Bearer"))
 ///     .context(|_, attributes| attributes.insert("region", Value::text("eu")));
 /// # Ok::<(), policy_runtime::PolicyError>(())

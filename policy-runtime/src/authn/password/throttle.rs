@@ -66,6 +66,12 @@ impl Throttle {
     }
 
     /// Makes a throttle that never makes anybody wait; only for a machine of one's own.
+    ///
+    /// ```
+    /// use policy_runtime::authn::password::Throttle;
+    /// let unlimited = Throttle::off();
+    /// # drop(unlimited);
+    /// ```
     pub fn off() -> Self {
         Self::new(u32::MAX, u32::MAX)
     }

@@ -19,6 +19,12 @@ use crate::identity::{
 };
 
 /// What is wrong with a configuration or with its use in a scope.
+///
+/// ```
+/// use policy_runtime::authn::token::ProviderFault;
+/// let fault = ProviderFault { provider: "corporate".into(), problem: "no issuer is named".into() };
+/// assert_eq!(fault.to_string(), "provider `corporate`: no issuer is named");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("provider `{provider}`: {problem}")]
 pub struct ProviderFault {
@@ -32,6 +38,13 @@ pub struct ProviderFault {
 ///
 /// # Errors
 /// When the preset is unknown, or the issuer is said twice or not at all.
+///
+/// ```
+/// use policy_runtime::authn::token::issuer_of;
+/// use policy_runtime::identity::ProviderSettings;
+/// let settings = ProviderSettings::of("oidc").issuer("https://idp.example");
+/// assert_eq!(issuer_of(&settings), Ok(Some("https://idp.example".to_owned())));
+/// ```
 pub fn issuer_of(settings: &ProviderSettings) -> Result<Option<String>, String> {
     let preset = preset_of(settings)?;
     match (&settings.issuer, &settings.customer) {
@@ -54,6 +67,13 @@ fn preset_of(settings: &ProviderSettings) -> Result<&'static Preset, String> {
 ///
 /// # Errors
 /// When the settings contradict one another or leave out what is needed.
+///
+/// ```
+/// use policy_runtime::authn::token::rules_of;
+/// use policy_runtime::identity::ProviderSettings;
+/// let settings = ProviderSettings::of("oidc").issuer("https://idp.example").audience("shop");
+/// assert!(rules_of(&settings, false).is_ok());
+/// ```
 pub fn rules_of(settings: &ProviderSettings, is_shared: bool) -> Result<TokenRules, String> {
     let preset = preset_of(settings)?;
     let issuer = issuer_of(settings)?;
@@ -100,6 +120,12 @@ pub fn rules_of(settings: &ProviderSettings, is_shared: bool) -> Result<TokenRul
 ///
 /// # Errors
 /// When an attribute has no kind, is built in, or is mapped twice.
+///
+/// ```
+/// use policy_runtime::authn::token::mapping_of;
+/// use policy_runtime::identity::{ProviderSettings, ReferenceSettings};
+/// assert!(mapping_of(&ProviderSettings::of("oidc"), &ReferenceSettings::default()).is_ok());
+/// ```
 pub fn mapping_of(settings: &ProviderSettings, reference: &ReferenceSettings) -> Result<ClaimMapping, String> {
     let mut mapping = preset_of(settings)?.mapping().map_err(|error| error.to_string())?;
     for claim in &reference.roles_from {
@@ -178,6 +204,15 @@ impl KeySource for Somewhere {
 ///
 /// # Errors
 /// When nothing says where they are, or TLS cannot be set up.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::authn::token::keys_of;
+/// use policy_runtime::clock::{Clock, SystemClock};
+/// use policy_runtime::identity::ProviderSettings;
+/// let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// assert_eq!(keys_of(&ProviderSettings::of("oidc").issuer("https://idp.example"), &clock).unwrap().len(), 1);
+/// ```
 pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<RemoteKeys>>, String> {
     let preset = preset_of(settings)?;
     let issuer = issuer_of(settings)?;
@@ -218,6 +253,16 @@ pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Ve
 /// Makes the sources of all references, and says what is wrong with those of which none can be made.
 ///
 /// References to one configuration share its keys. Users are provisioned in `store`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::authn::token::token_sources;
+/// use policy_runtime::clock::{Clock, SystemClock};
+/// use policy_runtime::identity::{Directory, MemoryStore};
+/// let (store, clock): (Arc<dyn Directory>, Arc<dyn Clock>) = (Arc::new(MemoryStore::default()), Arc::new(SystemClock));
+/// let (sources, faults) = token_sources(&[], &[], &store, &clock);
+/// assert!(sources.is_empty() && faults.is_empty());
+/// ```
 pub fn token_sources(
     configurations: &[Configuration],
     references: &[Reference],

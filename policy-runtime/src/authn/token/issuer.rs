@@ -130,6 +130,15 @@ impl Issuer {
     }
 
     /// Notes the single use of tickets in a store that several servers share.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::authn::token::Issuer;
+    /// use policy_runtime::identity::Directory;
+    /// fn shared(issuer: Issuer, store: Arc<dyn Directory>) -> Issuer {
+    ///     issuer.single_use_in(store)
+    /// }
+    /// ```
     #[must_use]
     pub fn single_use_in(mut self, store: Arc<dyn Directory>) -> Self {
         self.shared = Some(store);

@@ -132,6 +132,16 @@ pub trait TokenUsers: fmt::Debug + Send + Sync {
 }
 
 /// What a token would come to under one configuration.
+///
+/// ```
+/// use policy_runtime::authn::token::DryRun;
+/// fn told(run: &DryRun) -> String {
+///     match &run.verdict {
+///         Ok(()) => format!("`{}` lets it in to {}", run.configuration, run.scope),
+///         Err(error) => format!("`{}`: {error}", run.configuration),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DryRun {

@@ -94,6 +94,41 @@ fn an_erring_forbid_denies_and_an_erring_permit_does_not_count() {
 }
 
 #[test]
+fn an_erring_permit_is_reported_beside_one_that_allows() {
+    let engine = of("order.amount > 100");
+    let target = "principal, action == com::example::Action::\"OrderService.placeOrder\", resource";
+    let two = SetSource {
+        baseline: Baseline::Replaced,
+        ..cedar(&format!(
+            "@id(\"p\") permit ({target}) when {{ context.args.order.amount + 9223372036854775807 > 0 }}; @id(\"q\") permit ({target});"
+        ))
+    };
+    engine.replace(&acme(), &two).unwrap();
+    let said = ("p".to_owned(), "`+` leaves the range of its kind".to_owned());
+    // The organization's other permit lets it through, and the application then denies.
+    let denied = ask(&engine, &alice().build(), &an_order(5));
+    let denial = denied.denial().unwrap();
+    assert_eq!(denial.tiers, [TierAnswer::Allow, TierAnswer::Allow, TierAnswer::Deny]);
+    let errors: Vec<_> = denial.errors.iter().map(|(id, why)| (id.to_string(), why.clone())).collect();
+    assert_eq!(errors, [said.clone()]);
+    // All tiers allow it, and whoever asks is told nevertheless.
+    let (alice, order, facts, scope) = (alice().build(), an_order(500), crate::context::Facts::default(), orders());
+    let explanation = engine.explain(&Request {
+        participant: &alice,
+        action: engine.action("com.example.OrderService.placeOrder").unwrap(),
+        scope: &scope,
+        resource: None,
+        context: crate::context::Context { time: crate::value::Millis(0), facts: &facts },
+        args: &[ValueRef::record(&order)],
+    });
+    assert!(explanation.decision.is_allowed());
+    let policies = explanation.tiers.iter().flat_map(|tier| &tier.policies);
+    let erring: Vec<_> =
+        policies.filter_map(|p| p.outcome.as_ref().err().map(|why| (p.id.to_string(), why.clone()))).collect();
+    assert_eq!(erring, [said]);
+}
+
+#[test]
 fn unknown_actions_and_scopes_deny() {
     let engine = of("order.amount > 0");
     let alice = alice().build();

@@ -1,7 +1,5 @@
 //! The photo example shows each caller what they may see, and is stopped where it says.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 #[tokio::test]
 async fn each_caller_sees_what_is_theirs_or_shared() {
     let seen = examples::photos::tell().await.expect("the example plays");

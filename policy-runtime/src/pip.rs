@@ -208,7 +208,7 @@ mod tests {
             Box::pin(async move {
                 let n = self.0.fetch_add(1, Ordering::SeqCst);
                 match self.1 {
-                    "slow" => tokio::time::sleep(Duration::from_secs(60)).await,
+                    "slow" => tokio::time::sleep(Duration::from_mins(1)).await,
                     "broken" => return Err("down".into()),
                     "forger" => return Ok(Facts::from([("roles".into(), Value::text("admin"))])),
                     _ => {}

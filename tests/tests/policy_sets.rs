@@ -41,7 +41,7 @@ fn closed() -> SetSource {
 fn file_name() -> String {
     let policy = server(&FixedClock::at(0));
     let names = policy.engine().registry().actions().map(|(_, entry)| entry.name.to_string());
-    names.filter(|name| name.ends_with(".file")).last().unwrap()
+    names.filter(|name| name.rsplit('.').next() == Some("file")).last().unwrap()
 }
 
 fn databases() -> Vec<(Option<std::path::PathBuf>, DatabaseAddress)> {

@@ -110,7 +110,7 @@ fn an_erring_permit_is_reported_beside_one_that_allows() {
     let denial = denied.denial().unwrap();
     assert_eq!(denial.tiers, [TierAnswer::Allow, TierAnswer::Allow, TierAnswer::Deny]);
     let errors: Vec<_> = denial.errors.iter().map(|(id, why)| (id.to_string(), why.clone())).collect();
-    assert_eq!(errors, [said.clone()]);
+    assert_eq!(errors, std::slice::from_ref(&said));
     // All tiers allow it, and whoever asks is told nevertheless.
     let (alice, order, facts, scope) = (alice().build(), an_order(500), crate::context::Facts::default(), orders());
     let explanation = engine.explain(&Request {
@@ -118,7 +118,7 @@ fn an_erring_permit_is_reported_beside_one_that_allows() {
         action: engine.action("com.example.OrderService.placeOrder").unwrap(),
         scope: &scope,
         resource: None,
-        context: crate::context::Context { time: crate::value::Millis(0), facts: &facts },
+        context: crate::context::Context { time: Millis(0), facts: &facts },
         args: &[ValueRef::record(&order)],
     });
     assert!(explanation.decision.is_allowed());

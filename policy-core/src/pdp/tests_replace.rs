@@ -409,7 +409,7 @@ fn decisions_go_on_while_sets_are_replaced() {
         let (alice, order, scope_of) = (alice().build(), an_order(1), orders());
         let args = [ValueRef::record(&order)];
         let facts = crate::context::Facts::default();
-        let context = crate::context::Context { time: crate::value::Millis(0), facts: &facts };
+        let context = crate::context::Context { time: Millis(0), facts: &facts };
         let request = Request { participant: &alice, action, scope: &scope_of, resource: None, context, args: &args };
         while !done.load(std::sync::atomic::Ordering::Acquire) {
             // Even numbers have the rule, odd ones the baseline alone; a batch reads one snapshot.
@@ -447,7 +447,7 @@ fn explain_tells_every_tier_and_what_may_be_done() {
     let (alice, order, scope) = (alice().build(), an_order(60_000), orders());
     let args = [ValueRef::record(&order)];
     let facts = crate::context::Facts::default();
-    let context = crate::context::Context { time: crate::value::Millis(0), facts: &facts };
+    let context = crate::context::Context { time: Millis(0), facts: &facts };
     let action = engine.action("com.example.OrderService.placeOrder").unwrap();
     let explained =
         engine.explain(&Request { participant: &alice, action, scope: &scope, resource: None, context, args: &args });
@@ -512,7 +512,7 @@ fn possible_looks_at_what_each_policy_is_about() {
         ..place_order(&["participant.roles contains 'finance'"])
     }]);
     let facts = crate::context::Facts::default();
-    let context = crate::context::Context { time: crate::value::Millis(0), facts: &facts };
+    let context = crate::context::Context { time: Millis(0), facts: &facts };
     let (alice, scope) = (alice().build(), orders());
     let action = engine.action("com.example.share").unwrap();
     let may =

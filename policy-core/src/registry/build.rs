@@ -1,7 +1,5 @@
 //! From declarations to a registry: names, roots, kinds that nothing declares, rules, permits, schema, validation.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "all other kinds have no attributes")]
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -311,7 +311,7 @@ pub use policy_macros::Entity;
 ///
 /// A package that nothing names is left out by the linker, annotations and all. Name it here once, in the binary:
 ///
-/// ```ignore
+/// ```text
 /// policy_runtime::link!(orders, billing);
 /// ```
 ///

@@ -393,7 +393,7 @@ impl Policy {
     /// ```
     /// use policy_runtime::Policy;
     /// let policy = Policy::for_application("shop")?;
-    /// assert!(policy.require_audit("com.example.Orders.place").is_err(), "this program has no such action");
+    /// assert!(policy.require_audit("com.example.Orders.nowhere").is_err(), "this program has no such action");
     /// # Ok::<(), policy_runtime::PolicyError>(())
     /// ```
     pub fn require_audit(&self, action: &str) -> Result<(), String> {

@@ -36,6 +36,13 @@ fi
 need node "the tests drive the npm client of Kinotic and real identity providers; install Node.js 20 or newer"
 need npm "it comes with Node.js"
 
+has_postgres() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+has_postgres || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq postgresql >/dev/null; } || true
+has_postgres || {
+    echo 'test.sh needs PostgreSQL 14 or newer (`initdb`, `postgres`, `psql`, on the PATH or in /usr/lib/postgresql): install it' >&2
+    exit 1
+}
+
 step "lints"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 

@@ -47,24 +47,36 @@ impl<'a> Asked<'a> {
     /// The hash of the resource's uid.
     pub(super) fn resource(&self) -> u64 {
         let kept = self.request.resource.is_none() && !self.entry.is_about_scope() && !self.stack.chain.is_empty();
-        let id = if kept { self.stack.id_hash } else { hash_of(self.env().resource.id) };
+        let id = if kept { self.stack.id_hash } else { hash_of(self.resource_uids().0.id) };
         hash_of_uid(self.entry.hashes.1, id)
     }
 
-    #[inline(never)]
-    fn make(&self) -> Env<'a> {
-        let (entry, request) = (self.entry, self.request);
-        let chain: &'a [EntityUid] = &self.stack.chain;
-        let (resource, parents) = match (&request.resource, chain.split_first()) {
+    /// The principal's uid.
+    #[inline]
+    pub(super) fn principal_uid(&self) -> EntityRef<'a> {
+        let kind = if self.is_native() { &*self.entry.participant } else { platform::PARTICIPANT };
+        EntityRef { kind, id: self.request.participant.uid_id() }
+    }
+
+    /// The resource's uid, and those of all that it belongs to.
+    #[inline]
+    pub(super) fn resource_uids(&self) -> (EntityRef<'a>, &'a [EntityUid]) {
+        let (entry, chain): (_, &'a [EntityUid]) = (self.entry, &self.stack.chain);
+        match (&self.request.resource, chain.split_first()) {
             (Some(resource), _) => (EntityRef { kind: &entry.resource, id: resource.id }, chain),
             // The scope itself is not a member of itself.
             (None, Some((scope, above))) if entry.is_about_scope() => (EntityRef::from(scope), above),
             (None, Some((scope, _))) => (EntityRef { kind: &entry.resource, id: scope.id() }, chain),
             (None, None) => (EntityRef { kind: &entry.resource, id: "" }, chain),
-        };
-        let kind = if self.is_native() { &*entry.participant } else { platform::PARTICIPANT };
+        }
+    }
+
+    #[inline(never)]
+    fn make(&self) -> Env<'a> {
+        let (entry, request) = (self.entry, self.request);
+        let (resource, parents) = self.resource_uids();
         Env {
-            principal: EntityRef { kind, id: request.participant.uid_id() },
+            principal: self.principal_uid(),
             principal_parents: request.participant.parents(),
             participant: self.participant(),
             action: EntityRef::from(&entry.uid),

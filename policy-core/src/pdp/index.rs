@@ -82,6 +82,9 @@ struct ByUid {
     /// The types of the uids, each with its policies: an entity of another type is only looked up by what it belongs to.
     kinds: Vec<(Arc<str>, Vec<u32>)>,
     numbers: ByName<u64, Vec<u32>>,
+    /// A bit for each hash, sixteen times as many as there are: most of what a participant belongs to is in no policy, and
+    /// that is told here by one look at little memory.
+    bits: Box<[u64]>,
 }
 
 impl ByUid {
@@ -94,8 +97,39 @@ impl ByUid {
         map.numbers.entry(uid.hash()).or_default().push(number);
     }
 
+    /// Notes which hashes there are, once all are there.
+    fn seal(&mut self) {
+        let words = (self.numbers.len() / 4).next_power_of_two();
+        let mut bits = vec![0; words];
+        for hash in self.numbers.keys() {
+            let (word, bit) = Self::bit(*hash, words);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        self.bits = bits.into();
+    }
+
+    /// The word of a hash and its bit there; taken from other digits than the map uses.
+    #[inline]
+    const fn bit(hash: u64, words: usize) -> (usize, u64) {
+        let place = (hash >> 26) as usize;
+        (place & words.wrapping_sub(1), 1 << ((hash >> 20) & 63))
+    }
+
+    #[inline]
     fn at(&self, hash: u64) -> &[u32] {
+        let (word, bit) = Self::bit(hash, self.bits.len());
+        // Before it is sealed nothing is noted.
+        if self.bits.get(word).is_some_and(|word| word & bit == 0) {
+            return &[];
+        }
         self.numbers.get(&hash).map_or(&[], |numbers| numbers)
+    }
+
+    /// Visits the policies about the principal and about all that it belongs to, until `visit` has seen enough.
+    fn any_principal(&self, asked: &Asked<'_>, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        self.any(asked.principal_uid().kind, || asked.principal(), asked.request.participant.parents(), visit)
     }
 
     /// Visits the policies about an entity and about all that it belongs to, until `visit` has seen enough.
@@ -148,15 +182,12 @@ impl Bucket {
 
     #[inline(never)]
     fn keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
-        let env = asked.env();
         let mut whole = |number| visit(Candidate::Whole(number));
-        self.by_principal
-            .as_ref()
-            .is_some_and(|map| map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole))
-            || self
-                .by_resource
-                .as_ref()
-                .is_some_and(|map| map.any(env.resource.kind, || asked.resource(), env.resource_parents, &mut whole))
+        self.by_principal.as_ref().is_some_and(|map| map.any_principal(asked, &mut whole))
+            || self.by_resource.as_ref().is_some_and(|map| {
+                let (own, parents) = asked.resource_uids();
+                map.any(own.kind, || asked.resource(), parents, &mut whole)
+            })
     }
 
     /// The candidates for a principal, whatever the resource is.
@@ -167,11 +198,8 @@ impl Bucket {
 
     #[inline(never)]
     fn all_keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
-        let env = asked.env();
         let mut whole = |number| visit(Candidate::Whole(number));
-        self.by_principal
-            .as_ref()
-            .is_some_and(|map| map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole))
+        self.by_principal.as_ref().is_some_and(|map| map.any_principal(asked, &mut whole))
             || self.by_resource.iter().flat_map(|map| map.numbers.values()).flatten().any(|number| whole(*number))
     }
 
@@ -198,7 +226,7 @@ impl Bucket {
             false
         };
         if let Some(map) = &self.by_principal {
-            map.any(env.principal.kind, || asked.principal(), env.principal_parents, &mut whole);
+            map.any_principal(asked, &mut whole);
         }
         if let Some(map) = &self.by_resource {
             // No uid of a row is a scope's, so that nothing is visited twice.
@@ -244,6 +272,8 @@ impl Slice {
         for bucket in [&mut self.forbids, &mut self.permits] {
             bucket.open.sort_by_key(|rest| rest.number);
             bucket.open.shrink_to_fit();
+            let keyed = bucket.by_principal.iter_mut().chain(&mut bucket.by_resource);
+            keyed.for_each(|map| map.seal());
         }
         let first = self.permits.open.first().filter(|rest| rest.always() && self.forbids.is_empty());
         self.settled = first.map(|rest| rest.number);

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a long test says what it did")]
 
-use policy_core::testing::{Report, differential, language};
+use policy_core::testing::{Report, differential, language, replay};
 
 const fn cases(promised: u64) -> u64 {
     if cfg!(debug_assertions) { promised / 100 } else { promised }
@@ -28,4 +28,11 @@ fn policies_are_decided_as_cedar_decides_them() {
 #[test]
 fn rules_mean_what_their_policies_mean() {
     halves(100_000, language);
+}
+
+/// `resource.tags has amount` where `tags` is not there although it is declared: an error to Cedar, and so to us.
+#[test]
+fn what_differed_once_differs_no_more() {
+    let report = replay(&[5_694_221_423_795_747_153, 4_928_014_152_695_356_509]);
+    assert!(report.disagreements.is_empty(), "{report}");
 }

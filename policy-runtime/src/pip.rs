@@ -51,12 +51,29 @@ use crate::authn::{BoxFuture, with_attributes};
 use crate::security::SecurityContext;
 
 /// Attributes by name.
+///
+/// ```
+/// use policy_runtime::{pip::Facts, value::Value};
+/// let facts = Facts::from([("plan".into(), Value::text("gold"))]);
+/// assert_eq!(facts["plan"], Value::text("gold"));
+/// ```
 pub type Facts = BTreeMap<Arc<str>, Value>;
 
 /// Why a source gives no answer.
+///
+/// ```
+/// let error: policy_runtime::pip::SourceError = "the service is down".into();
+/// assert_eq!(error.to_string(), "the service is down");
+/// ```
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What is asked about.
+///
+/// ```
+/// use policy_runtime::pip::About;
+/// let about = About::Resource("Photo", "a1");
+/// assert!(matches!(about, About::Resource("Photo", id) if id == "a1"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum About<'a> {
@@ -69,6 +86,23 @@ pub enum About<'a> {
 }
 
 /// Knows facts that requests do not carry: another service, another database.
+///
+/// ```
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::pip::{About, AttributeSource, Facts, SourceError};
+/// use policy_runtime::value::Value;
+///
+/// /// Which photos are embargoed.
+/// #[derive(Debug)]
+/// struct Embargoes;
+///
+/// impl AttributeSource for Embargoes {
+///     fn fetch<'a>(&'a self, about: &'a About<'a>) -> BoxFuture<'a, Result<Facts, SourceError>> {
+///         let embargoed = matches!(about, About::Resource("Photo", "a1"));
+///         Box::pin(async move { Ok(Facts::from([("embargoed".into(), Value::Bool(embargoed))])) })
+///     }
+/// }
+/// ```
 pub trait AttributeSource: fmt::Debug + Send + Sync {
     /// Answers what is known; an error counts as knowing nothing.
     fn fetch<'a>(&'a self, about: &'a About<'a>) -> BoxFuture<'a, Result<Facts, SourceError>>;
@@ -127,6 +161,13 @@ impl Kept {
 }
 
 /// Sources by what they know about. Cheap to clone; clones share what they keep.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let none = policy_runtime::pip::Sources::default();
+/// assert!(none.about("Photo", "a1").await.is_empty(), "what nobody knows is absent");
+/// # });
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Sources(Arc<[Arc<Kept>]>);
 

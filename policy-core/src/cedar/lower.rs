@@ -175,10 +175,10 @@ impl<'m> Lowering<'m> {
             ["args"] => base.var == pst::Var::Context,
             _ => false,
         };
-        if plain || self.is_required(&base) {
+        if plain {
             return Ok(asked);
         }
-        // `a.b has c` is an error where `b` is absent, and `a has b.c` is false there.
+        // `a.b has c` is an error where `b` is absent, and `a has b.c` is false there. It is asked also where `b` is declared to be there: data need not be as declared.
         let base = self.path(&base)?;
         Ok(Ir::If(Box::new([Ir::Has(base.clone()), asked, Ir::Path(base)])))
     }
@@ -228,20 +228,6 @@ impl<'m> Lowering<'m> {
         let place = place.and_then(|p| u16::try_from(p).ok());
         place.map(|place| (place, types)).ok_or_else(|| format!("`context.args.{name}`, which no action has"))
     }
-
-    /// Whether an attribute and all before it are always there, whatever the request.
-    fn is_required(&self, chain: &Chain<'_>) -> bool {
-        match (&chain.var, chain.names.as_slice()) {
-            (pst::Var::Resource, names) => {
-                !self.resources.is_empty() && self.resources.iter().all(|e| required(&e.attributes, names))
-            }
-            (pst::Var::Context, ["args", name, rest @ ..]) => self.actions.iter().all(|action| {
-                let param = action.params.iter().find(|(n, _)| **n == **name).and_then(|(_, ty)| ty.as_ref());
-                param.is_some_and(|ty| !ty.optional && (rest.is_empty() || required(fields(&ty.kind), rest)))
-            }),
-            _ => false,
-        }
-    }
 }
 
 /// `principal.a.b`: a variable and the attributes after it.
@@ -285,12 +271,6 @@ fn fields(kind: &Kind) -> &[Field] {
         Kind::Record(record) => &record.fields,
         _ => &[],
     }
-}
-
-fn required(at: &[Field], names: &[&str]) -> bool {
-    let Some((name, rest)) = names.split_first() else { return true };
-    let field = at.iter().find(|f| *f.name == **name);
-    field.is_some_and(|f| !f.ty.optional && (rest.is_empty() || required(fields(&f.ty.kind), rest)))
 }
 
 /// Places where all types agree on them, names where they do not.

@@ -53,29 +53,42 @@ pub fn differential(cases: u64, seed: u64) -> Report {
     let mut seeds = Random::new(seed);
     while report.cases < cases && report.disagreements.len() < 5 {
         let chance = seeds.next();
-        let r = &mut Random::new(chance);
-        let world = World::random(r, r.clone().percent(50));
-        let count = 1 + r.below(4);
-        let tier = if r.percent(65) {
-            let policies: Vec<Policy> = (0..count).map(|id| rules::policy(r, &world, id)).collect();
-            Tier::of_policies(policies, &world)
-        } else {
-            let texts: Vec<admin::Text> = (0..count).map(|id| admin::policy(r, &world, id)).collect();
-            Tier::of_texts(texts, &world)
-        };
-        let tier = match tier {
-            Ok(tier) => tier,
-            Err(why) => {
-                report.disagreements.push(format!("seed {chance}: {why}"));
-                continue;
-            }
-        };
-        for _ in 0..REQUESTS.min(cases - report.cases) {
-            let facets = world.request(r);
-            tier.case(&facets, &world, chance, &mut report);
-        }
+        play(chance, cases - report.cases, &mut report);
     }
     report
+}
+
+/// Compares again on worlds of these seeds, as a report names them.
+pub fn replay(seeds: &[u64]) -> Report {
+    let mut report = Report::default();
+    for seed in seeds {
+        play(*seed, REQUESTS, &mut report);
+    }
+    report
+}
+
+fn play(chance: u64, requests: u64, report: &mut Report) {
+    let r = &mut Random::new(chance);
+    let world = World::random(r, r.clone().percent(50));
+    let count = 1 + r.below(4);
+    let tier = if r.percent(65) {
+        let policies: Vec<Policy> = (0..count).map(|id| rules::policy(r, &world, id)).collect();
+        Tier::of_policies(policies, &world)
+    } else {
+        let texts: Vec<admin::Text> = (0..count).map(|id| admin::policy(r, &world, id)).collect();
+        Tier::of_texts(texts, &world)
+    };
+    let tier = match tier {
+        Ok(tier) => tier,
+        Err(why) => {
+            report.disagreements.push(format!("seed {chance}: {why}"));
+            return;
+        }
+    };
+    for _ in 0..REQUESTS.min(requests) {
+        let facets = world.request(r);
+        tier.case(&facets, &world, chance, report);
+    }
 }
 
 /// What one side says of a tier.

@@ -21,7 +21,7 @@ mod shrink;
 mod traps;
 mod world;
 
-pub use compare::{Report, differential};
+pub use compare::{Report, differential, replay};
 pub use filter::{FilterReport, Rows, filters};
 pub use language::language;
 pub use rows::{Cell, Row, address, columns, json, micros};

@@ -56,7 +56,9 @@ const OF_ONE: usize = 50;
 /// assert!(sessions.end(&cookie).is_some(), "signed out");
 /// assert!(Sessions::clear_cookie().contains("Max-Age=0"));
 /// assert!(!sessions.end_by_id("s-7"), "there is none");
-/// assert_eq!(sessions.end_all("u-1"), 0);
+/// let mut held = Vec::new();
+/// sessions.held("u-1", &mut held); // somebody changed: all who go by that id, in whatever scope
+/// held.iter().for_each(|held| sessions.settle(held, None));
 /// # Ok::<(), policy_runtime::authn::AuthnError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -122,8 +124,8 @@ impl Sessions {
         if live.len() >= CAPACITY {
             return Err(AuthnError::new(AuthnCode::Busy, "there are too many sessions"));
         }
-        let who = found.participant().id();
-        let own = || live.iter().filter(|(_, session)| session.found.participant().id() == who);
+        let who = found.participant().uid_id();
+        let own = || live.iter().filter(|(_, session)| session.found.participant().uid_id() == who);
         if own().count() >= OF_ONE {
             let first = own().min_by_key(|(_, session)| session.ends).map(|(key, _)| *key);
             first.and_then(|key| live.remove(&key));
@@ -162,33 +164,30 @@ impl Sessions {
         live.len() < before
     }
 
-    /// Ends all sessions of a participant, and says how many there were.
-    pub fn end_all(&self, participant: &str) -> usize {
-        let mut live = self.live();
-        let before = live.len();
-        live.retain(|_, session| session.found.participant().id() != participant);
-        before.saturating_sub(live.len())
-    }
-
     /// Ends all sessions.
     pub fn end_everything(&self) {
         self.live().clear();
     }
 
-    /// Somebody who has a session, as the participant was at the latest.
-    pub fn participant(&self, id: &str) -> Option<Arc<Participant>> {
-        let live = self.live();
-        let found = live.values().find(|session| session.found.participant().id() == id)?;
-        Some(Arc::new(found.found.participant().clone()))
-    }
-
-    /// Goes on with the participant as it is now in all its sessions.
-    pub fn replace(&self, participant: &Participant) {
-        for session in self.live().values_mut() {
-            if session.found.participant().id() == participant.id() {
-                session.found.replace_participant(participant.clone());
+    /// Adds those who have sessions under an id, as they are known: of any scope, and by any credential.
+    pub fn held(&self, id: &str, held: &mut Vec<Participant>) {
+        for session in self.live().values() {
+            let participant = session.found.participant();
+            if participant.id() == id && !held.contains(participant) {
+                held.push(participant.clone());
             }
         }
+    }
+
+    /// Goes on with the participant as it is now in all sessions of just this participant, or ends them.
+    pub fn settle(&self, held: &Participant, now: Option<&Participant>) {
+        self.live().retain(|_, session| {
+            let is_concerned = session.found.participant() == held;
+            if let Some(now) = now.filter(|_| is_concerned) {
+                session.found.replace_participant(now.clone());
+            }
+            now.is_some() || !is_concerned
+        });
     }
 
     /// Keeps a session alive, as its use does.
@@ -277,14 +276,20 @@ mod tests {
         let (sessions, _) = sessions();
         let start = || sessions.start(&Authenticated::new(alice("user"), "password")).unwrap();
         let (first, second) = (start(), start());
-        sessions.replace(&alice("admin"));
+        sessions.settle(&alice("user"), Some(&alice("admin")));
         assert!(sessions.find(first.expose()).unwrap().participant().roles().iter().any(|role| &**role == "admin"));
         assert!(sessions.end(&first).is_some());
         assert!(sessions.end(&first).is_none());
         let id = sessions.find(second.expose()).unwrap().session().cloned().unwrap();
         assert!(sessions.end_by_id(&id));
-        start();
-        assert_eq!(sessions.end_all("alice"), 1);
+        let other = Participant::builder(Scope::application("globex", "shop").unwrap(), "alice").role("user").build();
+        let (third, elsewhere) = (start(), sessions.start(&Authenticated::new(other, "password")).unwrap());
+        let mut held = Vec::new();
+        sessions.held("alice", &mut held);
+        assert_eq!(held.len(), 2, "of two scopes");
+        sessions.settle(&alice("user"), None);
+        assert!(sessions.find(third.expose()).is_none());
+        assert!(sessions.find(elsewhere.expose()).is_some(), "another organization's alice is somebody else");
         assert!(!format!("{sessions:?}").contains(second.expose()));
     }
 

@@ -207,7 +207,7 @@ impl Limiter {
             take(buckets, self.hash(network(address)))?;
         }
         let of_caller = if caller.auth_type() == "api-key" { &self.key } else { &self.identity };
-        of_caller.as_ref().map(|buckets| take(buckets, self.hash(caller.id()))).transpose()
+        of_caller.as_ref().map(|buckets| take(buckets, self.hash(caller.uid_id()))).transpose()
     }
 
     /// Counts a call to an action; `None` where the action is not limited.
@@ -216,7 +216,7 @@ impl Limiter {
     /// When this one comes too early.
     pub fn action(&self, caller: &Participant, action: &str) -> Result<Option<u32>, TooOften> {
         let limited = self.actions.iter().find(|(name, _)| name == action);
-        limited.map(|(_, buckets)| take(buckets, self.hash(caller.id()))).transpose()
+        limited.map(|(_, buckets)| take(buckets, self.hash(caller.uid_id()))).transpose()
     }
 
     /// Whether any single action is limited.

@@ -143,21 +143,20 @@ async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
     }
     for id in &changed.participants {
         shared.sessions.note_change(id);
-        let held = shared.sessions.participant(id).or_else(|| shared.cookies.as_ref()?.participant(id));
-        let Some(held) = held else { continue };
-        let renewed = renew(shared, feed, &held).await;
-        if let Some(renewed) = renewed {
-            if let Some(cookies) = &shared.cookies {
-                cookies.replace(&renewed);
-            }
-            shared.sessions.replace(id, &Arc::new(renewed));
-            continue;
-        }
+        let mut held = Vec::new();
+        shared.sessions.held(id, &mut held);
         if let Some(cookies) = &shared.cookies {
-            cookies.end_all(id);
+            cookies.held(id, &mut held);
         }
-        for _ in 0..shared.sessions.revoke(id) {
-            count(&shared.metrics.changed);
+        for held in held {
+            let now = renew(shared, feed, &held).await.map(Arc::new);
+            if let Some(cookies) = &shared.cookies {
+                cookies.settle(&held, now.as_deref());
+            }
+            let settled = shared.sessions.settle(&held, now.as_ref());
+            if now.is_none() {
+                (0..settled).for_each(|_| count(&shared.metrics.changed));
+            }
         }
     }
 }

@@ -158,14 +158,16 @@ async fn signed_in(
     };
     let looked_up = Instant::now();
     let found = match shared.authenticate(&credentials).await {
-        Outcome::Authenticated(found) if shared.sessions.has_changed(found.participant().id(), looked_up) => {
-            return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into());
-        }
         Outcome::Authenticated(found) => found,
         Outcome::NotPresented => return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into()),
         Outcome::Rejected(failed) => return Err(refused(&failed).into()),
     };
     let value = sessions.start(&found).map_err(|failed| refused(&failed))?;
+    // Asked once the session is among those that changes are applied to, so that no change comes in between.
+    if shared.sessions.has_changed(found.participant().id(), looked_up) {
+        sessions.end(&value);
+        return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into());
+    }
     // The session that was there before ends: nobody else goes on with it.
     if let Some(value) = earlier.as_ref().and_then(session_of) {
         sessions.end(value);

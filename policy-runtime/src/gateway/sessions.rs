@@ -38,11 +38,19 @@ struct Inner {
     sockets: usize,
     by_address: HashMap<IpAddr, usize>,
     open: HashMap<u64, Open>,
+    /// By the id alone, as changes are told; participants of several scopes may have the same.
     by_participant: HashMap<Arc<str>, HashSet<u64>>,
     /// When participants changed of late: who was looked up before must not be let in after.
     changed: HashMap<String, Instant>,
     aliases: HashSet<String>,
     next: u64,
+}
+
+impl Inner {
+    /// The connections of an id, whatever their scope.
+    fn of(&self, id: &str) -> impl Iterator<Item = &Open> {
+        self.by_participant.get(id).into_iter().flatten().filter_map(|id| self.open.get(id))
+    }
 }
 
 /// One open connection.
@@ -99,7 +107,8 @@ impl Sessions {
         if inner.changed.get(&*name).is_some_and(|changed| *changed >= looked_up) {
             return Err(OpenError::Changed);
         }
-        if inner.by_participant.get(&name).is_some_and(|ids| ids.len() >= self.per_participant) {
+        let same = inner.of(&name).filter(|open| open.participant.scope() == participant.scope());
+        if same.count() >= self.per_participant {
             return Err(OpenError::TooMany);
         }
         if alias.is_some_and(|alias| !inner.aliases.insert(alias.to_owned())) {
@@ -116,9 +125,7 @@ impl Sessions {
 
     /// Orders every connection of a participant to close, and says how many there are.
     pub(super) fn revoke(&self, participant: &str) -> usize {
-        let inner = self.lock();
-        let ids = inner.by_participant.get(participant).into_iter().flatten();
-        ids.filter_map(|id| inner.open.get(id)).filter(|open| open.order.send(Order::Revoked).is_ok()).count()
+        self.lock().of(participant).filter(|open| open.order.send(Order::Revoked).is_ok()).count()
     }
 
     /// Orders every connection to close.
@@ -140,28 +147,29 @@ impl Sessions {
         self.lock().changed.get(participant).is_some_and(|changed| *changed >= since)
     }
 
-    /// A connected participant, as it was when it signed in or was renewed.
-    pub(super) fn participant(&self, id: &str) -> Option<Arc<Participant>> {
-        let inner = self.lock();
-        let connection = inner.by_participant.get(id)?.iter().next()?;
-        inner.open.get(connection).map(|open| open.participant.clone())
-    }
-
-    /// Orders every connection of a participant to go on as it is now.
-    pub(super) fn replace(&self, id: &str, renewed: &Arc<Participant>) {
-        let mut inner = self.lock();
-        let ids: Vec<u64> = inner.by_participant.get(id).into_iter().flatten().copied().collect();
-        for id in ids {
-            if let Some(open) = inner.open.get_mut(&id) {
-                // How somebody signed in differs by connection; only such connections are renewed that are like the one asked for.
-                if open.participant.auth_type() == renewed.auth_type() && open.participant.mfa() == renewed.mfa() {
-                    open.participant = renewed.clone();
-                    let _ = open.order.send(Order::Renewed(renewed.clone()));
-                } else {
-                    let _ = open.order.send(Order::Revoked);
-                }
+    /// Adds those who are connected under an id, as they signed in or were renewed: of any scope, and by any credential.
+    pub(super) fn held(&self, id: &str, held: &mut Vec<Participant>) {
+        for open in self.lock().of(id) {
+            if !held.contains(&open.participant) {
+                held.push((*open.participant).clone());
             }
         }
+    }
+
+    /// Orders the connections of just this participant to go on as it is now, or to close, and says how many there are.
+    pub(super) fn settle(&self, held: &Participant, now: Option<&Arc<Participant>>) -> usize {
+        let mut inner = self.lock();
+        let Inner { by_participant, open, .. } = &mut *inner;
+        let mut settled = 0;
+        for id in by_participant.get(held.id()).into_iter().flatten() {
+            let Some(open) = open.get_mut(id).filter(|open| *open.participant == *held) else { continue };
+            let order = now.map_or(Order::Revoked, |now| {
+                open.participant = now.clone();
+                Order::Renewed(now.clone())
+            });
+            settled += usize::from(open.order.send(order).is_ok());
+        }
+        settled
     }
 
     /// Orders every connection of a session to close, and says how many there are.
@@ -312,5 +320,27 @@ mod tests {
         sessions.note_change("bob");
         assert_eq!(sessions.open(&bob, None, None, earlier).unwrap_err(), OpenError::Changed);
         assert!(sessions.has_changed("bob", earlier) && !sessions.has_changed("alice", earlier));
+    }
+
+    #[test]
+    fn whoever_has_the_same_id_elsewhere_is_somebody_else() {
+        let sessions = sessions(&Limits { connections_per_participant: 1, ..Limits::default() });
+        let earlier = Instant::now();
+        let alice = |organization: &str, role: &str| {
+            let scope = policy_core::Scope::application(organization, "shop").unwrap();
+            Arc::new(Participant::builder(scope, "alice").role(role).build())
+        };
+        let (acme, globex) = (alice("acme", "user"), alice("globex", "user"));
+        let (_a, of_acme) = sessions.open(&acme, None, None, earlier).unwrap();
+        let (_b, of_globex) = sessions.open(&globex, None, None, earlier).expect("a limit of its own");
+        let mut held = Vec::new();
+        sessions.held("alice", &mut held);
+        assert_eq!(held.len(), 2);
+        let promoted = alice("acme", "admin");
+        assert_eq!(sessions.settle(&acme, Some(&promoted)), 1);
+        assert_eq!((&*of_acme.borrow(), &*of_globex.borrow()), (&Order::Renewed(promoted.clone()), &Order::Stay));
+        assert_eq!(sessions.settle(&acme, None), 0, "nobody is that any more");
+        assert_eq!(sessions.settle(&promoted, None), 1);
+        assert_eq!((&*of_acme.borrow(), &*of_globex.borrow()), (&Order::Revoked, &Order::Stay));
     }
 }

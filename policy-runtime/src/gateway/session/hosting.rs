@@ -63,7 +63,7 @@ impl Session {
             "it is not granted"
         } else {
             let events = self.events.clone();
-            match self.shared.hosts.offer(context.application(), address, context.participant().id(), events) {
+            match self.shared.hosts.offer(context.application(), address, context.participant().uid_id(), events) {
                 Ok(hosting) => {
                     self.hosting.insert(subscription, hosting);
                     return;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::declared::{About, Declared, DeclaredService};
 use super::finding::{Finding, RegistryError};
-use super::join::{Joined, former_name, join};
-use super::roots::{names_can_be_written, record_of, roots, strangers};
+use super::join::{join, one_spelling};
+use super::roots::{names_can_be_written, record_of, roots};
 use super::{ActionEntry, Annotated, Registry, RequiredPackage};
 use crate::cedar;
 use crate::check::{self, RootType, RuleEnv, Typed};
-use crate::decl::{ActionDecl, EntityDecl, ResourceDecl, RuleDecl, ServiceDecl};
+use crate::decl::{ActionDecl, ServiceDecl};
 use crate::ir::{Ir, Root};
 use crate::kind::{Described, Field, Kind, RecordType};
 use crate::lower::{Unknown, constant, lower};
@@ -25,15 +26,26 @@ pub(super) fn build(
     required: &[RequiredPackage],
 ) -> Result<Registry, RegistryError> {
     let mut found = Vec::new();
-    let joined = join(declarations, &mut found);
+    let declared = join(declarations, &mut found).into_iter().filter_map(Declared::of).collect();
     missing_packages(declarations, services, required, &mut found);
-    let mut drafts: Vec<Draft> = joined.into_iter().map(|j| Draft::new(j, &mut found)).collect();
+    let registry = assemble(declared, services.iter().map(|s| DeclaredService::of(s)).collect(), found)?;
+    Ok(Registry { services: services.to_vec(), ..registry })
+}
+
+/// Checks what is declared as a whole, whether this program declares it or a manifest says so.
+pub(super) fn assemble(
+    declared: Vec<Declared>,
+    services: Vec<DeclaredService>,
+    mut found: Vec<Finding>,
+) -> Result<Registry, RegistryError> {
+    one_spelling(&declared, &mut found);
+    let mut drafts: Vec<Draft<'_>> = declared.iter().map(|d| Draft::new(d, &mut found)).collect();
     let inferred = infer(&drafts, &mut found);
     for draft in &mut drafts {
         draft.env.inferred.clone_from(&inferred);
     }
     let permits: Vec<Option<Annotated>> = drafts.iter().map(|d| d.permit(&mut found)).collect();
-    let model = model(&drafts, services, &inferred, &mut found);
+    let model = model(&drafts, &services, &inferred, &mut found);
     if !found.is_empty() {
         return Err(RegistryError(found.into()));
     }
@@ -49,14 +61,17 @@ pub(super) fn build(
         uids: HashMap::new(),
         groups: HashMap::new(),
         actions,
-        services: services.to_vec(),
+        services: Vec::new(),
+        declared: Vec::new(),
+        declared_services: services,
         model,
         schema,
         platform_schema,
         warnings,
         program: false,
     };
-    number(&mut registry, declarations)?;
+    number(&mut registry, &declared)?;
+    registry.declared = declared;
     Ok(registry)
 }
 
@@ -88,89 +103,48 @@ fn missing_packages(
 }
 
 /// An action on its way into the registry.
-struct Draft {
-    joined: Joined,
-    first: &'static ActionDecl,
+struct Draft<'d> {
+    declared: &'d Declared,
     participant: Arc<str>,
-    own: Option<Described>,
     resource: Arc<str>,
-    entity: Option<EntityDecl>,
-    params: Vec<(Arc<str>, Option<Described>)>,
     env: RuleEnv,
 }
 
-impl Draft {
-    fn new(joined: Joined, found: &mut Vec<Finding>) -> Self {
-        // `join` never makes an empty one; a static stands in so that nothing has to panic.
-        static NONE: ActionDecl = ActionDecl {
-            package: "",
-            namespace: "",
-            id: "",
-            function: "",
-            place: crate::source::Place { file: "", line: 0 },
-            was: &[],
-            tier: Tier::System,
-            callers: &[],
-            organization: None,
-            must_audit: true,
-            participant: None,
-            resource: ResourceDecl::Scope,
-            params: &[],
-            rules: &[],
-            authenticated: false,
-        };
-        let first = joined.declarations.first().copied().unwrap_or(&NONE);
-        let declared = joined.declarations.iter().find_map(|d| d.participant);
-        let own = declared.map(|(_, describe)| describe());
-        let participant: Arc<str> = match declared {
-            Some((name, _)) => cedar_type(joined.name.namespace(), name).into(),
-            None => platform::PARTICIPANT.into(),
-        };
-        let params: Vec<_> = first.params.iter().map(|p| (Arc::from(p.name), (p.describe)())).collect();
-        let declared_resource =
-            joined.declarations.iter().map(|d| d.resource).find(|r| !matches!(r, ResourceDecl::Scope));
-        let resource_decl = declared_resource.unwrap_or(first.resource);
-        let (resource, entity): (Arc<str>, _) = match resource_decl {
-            ResourceDecl::Scope => (scope_type(first.tier).into(), None),
-            ResourceDecl::Service { name } => (cedar_type(joined.name.namespace(), name).into(), None),
-            ResourceDecl::Parameter { entity, .. } | ResourceDecl::Entity { entity } => {
-                let entity = entity();
-                (cedar_type(&dotted(entity.namespace), entity.name).into(), Some(entity))
-            }
-        };
-        names_can_be_written(&joined, &participant, &resource, found);
-        let env = roots(&joined, own.as_ref(), entity.as_ref(), resource_decl, &params, found);
-        Self { joined, first, participant, own, resource, entity, params, env }
-    }
-
-    fn rules(&self) -> impl Iterator<Item = &'static RuleDecl> {
-        self.joined.declarations.iter().flat_map(|d| d.rules)
+impl<'d> Draft<'d> {
+    fn new(declared: &'d Declared, found: &mut Vec<Finding>) -> Self {
+        let participant =
+            declared.participant.as_ref().map_or_else(|| platform::PARTICIPANT.into(), |(name, _)| name.clone());
+        let resource = declared.resource();
+        names_can_be_written(declared, &participant, &resource, found);
+        let env = roots(declared, found);
+        Self { declared, participant, resource, env }
     }
 
     fn permit(&self, found: &mut Vec<Finding>) -> Option<Annotated> {
-        if self.rules().next().is_none() && !self.joined.declarations.iter().any(|d| d.authenticated) {
-            found.push(Finding::new(self.first.place, format!("`{}` has no rule", self.joined.name)));
+        let Declared { name, rules, .. } = self.declared;
+        if rules.is_empty() && !self.declared.authenticated {
+            found.push(Finding::new(self.declared.place(), format!("`{name}` has no rule")));
             return None;
         }
         let before = found.len();
         let mut typed: Vec<Typed> = Vec::new();
-        for rule in self.rules() {
-            let checked = crate::syntax::parse(rule.text).and_then(|tree| check::check(&tree, &self.env));
+        for rule in rules {
+            let checked = crate::syntax::parse(&rule.text).and_then(|tree| check::check(&tree, &self.env));
             match checked {
                 Ok(rule) => typed.push(rule),
-                Err(all) => found.extend(all.0.iter().map(|d| Finding::in_rule(rule.place, rule.text, d))),
+                Err(all) => found.extend(all.0.iter().map(|d| Finding::in_rule(&rule.place, &rule.text, d))),
             }
         }
         if found.len() > before {
             return None;
         }
         let clauses = typed.iter().map(|rule| Ir::And(vec![lower(rule, Unknown::Fails)])).collect();
-        let places: BTreeSet<String> = match self.rules().next() {
-            Some(_) => self.rules().map(|r| r.place.to_string()).collect(),
-            None => [self.first.place.to_string()].into(),
+        let places: BTreeSet<Arc<str>> = match rules.as_slice() {
+            [] => [self.declared.place()].into(),
+            rules => rules.iter().map(|r| r.place.clone()).collect(),
         };
         let mut annotations = vec![(Arc::from("source"), Arc::from(places.into_iter().collect::<Vec<_>>().join(", ")))];
-        let text: Vec<&str> = self.rules().map(|r| r.text).collect();
+        let text: Vec<&str> = rules.iter().map(|r| &*r.text).collect();
         let text = match text.as_slice() {
             [] => "authenticated".to_owned(),
             [one] => (*one).to_owned(),
@@ -178,10 +152,10 @@ impl Draft {
         };
         annotations.insert(0, (Arc::from("rule"), Arc::from(text)));
         let policy = Policy {
-            id: self.joined.name.to_string().into(),
+            id: name.to_string().into(),
             effect: Effect::Permit,
             principal: Constraint::Any,
-            action: ActionConstraint::Eq(uid(&self.joined.name)),
+            action: ActionConstraint::Eq(uid(name)),
             resource: Constraint::Any,
             condition: Some(Ir::And(clauses)),
             annotations,
@@ -191,11 +165,10 @@ impl Draft {
 
     /// Its groups, and those of its former names: what is written for a former service goes on matching.
     fn groups(&self) -> Vec<EntityUid> {
-        let formers = self.joined.declarations.iter().flat_map(|d| d.was.iter().map(|was| former_name(d, was)));
         let mut out: Vec<EntityUid> = Vec::new();
-        for name in [self.joined.name.clone()].into_iter().chain(formers) {
+        for name in [&self.declared.name].into_iter().chain(&self.declared.was) {
             let kind = name.cedar_type();
-            for group in groups(&name, self.first).iter().map(|id| EntityUid::new(&kind, id)) {
+            for group in groups(name, &self.declared.about).iter().map(|id| EntityUid::new(&kind, id)) {
                 if !out.contains(&group) {
                     out.push(group);
                 }
@@ -205,42 +178,26 @@ impl Draft {
     }
 
     fn entry(self, permit: Option<Arc<Annotated>>) -> ActionEntry {
-        let mut callers: Vec<Tier> = self.joined.declarations.iter().flat_map(|d| d.callers).copied().collect();
-        callers.sort_unstable();
-        callers.dedup();
-        if callers.is_empty() {
-            callers.push(self.first.tier);
-        }
+        let groups = self.groups();
+        let Declared { name, tier, callers, must_audit, params, places, .. } = self.declared;
         ActionEntry {
             hashes: (hash_of(&self.participant), hash_of(&self.resource)),
             takes: Tier::ALL.map(|tier| callers.contains(&tier)),
             about_scope: self.resource.starts_with("Platform::"),
             about_entity: self.env.roots.iter().any(|root| root.root == Root::Resource),
-            uid: uid(&self.joined.name),
-            groups: self.groups(),
-            tier: self.first.tier,
-            callers,
-            must_audit: self.joined.declarations.iter().any(|d| d.must_audit),
+            uid: uid(name),
+            groups,
+            tier: *tier,
+            callers: callers.clone(),
+            must_audit: *must_audit,
             participant: self.participant,
             resource: self.resource,
-            params: self.params,
+            params: params.iter().map(|p| (p.name.clone(), p.ty.clone())).collect(),
             env: self.env,
             permit,
-            places: self.joined.declarations.iter().map(|d| d.place).collect(),
-            name: self.joined.name,
+            places: places.clone(),
+            name: name.clone(),
         }
-    }
-}
-
-fn dotted(namespace: &str) -> String {
-    namespace.replace("::", ".")
-}
-
-const fn scope_type(tier: Tier) -> &'static str {
-    match tier {
-        Tier::System => platform::SYSTEM,
-        Tier::Organization => platform::ORGANIZATION,
-        Tier::Application => platform::APPLICATION,
     }
 }
 
@@ -249,10 +206,10 @@ fn uid(name: &ActionName) -> EntityUid {
 }
 
 /// A service's methods are in a group of its name; an entity's operations in their own groups too.
-fn groups(name: &ActionName, declaration: &ActionDecl) -> Vec<String> {
+fn groups(name: &ActionName, about: &About) -> Vec<String> {
     let Some(group) = name.group() else { return Vec::new() };
     let mut out = vec![group.to_owned()];
-    if matches!(declaration.resource, ResourceDecl::Entity { .. }) {
+    if matches!(about, About::Entity { .. }) {
         let operation = name.id().rsplit('.').next().unwrap_or_default();
         let all = match operation {
             "save" | "bulkSave" => Some("allCreate"),
@@ -273,12 +230,12 @@ fn groups(name: &ActionName, declaration: &ActionDecl) -> Vec<String> {
     out
 }
 
-fn infer(drafts: &[Draft], found: &mut Vec<Finding>) -> BTreeMap<(Arc<str>, Arc<str>), Kind> {
+fn infer(drafts: &[Draft<'_>], found: &mut Vec<Finding>) -> BTreeMap<(Arc<str>, Arc<str>), Kind> {
     let mut evidence = Vec::new();
     for draft in drafts {
-        for rule in draft.rules() {
-            if let Ok(tree) = crate::syntax::parse(rule.text) {
-                check::collect(&tree, &draft.env, &rule.place.to_string().into(), &mut evidence);
+        for rule in &draft.declared.rules {
+            if let Ok(tree) = crate::syntax::parse(&rule.text) {
+                check::collect(&tree, &draft.env, &rule.place, &mut evidence);
             }
         }
     }
@@ -289,8 +246,8 @@ fn infer(drafts: &[Draft], found: &mut Vec<Finding>) -> BTreeMap<(Arc<str>, Arc<
 }
 
 fn model(
-    drafts: &[Draft],
-    services: &[&'static ServiceDecl],
+    drafts: &[Draft<'_>],
+    services: &[DeclaredService],
     inferred: &BTreeMap<(Arc<str>, Arc<str>), Kind>,
     found: &mut Vec<Finding>,
 ) -> Model {
@@ -305,8 +262,8 @@ fn model(
             })
             .collect()
     };
-    let mut entities: BTreeMap<Arc<str>, (EntityModel, String)> = BTreeMap::new();
-    let mut add = |entity: EntityModel, place: String, found: &mut Vec<Finding>| match entities.get(&entity.name) {
+    let mut entities: BTreeMap<Arc<str>, (EntityModel, Arc<str>)> = BTreeMap::new();
+    let mut add = |entity: EntityModel, place: Arc<str>, found: &mut Vec<Finding>| match entities.get(&entity.name) {
         Some((known, first)) if *known != entity => found.push(Finding::new(
             &place,
             format!(
@@ -328,8 +285,8 @@ fn model(
         found,
     );
     for draft in drafts {
-        let place = draft.first.place.to_string();
-        if let Some(own) = draft.own.as_ref() {
+        let place = draft.declared.place();
+        if let Some((_, own)) = &draft.declared.participant {
             let attributes = record_of(own).map(|r| r.fields.clone()).unwrap_or_default();
             add(
                 EntityModel { name: draft.participant.clone(), parents: principals(), attributes },
@@ -337,8 +294,8 @@ fn model(
                 found,
             );
         }
-        if let Some(entity) = &draft.entity {
-            let attributes = record_of(&entity.attributes).map(|r| r.fields.clone()).unwrap_or_default();
+        if let Some(attributes) = draft.declared.attributes() {
+            let attributes = record_of(attributes).map(|r| r.fields.clone()).unwrap_or_default();
             add(EntityModel { name: draft.resource.clone(), parents: under_application(), attributes }, place, found);
         } else if !draft.resource.starts_with("Platform::") {
             let name = draft.resource.clone();
@@ -346,32 +303,30 @@ fn model(
         }
     }
     for service in services {
-        let name = cedar_type(&dotted(service.namespace), service.name).into();
-        add(
-            EntityModel { name, parents: under_application(), attributes: Vec::new() },
-            service.place.to_string(),
-            found,
-        );
+        let name = cedar_type(service.name.namespace(), service.name.id()).into();
+        let entity = EntityModel { name, parents: under_application(), attributes: Vec::new() };
+        add(entity, service.place.clone(), found);
     }
-    let taken: BTreeSet<&ActionName> = drafts.iter().map(|d| &d.joined.name).collect();
+    let taken: BTreeSet<&ActionName> = drafts.iter().map(|d| &d.declared.name).collect();
     let actions = drafts
         .iter()
         .flat_map(|draft| {
             let mut principals = vec![draft.participant.clone()];
-            if strangers(&draft.joined) && &*draft.participant != platform::PARTICIPANT {
+            if draft.declared.strangers() && &*draft.participant != platform::PARTICIPANT {
                 principals.push(platform::PARTICIPANT.into());
             }
             // A former name stays known, so that what was written for it goes on validating.
-            let formers = draft.joined.declarations.iter().flat_map(|d| d.was.iter().map(|was| former_name(d, was)));
-            let formers: BTreeSet<ActionName> = formers.filter(|former| !taken.contains(former)).collect();
+            let formers = draft.declared.was.iter().filter(|former| !taken.contains(former)).cloned();
+            let formers: BTreeSet<ActionName> = formers.collect();
+            let params: Vec<_> = draft.declared.params.iter().map(|p| (p.name.clone(), p.ty.clone())).collect();
             let model = move |name: ActionName| ActionModel {
-                groups: groups(&name, draft.first).into_iter().map(Arc::from).collect(),
+                groups: groups(&name, &draft.declared.about).into_iter().map(Arc::from).collect(),
                 name,
                 principals: principals.clone(),
                 resource: draft.resource.clone(),
-                params: draft.params.clone(),
+                params: params.clone(),
             };
-            [draft.joined.name.clone()].into_iter().chain(formers).map(model)
+            [draft.declared.name.clone()].into_iter().chain(formers).map(model)
         })
         .collect();
     Model { entities: entities.into_values().map(|(entity, _)| entity).collect(), actions, context: open("context") }
@@ -461,7 +416,7 @@ fn validate(actions: &[ActionEntry], schema: &cedar::CedarSchema) -> Result<Vec<
     if found.is_empty() { Ok(warnings) } else { Err(RegistryError(found.into())) }
 }
 
-fn number(registry: &mut Registry, declarations: &[&'static ActionDecl]) -> Result<(), RegistryError> {
+fn number(registry: &mut Registry, declared: &[Declared]) -> Result<(), RegistryError> {
     for (n, entry) in (0..).zip(&registry.actions) {
         let id = ActionId(n);
         registry.numbers.insert(entry.name.clone(), id);
@@ -471,19 +426,18 @@ fn number(registry: &mut Registry, declarations: &[&'static ActionDecl]) -> Resu
         }
     }
     let mut found = Vec::new();
-    for declaration in declarations {
-        let Some(id) = registry.id_of(declaration) else { continue };
-        for former in declaration.was {
-            let name = former_name(declaration, former);
+    for one in declared {
+        let Some(id) = registry.number(&one.name) else { continue };
+        for name in &one.was {
             match registry.numbers.insert(name.clone(), id) {
                 Some(other) if other != id => {
                     found.push(Finding::new(
-                        declaration.place,
+                        one.place(),
                         format!("`was` names `{name}`, which is another action\nhelp: drop it"),
                     ));
                 }
                 _ => {
-                    registry.uids.insert(uid(&name), id);
+                    registry.uids.insert(uid(name), id);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::declared::Declared;
 use super::finding::Finding;
 use crate::decl::ActionDecl;
 use crate::name::ActionName;
@@ -40,22 +41,20 @@ pub(super) fn join(declarations: &[&'static ActionDecl], found: &mut Vec<Finding
             _ => joined.push(Joined { name, declarations: vec![declaration] }),
         }
     }
-    one_spelling(&joined, found);
     joined
 }
 
 /// `a.b` + `c.d` and `a` + `b.c.d` are two actions that a rule would name alike.
-fn one_spelling(joined: &[Joined], found: &mut Vec<Finding>) {
-    let mut seen: BTreeMap<String, &Joined> = BTreeMap::new();
-    for one in joined {
+pub(super) fn one_spelling(declared: &[Declared], found: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<String, &Declared> = BTreeMap::new();
+    for one in declared {
         let Some(other) = seen.insert(one.name.to_string(), one) else { continue };
-        let place = |j: &Joined| j.declarations.first().map(|d| d.place.to_string()).unwrap_or_default();
         found.push(Finding::new(
-            place(one),
+            one.place(),
             format!(
                 "`{}` is spelled like another action, at {}\nhelp: give one of them another `action = \"..\"`",
                 one.name,
-                place(other)
+                other.place()
             ),
         ));
     }

@@ -1,11 +1,50 @@
-//! What a program declares, as text: Cedar policies, Cedar schema, JSON.
+//! What a program declares, as text: Cedar policies, Cedar schema, and a manifest that stands for the program elsewhere.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-use super::Registry;
+use serde_json::Value;
+
+use super::finding::{Finding, RegistryError};
+use super::raw::{RawManifest, VERSION};
+use super::{Registry, build};
 use crate::cedar;
 use crate::diagnostic::Diagnostics;
-use crate::kind::Described;
+
+/// How long a manifest may be.
+const BYTES: usize = 16 << 20;
+
+/// Why a manifest cannot stand for a program.
+///
+/// ```
+/// use policy_core::registry::{ManifestError, Registry};
+/// let error = Registry::from_manifest("{").unwrap_err();
+/// assert!(matches!(&error, ManifestError::Form { line: 1, .. }), "{error}");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// It is longer than manifests may be.
+    #[error("the manifest has {0} bytes, more than {BYTES}")]
+    TooLarge(usize),
+    /// It is not JSON, or not of the form of a manifest.
+    #[error("{message} at line {line}, column {column}")]
+    Form {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// Another version wrote it.
+    #[error(
+        "the manifest is of form {0}, and this version reads form {VERSION}\nhelp: export it again with a program of this version"
+    )]
+    Version(u32),
+    /// What it declares does not hold together.
+    #[error(transparent)]
+    Refused(#[from] RegistryError),
+}
 
 impl Registry {
     /// Every permit that the annotations make, as formatted Cedar.
@@ -28,41 +67,55 @@ impl Registry {
         cedar::schema_text(&self.model)
     }
 
-    /// The manifest: actions, services, rules, kinds and places, as JSON.
+    /// The manifest: actions, services, rules, kinds and places, as JSON. [`Registry::from_manifest`] reads it again.
     pub fn manifest(&self) -> Value {
-        let described =
-            |d: &Option<Described>| d.as_ref().map(|d| json!({ "kind": d.kind.to_string(), "optional": d.optional }));
-        let actions: Vec<Value> = self
-            .actions
-            .iter()
-            .filter(|a| !a.places.is_empty())
-            .map(|a| {
-                json!({
-                    "action": a.name.to_string(),
-                    "tier": a.tier.as_str(),
-                    "callers": a.callers.iter().map(|t| t.as_str()).collect::<Vec<_>>(),
-                    "participant": &*a.participant,
-                    "resource": &*a.resource,
-                    "mustAudit": a.must_audit,
-                    "rule": a.permit.as_ref().and_then(|p| p.policy.annotation("rule")),
-                    "source": a.permit.as_ref().and_then(|p| p.policy.annotation("source")),
-                    "parameters": a.params.iter().map(|(name, d)| json!({ "name": &**name, "type": described(d) })).collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        let services: Vec<Value> = self
-            .services
-            .iter()
-            .map(|s| {
-                json!({
-                    "service": format!("{}.{}", s.namespace, s.name),
-                    "version": s.version,
-                    "methods": s.methods.iter().map(|m| json!({
-                        "name": m.name, "arguments": m.arguments, "streaming": m.streaming,
-                    })).collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        json!({ "actions": actions, "services": services })
+        // Plain data of strings, numbers and lists is always JSON.
+        serde_json::to_value(RawManifest::of(&self.declared, &self.declared_services)).unwrap_or_default()
+    }
+
+    /// A registry of what a manifest says, as the program that wrote it has it: rules are checked again, and validated again.
+    ///
+    /// ```
+    /// use policy_core::registry::Registry;
+    /// let text = Registry::program().unwrap().manifest().to_string();
+    /// assert_eq!(Registry::from_manifest(&text).unwrap().manifest().to_string(), text);
+    /// ```
+    ///
+    /// # Errors
+    /// When it is too large, of another form, or what it declares does not hold together.
+    pub fn from_manifest(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > BYTES {
+            return Err(ManifestError::TooLarge(text.len()));
+        }
+        let form = |e: &serde_json::Error| {
+            let message = e.to_string();
+            let end = message.rfind(" at line ").unwrap_or(message.len());
+            let message = message.get(..end).unwrap_or_default().to_owned();
+            ManifestError::Form { line: e.line(), column: e.column(), message }
+        };
+        let read: RawManifest = serde_json::from_str(text).map_err(|e| form(&e))?;
+        if read.manifest != VERSION {
+            return Err(ManifestError::Version(read.manifest));
+        }
+        let (mut declared, mut services, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen = BTreeSet::new();
+        for action in read.actions {
+            let shown = action.shown().to_owned();
+            match action.declared() {
+                Ok(one) if seen.insert(one.name.clone()) => declared.push(one),
+                Ok(_) => found.push(Finding::new("the manifest", format!("`{shown}` is declared twice"))),
+                Err(why) => found.push(Finding::new("the manifest", format!("`{shown}`: {why}"))),
+            }
+        }
+        for service in read.services {
+            match service.declared() {
+                Ok(one) => services.push(one),
+                Err(why) => found.push(Finding::new("the manifest", why)),
+            }
+        }
+        if !found.is_empty() {
+            return Err(RegistryError(found.into()).into());
+        }
+        Ok(build::assemble(declared, services, found)?)
     }
 }

@@ -4,9 +4,11 @@
 //! schema. Absent: policies of upper tiers, and decisions. Once built it does not change.
 
 mod build;
+mod declared;
 mod finding;
 mod join;
 mod manifest;
+mod raw;
 mod roots;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,10 @@ use crate::policy::Policy;
 use crate::request::ActionId;
 use crate::source::Place;
 
+use declared::{Declared, DeclaredService};
+
 pub use finding::{Finding, RegistryError};
+pub use manifest::ManifestError;
 
 /// A guarded function of this program; submitted by generated code.
 ///
@@ -91,6 +96,8 @@ pub struct Registry {
     uids: HashMap<EntityUid, ActionId>,
     groups: HashMap<EntityUid, Vec<ActionId>>,
     services: Vec<&'static ServiceDecl>,
+    declared: Vec<Declared>,
+    declared_services: Vec<DeclaredService>,
     model: Model,
     schema: CedarSchema,
     platform_schema: CedarSchema,
@@ -132,8 +139,8 @@ pub struct ActionEntry {
     pub env: RuleEnv,
     /// The permit made of its annotations; `None` for the platform's own actions, which the baselines grant.
     pub permit: Option<Arc<Annotated>>,
-    /// Where it is declared.
-    pub places: Vec<Place>,
+    /// Where it is declared, as `file:line`; nowhere for the platform's own actions.
+    pub places: Vec<Arc<str>>,
     /// The hashes of `participant` and of `resource`.
     pub(crate) hashes: (u64, u64),
     /// Whether `callers` has a tier, by the tier.

@@ -1,16 +1,15 @@
 //! What the rules of an action may name, and whether Cedar can write its names.
 //!
-//! In: the joined declarations of an action. Out: its roots with their types. Absent: rules, and kinds that nothing declares.
+//! In: what is declared of an action. Out: its roots with their types. Absent: rules, and kinds that nothing declares.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "all other kinds have no attributes")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::declared::{About, Declared, Param};
 use super::finding::Finding;
-use super::join::Joined;
 use crate::check::{RootType, RuleEnv};
-use crate::decl::{EntityDecl, ResourceDecl};
 use crate::ir::Root;
 use crate::kind::{Described, Kind, RecordType};
 use crate::{context, participant, platform};
@@ -22,15 +21,9 @@ pub(super) fn record_of(described: &Described) -> Option<&RecordType> {
     }
 }
 
-/// Whether participants of another tier than the service's may call.
-pub(super) fn strangers(joined: &Joined) -> bool {
-    joined.declarations.iter().any(|d| d.callers.iter().any(|tier| *tier != d.tier))
-}
-
 /// Cedar's names are identifiers that are no words of its own, and the platform's namespace is the platform's.
-pub(super) fn names_can_be_written(joined: &Joined, participant: &str, resource: &str, found: &mut Vec<Finding>) {
+pub(super) fn names_can_be_written(declared: &Declared, participant: &str, resource: &str, found: &mut Vec<Finding>) {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
-    let Some(first) = joined.declarations.first() else { return };
     let usable = |part: &str| {
         let mut bytes = part.bytes();
         bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
@@ -38,7 +31,7 @@ pub(super) fn names_can_be_written(joined: &Joined, participant: &str, resource:
             && !RESERVED.contains(&part)
     };
     let mut bad = BTreeSet::new();
-    let namespace = joined.name.namespace();
+    let namespace = declared.name.namespace();
     if !namespace.is_empty() {
         bad.extend(namespace.split('.').filter(|part| !usable(part)));
     }
@@ -49,39 +42,38 @@ pub(super) fn names_can_be_written(joined: &Joined, participant: &str, resource:
     );
     for part in bad {
         found.push(Finding::new(
-            first.place,
+            declared.place(),
             format!(
                 "`{part}` in the name of `{}` cannot be written in Cedar\nhelp: publish it under another name: letters, digits and `_`, and none of {}",
-                joined.name,
+                declared.name,
                 RESERVED.map(|word| format!("`{word}`")).join(", ")
             ),
         ));
     }
-    if namespace == platform::NAMESPACE || namespace.starts_with("Platform.") {
+    let own = declared.participant.is_some().then_some(participant);
+    let about = (!matches!(declared.about, About::Scope)).then_some(resource);
+    let of_platform = |kind: &str| kind.starts_with("Platform::");
+    if namespace == platform::NAMESPACE
+        || namespace.starts_with("Platform.")
+        || own.into_iter().chain(about).any(of_platform)
+    {
         found.push(Finding::new(
-            first.place,
-            format!("`{}` is in the platform's own namespace\nhelp: publish it under another one", joined.name),
+            declared.place(),
+            format!("`{}` is in the platform's own namespace\nhelp: publish it under another one", declared.name),
         ));
     }
 }
 
-pub(super) fn roots(
-    joined: &Joined,
-    own: Option<&Described>,
-    entity: Option<&EntityDecl>,
-    resource: ResourceDecl,
-    params: &[(Arc<str>, Option<Described>)],
-    found: &mut Vec<Finding>,
-) -> RuleEnv {
+pub(super) fn roots(declared: &Declared, found: &mut Vec<Finding>) -> RuleEnv {
     let mut participant = participant::BUILT_IN.clone();
-    let Some(first) = joined.declarations.first() else { return RuleEnv::default() };
-    let strangers = strangers(joined);
+    let own = declared.participant.as_ref().map(|(_, own)| own);
+    let strangers = declared.strangers();
     if let Some(own) = own.and_then(record_of) {
         participant.name.clone_from(&own.name);
         for field in &own.fields {
             if participant.field(&field.name).is_some() {
                 found.push(Finding::new(
-                    first.place,
+                    declared.place(),
                     format!(
                         "`{}` declares `{}`, which every participant has already\nhelp: rename it",
                         own.name, field.name
@@ -106,21 +98,21 @@ pub(super) fn roots(
         root("participant", Root::Participant, record(participant), own.is_none()),
         root("context", Root::Context, record(context::BUILT_IN.clone()), true),
     ];
-    let about = match resource {
-        ResourceDecl::Parameter { name, .. } => Some(name),
-        ResourceDecl::Entity { .. } => {
-            roots.push(root("entity", Root::Resource, entity.map(|e| e.attributes.clone()), false));
+    let about = match &declared.about {
+        About::Parameter { name, .. } => Some(name),
+        About::Entity { attributes, .. } => {
+            roots.push(root("entity", Root::Resource, Some(attributes.clone()), false));
             None
         }
-        ResourceDecl::Scope | ResourceDecl::Service { .. } => None,
+        About::Scope | About::Service(_) => None,
     };
-    for (n, (param, (name, ty))) in first.params.iter().zip(params).enumerate() {
-        let at = if about == Some(param.name) {
+    for (n, Param { name, rust_name, ty }) in declared.params.iter().enumerate() {
+        let at = if about == Some(name) {
             Root::Resource
         } else {
             Root::Arg(u16::try_from(n).unwrap_or(u16::MAX), name.clone())
         };
-        roots.push(RootType { rust_name: param.rust_name.into(), ..root(name, at, ty.clone(), false) });
+        roots.push(RootType { rust_name: rust_name.clone(), ..root(name, at, ty.clone(), false) });
     }
     RuleEnv { roots, inferred: BTreeMap::new() }
 }

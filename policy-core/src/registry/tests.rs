@@ -305,8 +305,8 @@ fn a_program_says_what_it_declares() {
     assert_eq!(action["action"], "com.example.OrderService.placeOrder");
     assert_eq!(action["participant"], "com::example::Staff");
     assert_eq!(action["callers"], serde_json::json!(["organization", "application"]));
-    assert_eq!(action["source"], "src/orders.rs:7");
-    assert_eq!(action["parameters"][0]["type"]["kind"], "Record Order");
+    assert_eq!(action["rules"][0]["source"], "src/orders.rs:7");
+    assert_eq!(action["parameters"][0]["type"]["name"], "Order");
     assert_eq!(manifest["services"][0]["methods"][0]["arguments"][0], "order");
     expect![[r#"
         @id("com.example.OrderService.placeOrder")
@@ -335,4 +335,59 @@ fn a_rule_that_always_or_never_holds_is_a_warning_at_the_start() {
     assert_eq!(warned("participant.id exists"), ["`participant.id exists` always holds, whatever the data"]);
     assert_eq!(warned("not participant.id exists").len(), 1, "Cedar's validator finds it impossible");
     assert!(warned("order.amount < 50000").is_empty());
+}
+
+#[test]
+fn a_manifest_stands_for_the_program_that_wrote_it() {
+    let own = registry(vec![
+        ActionDecl { was: &["old.Name.place"], ..place_order(&["participant.level > 3 and order.amount < 5"]) },
+        ActionDecl {
+            id: "Photo.findAll",
+            function: "shop::Photo::findAll",
+            resource: ResourceDecl::Entity { entity: photo },
+            params: &[],
+            ..place_order(&["entity.ownerId == participant.id and participant.team == 'red'"])
+        },
+    ])
+    .unwrap();
+    let text = own.manifest().to_string();
+    let read = Registry::from_manifest(&text).unwrap();
+    assert_eq!(read.manifest().to_string(), text);
+    assert_eq!(read.export_schema().unwrap(), own.export_schema().unwrap());
+    assert_eq!(read.export_cedar(), own.export_cedar());
+    assert_eq!(read.model(), own.model());
+    let actions = |of: &Registry| format!("{:?} {:?}", of.actions, of.numbers.len());
+    assert_eq!(actions(&read), actions(&own));
+}
+
+#[test]
+fn a_manifest_is_read_as_what_a_stranger_wrote() {
+    let own = registry(vec![place_order(&["participant.mfa"])]).unwrap().manifest().to_string();
+    let changed = |from: &str, to: &str| {
+        let text = own.replace(from, to);
+        assert_ne!(text, own, "{from}");
+        Registry::from_manifest(&text).unwrap_err().to_string()
+    };
+    let check = |from: &str, to: &str, expect: &str| {
+        let told = changed(from, to);
+        assert!(told.contains(expect), "{told}");
+    };
+    check(r#""manifest":1"#, r#""manifest":2"#, "is of form 2");
+    check(r#""mustAudit":false"#, r#""mustAduit":false"#, "unknown field `mustAduit`");
+    check(r#""participant.mfa""#, r#""order.amuont < 5""#, "did you mean `amount`?");
+    check(r#""kind":"Record""#, r#""kind":"Set""#, "a Set says what it is `of`");
+    check(r#""callers":["application"]"#, r#""callers":[]"#, "at least one");
+    check(r#""participant":"Platform::Participant""#, r#""participant":"Platform::Role""#, "`participantAttributes`");
+    check(
+        r#""resource":"com::example::OrderService""#,
+        r#""resource":"Platform::Role""#,
+        "the platform's own namespace",
+    );
+    let mut twice: serde_json::Value = serde_json::from_str(&own).unwrap();
+    let again = twice["actions"][0].clone();
+    twice["actions"].as_array_mut().unwrap().push(again);
+    assert!(Registry::from_manifest(&twice.to_string()).unwrap_err().to_string().contains("declared twice"));
+    let deep = format!(r#"{{"manifest":1,"actions":[{}"#, "[".repeat(100_000));
+    assert!(matches!(Registry::from_manifest(&deep), Err(ManifestError::Form { .. })));
+    assert!(matches!(Registry::from_manifest(&" ".repeat((16 << 20) + 1)), Err(ManifestError::TooLarge(_))));
 }

@@ -228,6 +228,7 @@ impl Listener {
 /// use policy_runtime::credential::Credentials;
 /// use policy_runtime::credential::Listener;
 /// let credentials = Credentials::default().at("GET", "/reports").from_peer([127, 0, 0, 1].into()).on(Listener::default());
+/// let credentials = credentials.in_request("r-1");
 /// assert_eq!((credentials.facts().path.as_str(), credentials.facts().header("x")), ("/reports", None));
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -243,9 +244,17 @@ pub struct Facts {
     pub headers: Vec<(String, String)>,
     /// The listener that took it.
     pub listener: Listener,
+    /// The id that ties it to the logs.
+    pub request_id: Option<String>,
 }
 
 impl Facts {
+    /// What is known of a request that cannot be read.
+    #[cfg(any(feature = "gateway", feature = "tower"))]
+    pub(crate) fn of_unreadable(peer: Option<IpAddr>, request_id: &str) -> Self {
+        Self { peer, request_id: Some(request_id.to_owned()), ..Self::default() }
+    }
+
     /// The first value of a header; the name is compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -392,6 +401,19 @@ impl Credentials {
     pub fn at(mut self, method: &str, path: &str) -> Self {
         method.clone_into(&mut self.facts.method);
         path.split(['?', '#']).next().unwrap_or_default().clone_into(&mut self.facts.path);
+        self
+    }
+
+    /// Sets the id of the request.
+    #[must_use]
+    pub fn in_request(mut self, id: &str) -> Self {
+        self.facts.request_id = Some(id.to_owned());
+        self
+    }
+
+    /// Sets all that is known of the request.
+    pub(crate) fn knowing(mut self, facts: Facts) -> Self {
+        self.facts = facts;
         self
     }
 

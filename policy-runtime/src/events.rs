@@ -1,14 +1,23 @@
 //! What happens around identities, for the audit: sign-ins, failures, lockouts, changes of credentials and configuration.
 //!
-//! In: what authenticators and administrators did. Out: an [`Event`] to an [`EventSink`]. Absent: secrets, and decisions,
-//! which [`audit`](crate::audit) records.
+//! In: what authenticators and administrators did. Out: an [`Event`] to an [`EventSink`], such as the log or the audit.
+//! Absent: secrets, and decisions, which the guard records itself.
 
 use std::fmt;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use policy_core::Scope;
 use policy_core::value::Millis;
 use serde::Serialize;
+
+use crate::audit::{AuditError, AuditFuture, AuditLog, Detail, Record, RecordKind};
+
+tokio::task_local! {
+    static ACTOR: Actor;
+}
 
 /// What happened.
 ///
@@ -74,7 +83,7 @@ pub struct Actor {
 
 impl Actor {
     /// Makes an actor.
-    pub fn new(id: Option<&str>, scope: Option<&policy_core::Scope>) -> Self {
+    pub fn new(id: Option<&str>, scope: Option<&Scope>) -> Self {
         Self { id: id.map(str::to_owned), scope: scope.map(ToString::to_string), address: None, request: None }
     }
 
@@ -96,6 +105,16 @@ impl Actor {
     pub fn tenant_slug(&self) -> Option<&str> {
         let rest = self.scope.as_deref()?.split_once(':')?.1;
         rest.split('/').next()
+    }
+
+    /// Whoever the running task signs in, as far as is known.
+    pub fn current() -> Option<Self> {
+        ACTOR.try_with(Clone::clone).ok()
+    }
+
+    /// Runs a future on behalf of this actor.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        ACTOR.scope(self, future).await
     }
 }
 
@@ -124,15 +143,34 @@ pub struct Event {
     /// What it was done to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The scope of what it was done to, where that is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// What a change consists of: names, no values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// Why it failed, as a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// How many milliseconds it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
 }
 
 impl Event {
     /// Makes an event that succeeded.
     pub fn new(kind: EventKind, time: Millis, actor: Actor, what: &str) -> Self {
-        Self { kind, time: time.0, actor, what: what.to_owned(), target: None, code: None }
+        Self {
+            kind,
+            time: time.0,
+            actor,
+            what: what.to_owned(),
+            target: None,
+            scope: None,
+            detail: None,
+            code: None,
+            duration: None,
+        }
     }
 
     /// Sets what it was done to.
@@ -142,17 +180,69 @@ impl Event {
         self
     }
 
+    /// Sets the scope of what it was done to.
+    #[must_use]
+    pub fn within(mut self, scope: &Scope) -> Self {
+        self.scope = Some(scope.to_string());
+        self
+    }
+
+    /// Sets what a change consists of.
+    #[must_use]
+    pub fn detail(mut self, detail: String) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
     /// Sets why it failed.
     #[must_use]
     pub fn failed(mut self, code: &str) -> Self {
         self.code = Some(code.to_owned());
         self
     }
+
+    /// Sets how long it took.
+    #[must_use]
+    pub fn took(mut self, time: Duration) -> Self {
+        self.duration = u64::try_from(time.as_millis()).ok();
+        self
+    }
 }
 
-/// Where events go. It must not block: a sink that writes elsewhere queues.
+/// The event as the audit keeps it, in the chain of the scope that it is about. What nobody known did to nothing that is
+/// stored is kept in System's: whoever knocks can name any scope, and shall not make chains of it.
+impl From<&Event> for Record {
+    fn from(event: &Event) -> Self {
+        let (actor, sys) = (&event.actor, Scope::System.to_string());
+        let named = actor.scope.as_deref().unwrap_or(&sys);
+        let proved = actor.id.as_ref().map(|_| named);
+        let scope = event.scope.as_deref().or(proved).unwrap_or(&sys);
+        let principal = format!("{named}/{}", actor.id.as_deref().unwrap_or("nobody"));
+        let (kind, about) = match event.kind {
+            EventKind::SignIn | EventKind::SignInFailed | EventKind::Lockout => (RecordKind::SignIn, "participant"),
+            EventKind::CredentialChanged | EventKind::ConfigurationChanged => {
+                (RecordKind::Change, event.what.split('.').next().unwrap_or_default())
+            }
+        };
+        let outcome = if event.code.is_none() { "allow" } else { "deny" };
+        let mut record = Self::new(kind, event.time, &principal, &event.what, scope, outcome)
+            .request(actor.request.as_deref().map(Into::into))
+            .detail("event", Detail::Plain(event.kind.as_str().to_owned()));
+        if let Some(target) = &event.target {
+            record = record.about(about, target);
+        }
+        for (name, text) in [("code", &event.code), ("detail", &event.detail)] {
+            record.details.extend(text.clone().map(|text| (name.to_owned(), Detail::Plain(text))));
+        }
+        record.details.extend(actor.address.map(|at| ("ip".to_owned(), Detail::Personal(at.to_string()))));
+        record
+    }
+}
+
+/// Where events go.
 ///
 /// ```
+/// use policy_runtime::audit::AuditFuture;
 /// use policy_runtime::events::{Event, EventSink};
 ///
 /// /// Counts.
@@ -160,14 +250,15 @@ impl Event {
 /// struct Counter(std::sync::atomic::AtomicUsize);
 ///
 /// impl EventSink for Counter {
-///     fn note(&self, _: &Event) {
+///     fn note<'a>(&'a self, _: &'a Event) -> AuditFuture<'a> {
 ///         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         Box::pin(std::future::ready(Ok(())))
 ///     }
 /// }
 /// ```
 pub trait EventSink: fmt::Debug + Send + Sync {
-    /// Takes one event.
-    fn note(&self, event: &Event);
+    /// Takes one event; while the sink is behind, whoever tells waits. Nobody signs in whose sign-in is not taken.
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a>;
 }
 
 /// Writes events to the log.
@@ -175,13 +266,15 @@ pub trait EventSink: fmt::Debug + Send + Sync {
 /// ```
 /// use policy_runtime::events::{Actor, Event, EventKind, EventSink as _, LoggedEvents};
 /// use policy_runtime::value::Millis;
-/// LoggedEvents.note(&Event::new(EventKind::Lockout, Millis(0), Actor::default(), "password"));
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// LoggedEvents.note(&Event::new(EventKind::Lockout, Millis(0), Actor::default(), "password")).await.unwrap();
+/// # });
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggedEvents;
 
 impl EventSink for LoggedEvents {
-    fn note(&self, event: &Event) {
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a> {
         let actor = &event.actor;
         tracing::info!(
             target: "policy::events",
@@ -192,10 +285,37 @@ impl EventSink for LoggedEvents {
             address = actor.address.map(tracing::field::display),
             what = event.what,
             target = event.target.as_deref(),
+            within = event.scope.as_deref(),
+            detail = event.detail.as_deref(),
             code = event.code.as_deref(),
+            duration = event.duration,
             "{}",
             event.kind.as_str(),
         );
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// Records events in the audit.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use policy_runtime::audit::MemoryAudit;
+/// use policy_runtime::events::{Actor, Event, EventKind, EventSink as _, RecordedEvents};
+/// use policy_runtime::value::Millis;
+/// let audit = Arc::new(MemoryAudit::default());
+/// let event = Event::new(EventKind::Lockout, Millis(0), Actor::default(), "password");
+/// RecordedEvents(audit.clone()).note(&event).await.unwrap();
+/// assert_eq!(audit.records()[0].0.action, "password");
+/// # });
+/// ```
+#[derive(Debug, Clone)]
+pub struct RecordedEvents(pub Arc<dyn AuditLog>);
+
+impl EventSink for RecordedEvents {
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a> {
+        Box::pin(async move { self.0.note(&Record::from(event)).await })
     }
 }
 
@@ -204,9 +324,11 @@ impl EventSink for LoggedEvents {
 /// ```
 /// use policy_runtime::events::{Actor, Event, EventKind, EventSink as _, MemoryEvents};
 /// use policy_runtime::value::Millis;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let events = MemoryEvents::default();
-/// events.note(&Event::new(EventKind::SignIn, Millis(0), Actor::default(), "password"));
+/// events.note(&Event::new(EventKind::SignIn, Millis(0), Actor::default(), "password")).await.unwrap();
 /// assert_eq!(events.all().len(), 1);
+/// # });
 /// ```
 #[derive(Debug, Default)]
 pub struct MemoryEvents(Mutex<Vec<Event>>);
@@ -219,12 +341,13 @@ impl MemoryEvents {
 }
 
 impl EventSink for MemoryEvents {
-    fn note(&self, event: &Event) {
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        Box::pin(ready(Ok(())))
     }
 }
 
-/// Several sinks as one.
+/// Several sinks as one; each is told, whether another fails or not.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -237,7 +360,13 @@ impl EventSink for MemoryEvents {
 pub struct AllEvents(pub Vec<Arc<dyn EventSink>>);
 
 impl EventSink for AllEvents {
-    fn note(&self, event: &Event) {
-        self.0.iter().for_each(|sink| sink.note(event));
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a> {
+        Box::pin(async move {
+            let mut told: Result<(), AuditError> = Ok(());
+            for sink in &self.0 {
+                told = told.and(sink.note(event).await);
+            }
+            told
+        })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -78,6 +79,14 @@ impl Visit for Members {
     }
 }
 
+/// The request that a span is part of.
+struct RequestOf(Value);
+
+fn request_of<S: Subscriber + for<'a> LookupSpan<'a>>(context: &Context<'_, S>, event: &Event<'_>) -> Option<Value> {
+    let mut spans = context.event_scope(event)?;
+    spans.find_map(|span| span.extensions().get::<RequestOf>().map(|request| request.0.clone()))
+}
+
 impl<S: Subscriber + for<'a> LookupSpan<'a>, W: Write + 'static> Layer<S> for JsonLog<W>
 where
     Self: 'static,
@@ -87,13 +96,24 @@ where
         *metadata.level() <= if own { tracing::Level::INFO } else { tracing::Level::WARN }
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_new_span(&self, span: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut said = Members::default();
+        span.record(&mut said);
+        if let (Some(request), Some(span)) = (said.0.remove("request"), context.span(id)) {
+            span.extensions_mut().insert(RequestOf(request));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut said = Members::default();
         event.record(&mut said);
         let mut line = Map::new();
         line.insert("time".into(), json!(policy_core::value::Millis(self.clock.now().0).to_string()));
         line.insert("level".into(), json!(event.metadata().level().as_str().to_ascii_lowercase()));
         line.insert("message".into(), said.0.remove("message").unwrap_or_default());
+        if let Some(id) = said.0.remove("request").or_else(|| request_of(&context, event)) {
+            said.0.entry("requestId").or_insert(id);
+        }
         for always in ["tenantSlug", "requestId", "duration"] {
             line.insert(always.into(), said.0.remove(always).unwrap_or(Value::Null));
         }

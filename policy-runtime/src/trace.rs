@@ -5,6 +5,12 @@
 
 use tracing::Span;
 
+/// How long something took, as logs say it.
+#[cfg(any(feature = "gateway", feature = "tower"))]
+pub(crate) fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Makes a span part of the caller's trace. What is malformed is passed over: a trace is no reason to refuse a request.
 pub(crate) fn continue_trace(span: &Span, traceparent: Option<&str>, tracestate: Option<&str>) {
     if span.is_disabled() {

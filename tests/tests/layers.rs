@@ -28,8 +28,8 @@ const POLICY_CORE: &[&[&str]] = &[
 const POLICY_RUNTIME: &[&[&str]] = &[
     &["secret", "clock", "code", "id", "json", "wire", "tally", "trace"],
     &["database", "seal"],
-    &["denied", "audit", "credential", "events"],
-    &["policy"],
+    &["denied", "audit", "credential"],
+    &["policy", "events"],
     &["question", "sets"],
     &["security"],
     &["guard", "service", "identity"],

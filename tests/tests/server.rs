@@ -4,14 +4,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use policy_runtime::Scope;
-use policy_runtime::authn::{AuthnCode, Outcome};
+use policy_core::Facts;
+use policy_runtime::audit::journal::Filter;
+use policy_runtime::audit::{AuditError, AuditFuture, RecordKind};
+use policy_runtime::authn::{AuthnCode, Outcome, api_key};
 use policy_runtime::config::{Config, Environment};
 use policy_runtime::credential::{Credential, Credentials, Listener, LoginForm};
-use policy_runtime::events::{Actor, Event, EventKind, MemoryEvents};
-use policy_runtime::identity::NewUser;
+use policy_runtime::events::{Actor, Event, EventKind, EventSink, MemoryEvents};
+use policy_runtime::identity::{Change, Configuration, NewUser, ProviderSettings, Reference, ReferenceSettings};
 use policy_runtime::secret::Secret;
 use policy_runtime::server::{BootstrapError, Finding, Prepared, examine, furnish};
+use policy_runtime::value::{Millis, Value};
+use policy_runtime::{Participant, Scope, SecurityContext};
 use tests::providers::{Provider, machine_token};
 
 const FILE: &str = r#"
@@ -62,7 +66,11 @@ async fn start(config: &Config) -> (Prepared, Arc<MemoryEvents>) {
 }
 
 fn kinds(events: &[Event]) -> Vec<String> {
-    events.iter().map(|event| format!("{} {}", event.what, event.target.as_deref().unwrap_or("-"))).collect()
+    let told = |event: &Event| {
+        let scope = event.scope.as_deref().unwrap_or("-");
+        format!("{} {} in {scope}", event.what, event.target.as_deref().unwrap_or("-"))
+    };
+    events.iter().map(told).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,18 +80,19 @@ async fn what_the_file_declares_is_there_once() {
     assert_eq!(
         kinds(&events.all()),
         [
-            "organization.create globex",
-            "organization.create acme",
-            "application.create orders",
-            "application.create shop",
-            "provider.put main",
-            "provider.share main",
+            "organization.create globex in sys",
+            "organization.create acme in sys",
+            "application.create orders in org:acme",
+            "application.create shop in org:globex",
+            "provider.put main in org:acme",
+            "provider.share main in org:acme",
             "provider.use main in app:acme/orders",
             "provider.use main in app:globex/shop",
-            "methods.set app:globex/shop",
+            "methods.set app:globex/shop in app:globex/shop",
         ]
     );
-    assert!(events.all().iter().all(|event| event.kind == EventKind::ConfigurationChanged));
+    let by_the_file = |event: &Event| event.actor.id.as_deref() == Some("configuration");
+    assert!(events.all().iter().all(|event| event.kind == EventKind::ConfigurationChanged && by_the_file(event)));
     let number = first.store.changed_since(None).await.unwrap().number;
     let (again, events) = start(&folder.config(FILE)).await;
     assert_eq!((events.all(), again.store.changed_since(None).await.unwrap().number), (vec![], number), "idempotent");
@@ -93,7 +102,11 @@ async fn what_the_file_declares_is_there_once() {
     let (last, events) = start(&folder.config(&changed)).await;
     assert_eq!(
         kinds(&events.all()),
-        ["provider.put main", "provider.use main in app:acme/orders", "provider.unuse main in app:globex/shop"]
+        [
+            "provider.put main in org:acme",
+            "provider.use main in app:acme/orders",
+            "provider.unuse main in app:globex/shop"
+        ]
     );
     assert_eq!(last.store.references().await.unwrap().len(), 1);
 }
@@ -162,6 +175,129 @@ async fn sign_ins_failures_and_lockouts_are_told() {
     let mallory = users.iter().find(|user| user.scope == shop).unwrap();
     let off = sign_in(&prepared, mallory.email, mallory.password.expose(), shop).await;
     assert_eq!(off, Err(AuthnCode::MethodOff));
+}
+
+/// Makes every kind of change, as an operator's request.
+async fn change_everything(prepared: &Prepared) -> (String, String) {
+    let store = prepared.store.as_ref();
+    let orders = Scope::application("acme", "orders").unwrap();
+    let user = store.add_user(NewUser::new(orders.clone(), "new@acme.example")).await.unwrap();
+    let change = Change::default().add_role("finance").remove_role("intern").enabled(false);
+    store.change_user(&user.id, &change.attribute("desk", Some(Value::text("secret desk")))).await.unwrap();
+    let hashed = Secret::new("a stored hash".to_owned());
+    store.set_password(&user.id, Some(&hashed)).await.unwrap();
+    store.invite(&user.id, &[1; 32], Millis(i64::MAX)).await.unwrap();
+    let (_, key) = api_key::generate(orders.clone()).unwrap();
+    let id = key.id.clone();
+    store.add_key(key).await.unwrap();
+    store.change_key(&id, &Change::default().add_role("import")).await.unwrap();
+    store.drop_key(&id).await.unwrap();
+    store.drop_user(&user.id).await.unwrap();
+    store.set_suspended("globex", true).await.unwrap();
+    let provider = Configuration::new("second", Scope::System, ProviderSettings::of("kottster"));
+    store.put_configuration(&provider).await.unwrap();
+    store.put_reference(&Reference::new("second", orders.clone(), ReferenceSettings::default())).await.unwrap();
+    store.drop_reference("second", &orders).await.unwrap();
+    store.drop_configuration("second").await.unwrap();
+    (user.id, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_told_and_recorded() {
+    let folder = Folder::new("changes");
+    let (prepared, events) = start(&folder.config(FILE)).await;
+    let before = events.all().len();
+    let facts = Facts { ip: Some("192.0.2.9".parse().unwrap()), request_id: Some("r-7".into()), ..Facts::default() };
+    let operator = Participant::builder(Scope::System, "op-1").build();
+    let cx = SecurityContext::new(&prepared.policy, operator.into()).with_facts(facts);
+    let (user, key) = cx.scope(change_everything(&prepared)).await;
+    let told = events.all().split_off(before);
+    let orders = "app:acme/orders";
+    assert_eq!(
+        kinds(&told),
+        [
+            format!("user.create {user} in {orders}"),
+            format!("user.change {user} in {orders}"),
+            format!("password.set {user} in {orders}"),
+            format!("user.invite {user} in {orders}"),
+            format!("key.create {key} in {orders}"),
+            format!("key.change {key} in {orders}"),
+            format!("key.drop {key} in {orders}"),
+            format!("user.drop {user} in {orders}"),
+            "organization.suspend globex in sys".to_owned(),
+            "provider.put second in sys".to_owned(),
+            format!("provider.use second in {orders}"),
+            format!("provider.unuse second in {orders}"),
+            "provider.drop second in sys".to_owned(),
+        ]
+    );
+    assert_eq!(told[1].detail.as_deref(), Some("+finance -intern disabled attribute desk"));
+    for event in &told {
+        let actor = &event.actor;
+        assert_eq!((actor.id.as_deref(), actor.scope.as_deref()), (Some("op-1"), Some("sys")), "{event:?}");
+        assert_eq!((actor.address, actor.request.as_deref()), (Some("192.0.2.9".parse().unwrap()), Some("r-7")));
+    }
+    let all = format!("{told:?}");
+    assert!(!all.contains("a stored hash") && !all.contains("secret desk"), "names, no values");
+
+    let recorded = prepared.journal.query(&Filter::scope(orders).actor("sys/op-1")).await.unwrap();
+    let actions: Vec<_> = recorded.iter().map(|record| record.action.as_str()).collect();
+    let expected: Vec<_> =
+        told.iter().filter(|e| e.scope.as_deref() == Some(orders)).map(|e| e.what.as_str()).collect();
+    assert_eq!(actions, expected);
+    for record in &recorded {
+        assert_eq!((record.kind.as_str(), record.personal("ip")), ("change", Some("192.0.2.9")));
+        assert_eq!(record.to_json()["record"]["request"], "r-7");
+    }
+    prepared.journal.verify(orders, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_are_recorded_where_they_belong() {
+    let folder = Folder::new("recorded");
+    let (prepared, _) = start(&folder.config(FILE)).await;
+    let users = furnish(prepared.store.as_ref()).await.unwrap();
+    let alice = users.iter().find(|user| user.email.starts_with("alice")).unwrap();
+    let id = sign_in(&prepared, alice.email, alice.password.expose(), alice.scope.clone()).await.unwrap();
+    let _ = sign_in(&prepared, alice.email, "wrong", alice.scope.clone()).await;
+    let _ = sign_in(&prepared, "nobody@acme.example", "wrong", alice.scope.clone()).await;
+    let invented = Scope::application("invented", "by-a-stranger").unwrap();
+    let _ = sign_in(&prepared, "nobody@acme.example", "wrong", invented).await;
+    let of = async |scope: &str| {
+        let found = prepared.journal.query(&Filter::scope(scope).kind(RecordKind::SignIn)).await.unwrap();
+        found.into_iter().map(|record| (record.actor, record.outcome, record.resource)).collect::<Vec<_>>()
+    };
+    let orders = alice.scope.to_string();
+    assert_eq!(
+        of(&orders).await,
+        [
+            (format!("{orders}/{id}"), "allow".to_owned(), None),
+            (format!("{orders}/nobody"), "deny".to_owned(), Some(format!("participant::{id}"))),
+        ]
+    );
+    let strangers = of("sys").await;
+    assert_eq!(strangers.len(), 2, "whoever is not known makes no chain: {strangers:?}");
+    assert_eq!(strangers[1].0, "app:invented/by-a-stranger/nobody");
+}
+
+/// An audit that takes nothing.
+#[derive(Debug)]
+struct Full;
+
+impl EventSink for Full {
+    fn note<'a>(&'a self, event: &'a Event) -> AuditFuture<'a> {
+        let full = event.kind == EventKind::SignIn;
+        Box::pin(async move { if full { Err(AuditError("the disk is full".into())) } else { Ok(()) } })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signs_in_unrecorded() {
+    let folder = Folder::new("full");
+    let prepared = Prepared::with(&folder.config(FILE), Arc::new(Full), |chain| chain).await.unwrap();
+    let users = furnish(prepared.store.as_ref()).await.unwrap();
+    let refused = sign_in(&prepared, users[0].email, users[0].password.expose(), users[0].scope.clone()).await;
+    assert_eq!(refused, Err(AuthnCode::Unavailable));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,15 +102,16 @@ impl ApiKeyAuthenticator {
     }
 
     async fn check(&self, text: &str) -> Result<Authenticated, AuthnError> {
-        let refused = |detail| Err(AuthnError::new(AuthnCode::WrongCredentials, detail));
-        let Some(id) = id_of(text) else { return refused("the key is mistyped") };
+        let wrong = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
+        let Some(id) = id_of(text) else { return Err(wrong("the key is mistyped")) };
         let unavailable =
             |error: crate::identity::StoreError| AuthnError::new(AuthnCode::Unavailable, error.to_string());
         let record = self.keys.key(id).await.map_err(unavailable)?;
         // The same comparison for an unknown key.
         let stored = record.as_ref().map_or([0; 32], |record| record.hash);
         let fits = bool::from(stored.ct_eq(&digest(text)));
-        let Some(record) = record else { return refused("there is no such key") };
+        let Some(record) = record else { return Err(wrong("there is no such key")) };
+        let refused = |detail| Err(wrong(detail).concerning(&record.participant, &record.scope));
         if !fits {
             return refused("the key's secret is wrong");
         }

@@ -1,15 +1,16 @@
 //! The chain of authenticators, and the rules that hold for every credential.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use policy_core::Scope;
+use tokio::time::Instant;
 
 use super::hook::{HookCounters, PostAuthentication, run_hook};
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, Outcome};
+use crate::audit::AuditError;
 use crate::clock::Clock;
-use crate::credential::{Credential, CredentialError, Credentials, Facts, RequestedScope};
+use crate::credential::{Credential, Credentials, Facts, RequestedScope};
 use crate::events::{Actor, Event, EventKind, EventSink};
 
 /// Asks one authenticator for each presented credential.
@@ -135,56 +136,72 @@ impl Chain {
 
     /// Checks everything that was presented, then runs the hook.
     pub async fn authenticate(&self, request: &Credentials) -> Outcome {
-        let outcome = self.decide(request).await;
+        let started = Instant::now();
         let facts = request.facts();
+        let outcome = actor(None, None, facts).scope(self.decide(request)).await;
         match &outcome {
-            Outcome::NotPresented => {}
+            Outcome::NotPresented => outcome,
+            // To come back with a cookie is not to sign in.
+            Outcome::Authenticated(_) if request.presented().iter().all(|c| matches!(c, Credential::Session(_))) => {
+                outcome
+            }
             Outcome::Authenticated(found) => {
                 let participant = found.participant();
-                let actor = Actor::new(Some(participant.id()), Some(participant.scope()));
-                self.tell(EventKind::SignIn, actor, facts, found.method(), None);
+                let actor = actor(Some(participant.id()), Some(participant.scope()), facts);
+                let told = |clock: &dyn Clock| Event::new(EventKind::SignIn, clock.now(), actor, found.method());
+                match self.tell(told, started).await {
+                    Ok(()) => outcome,
+                    Err(error) => AuthnError::new(AuthnCode::Unavailable, error.to_string()).into(),
+                }
             }
             Outcome::Rejected(error) => {
-                let scope = match request.effective_scope() {
-                    RequestedScope::Exactly(scope) => Some(scope),
-                    RequestedScope::Application(_) | RequestedScope::Unnamed => None,
-                };
-                let methods: Vec<&str> = request.presented().iter().map(Credential::kind).collect();
-                self.tell_failure(error, Actor::new(None, scope.as_ref()), facts, &methods.join("+"));
+                self.tell_failure(error, request, started).await;
+                outcome
             }
         }
-        outcome
     }
 
-    /// Refuses what could not even be read as credentials, and tells it like any failure.
+    /// Refuses before the chain was asked, or instead of it, and tells it like any failure.
     ///
     /// ```
     /// use policy_runtime::authn::{AuthnError, Chain};
-    /// use policy_runtime::credential::CredentialError;
-    /// fn unreadable(chain: &Chain, error: CredentialError) -> AuthnError {
-    ///     chain.refuse(error, None)
+    /// use policy_runtime::credential::{CredentialError, Facts};
+    /// async fn unreadable(chain: &Chain, error: CredentialError) -> AuthnError {
+    ///     chain.refuse(error, &Facts::default()).await
     /// }
     /// ```
-    pub fn refuse(&self, error: CredentialError, peer: Option<IpAddr>) -> AuthnError {
-        let error = AuthnError::from(error);
-        let facts = Facts { peer, ..Facts::default() };
-        self.tell_failure(&error, Actor::default(), &facts, "unreadable");
+    pub async fn refuse(&self, error: impl Into<AuthnError>, facts: &Facts) -> AuthnError {
+        let error = error.into();
+        let request = Credentials::default().knowing(facts.clone());
+        self.tell_failure(&error, &request, Instant::now()).await;
         error
     }
 
-    fn tell_failure(&self, error: &AuthnError, actor: Actor, facts: &Facts, method: &str) {
+    async fn tell_failure(&self, error: &AuthnError, request: &Credentials, started: Instant) {
+        let scope = match request.effective_scope() {
+            RequestedScope::Exactly(scope) => Some(scope),
+            RequestedScope::Application(_) | RequestedScope::Unnamed => None,
+        };
+        let methods: Vec<&str> = request.presented().iter().map(Credential::kind).collect();
+        let method = if methods.is_empty() { "unreadable".to_owned() } else { methods.join("+") };
         let kind = if error.code() == AuthnCode::Throttled { EventKind::Lockout } else { EventKind::SignInFailed };
-        self.tell(kind, actor, facts, method, Some(error.code()));
+        let told = |clock: &dyn Clock| {
+            let actor = actor(None, scope.as_ref(), request.facts());
+            let event = Event::new(kind, clock.now(), actor, &method).failed(error.code().as_str());
+            match error.concerns() {
+                Some((user, scope)) => event.target(user).within(scope),
+                None => event,
+            }
+        };
+        // It is refused in any case, and the sink's own failure stands in the log.
+        let _ = self.tell(told, started).await;
     }
 
-    fn tell(&self, kind: EventKind, actor: Actor, facts: &Facts, method: &str, code: Option<AuthnCode>) {
-        let Some((sink, clock)) = &self.events else { return };
-        let actor = actor.from_address(facts.peer).in_request(facts.header("x-request-id"));
-        let event = Event::new(kind, clock.now(), actor, method);
-        sink.note(&match code {
-            Some(code) => event.failed(code.as_str()),
-            None => event,
-        });
+    async fn tell(&self, event: impl FnOnce(&dyn Clock) -> Event, started: Instant) -> Result<(), AuditError> {
+        let Some((sink, clock)) = &self.events else { return Ok(()) };
+        let event = event(clock.as_ref()).took(started.elapsed());
+        let told = sink.note(&event).await;
+        told.inspect_err(|error| tracing::error!(target: "policy", %error, ?event, "an event was not taken"))
     }
 
     async fn decide(&self, request: &Credentials) -> Outcome {
@@ -248,6 +265,11 @@ impl Chain {
     fn is_on(&self, scope: &Scope, method: &str) -> bool {
         self.methods.get(scope).is_none_or(|on| on.contains(method))
     }
+}
+
+fn actor(id: Option<&str>, scope: Option<&Scope>, facts: &Facts) -> Actor {
+    let request = facts.request_id.as_deref().or_else(|| facts.header("x-request-id"));
+    Actor::new(id, scope).from_address(facts.peer).in_request(request)
 }
 
 /// Joins two proofs of one participant: the earlier end counts, and both ways of proof.

@@ -22,8 +22,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use policy_core::Participant;
 use policy_core::value::Millis;
+use policy_core::{Participant, Scope};
 
 use crate::credential::{Credential, CredentialError, Credentials};
 use crate::id::NoRandom;
@@ -336,6 +336,8 @@ pub struct AuthnError {
     /// Given with a failure of ours, so that the peer's report finds the log line.
     id: Option<String>,
     retry_after_s: Option<u64>,
+    /// The stored user or key whose credential failed, for the audit.
+    concerns: Option<Box<(String, Scope)>>,
 }
 
 /// What a peer is told.
@@ -360,7 +362,19 @@ pub struct Answer {
 impl AuthnError {
     /// Makes an error; the detail is for logs and must hold no secret.
     pub fn new(code: AuthnCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), id: None, retry_after_s: None }
+        Self { code, detail: detail.into(), id: None, retry_after_s: None, concerns: None }
+    }
+
+    /// Says whose credential failed: a user or a key that is stored. It goes to the audit, never to the peer.
+    #[must_use]
+    pub fn concerning(mut self, id: &str, scope: &Scope) -> Self {
+        self.concerns = Some(Box::new((id.to_owned(), scope.clone())));
+        self
+    }
+
+    /// Whose credential failed, if that is stored.
+    pub fn concerns(&self) -> Option<(&str, &Scope)> {
+        self.concerns.as_deref().map(|(id, scope)| (id.as_str(), scope))
     }
 
     pub(crate) fn with_id(mut self, id: String) -> Self {

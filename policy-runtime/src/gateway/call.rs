@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
+use policy_core::Slug;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
@@ -19,6 +20,7 @@ use super::shared::Shared;
 use crate::code::Code;
 use crate::security::SecurityContext;
 use crate::service::{Arguments, CallError, Reply, Service};
+use crate::trace::millis;
 
 /// A call that is ready to be made.
 pub(super) struct Job {
@@ -55,6 +57,9 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
     let work = async move {
         let started = Instant::now();
         let (id, request_id) = (job.id, job.request_id.clone());
+        let (context, service) = (job.context.clone(), job.service.declaration().name);
+        let is_logged = tracing::event_enabled!(target: "policy::requests", tracing::Level::INFO);
+        let method = is_logged.then(|| job.method.clone());
         let mut streamed = false;
         let made = AssertUnwindSafe(make(job, &events, &mut streamed)).catch_unwind().await;
         let result = made.unwrap_or_else(|_| {
@@ -74,7 +79,20 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
                 Some(code)
             }
         };
-        shared.metrics.call(started.elapsed(), streamed, failed);
+        let took = started.elapsed();
+        let who = context.participant();
+        tracing::info!(
+            target: "policy::requests",
+            tenantSlug = who.scope().organization_id().map(Slug::as_str),
+            requestId = &*request_id,
+            duration = millis(took),
+            participant = who.id(),
+            service,
+            method,
+            code = failed.map(Code::as_str),
+            "call",
+        );
+        shared.metrics.call(took, streamed, failed);
     };
     Running::start(work.instrument(span))
 }

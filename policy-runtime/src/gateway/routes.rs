@@ -87,7 +87,7 @@ type Instead = Box<Response>;
 
 /// 204 to whoever presents good credentials.
 async fn me(State(shared): State<Arc<Shared>>, Extension(arrived): Extension<Arrived>, request: Request) -> Response {
-    let Ok(credentials) = upgrade::presented(&shared, &request, arrived.address) else {
+    let Ok(credentials) = upgrade::presented(&shared, &request, &arrived) else {
         return upgrade::status(StatusCode::UNAUTHORIZED);
     };
     drop(request);
@@ -137,7 +137,7 @@ async fn signed_in(
     if kind.split(';').next().unwrap_or_default().trim() != wire::header::JSON {
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Invalid request body").into());
     }
-    let earlier = upgrade::presented(shared, &request, arrived.address).ok();
+    let earlier = upgrade::presented(shared, &request, arrived).ok();
     let (parts, body) = request.into_parts();
     let bad = |_| error(StatusCode::BAD_REQUEST, "Invalid request body");
     let bytes = axum::body::to_bytes(body, LOGIN_BODY).await.map_err(bad)?;
@@ -148,6 +148,7 @@ async fn signed_in(
     let mut credentials = Credentials::of(credential)
         .from_peer(arrived.address)
         .at(parts.method.as_str(), parts.uri.path())
+        .in_request(arrived.request_id.as_str())
         .on(shared.listener.clone());
     if let Some(scope) = scope {
         credentials = credentials.in_scope(scope);
@@ -186,7 +187,7 @@ async fn logout(
     if let Err(instead) = from_this_site(&shared, request.headers(), arrived.secure) {
         return *instead;
     }
-    let presented = upgrade::presented(&shared, &request, arrived.address).ok();
+    let presented = upgrade::presented(&shared, &request, &arrived).ok();
     if let Some(value) = presented.as_ref().and_then(session_of)
         && let Some(id) = sessions.end(value)
     {

@@ -78,14 +78,14 @@ impl Shared {
     pub(super) async fn authenticate(&self, credentials: &Credentials) -> Outcome {
         let asked = self.chain.authenticate(credentials);
         let outcome = tokio::time::timeout(self.limits.authenticate_time, asked).await;
-        let outcome =
-            outcome.unwrap_or_else(|_| AuthnError::new(AuthnCode::Unavailable, "the check took too long").into());
-        match &outcome {
-            Outcome::Authenticated(found) if self.is_over(found) => {
-                AuthnError::new(AuthnCode::TokenExpired, "the credential ended while it was checked").into()
+        let refused = match outcome {
+            Err(_) => AuthnError::new(AuthnCode::Unavailable, "the check took too long"),
+            Ok(Outcome::Authenticated(found)) if self.is_over(&found) => {
+                AuthnError::new(AuthnCode::TokenExpired, "the credential ended while it was checked")
             }
-            Outcome::NotPresented | Outcome::Authenticated(_) | Outcome::Rejected(_) => outcome,
-        }
+            Ok(outcome) => return outcome,
+        };
+        self.chain.refuse(refused, credentials.facts()).await.into()
     }
 
     /// Asks for one of the platform's actions on an application that name a service.

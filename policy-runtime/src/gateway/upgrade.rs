@@ -32,7 +32,7 @@ use super::session::{self, Peer};
 use super::sessions::SocketPermit;
 use super::shared::{AddAttributes, Run, Shared};
 use crate::authn::{Answer, AuthnError, Outcome};
-use crate::credential::{Credential, CredentialError, Credentials};
+use crate::credential::{Credential, CredentialError, Credentials, Facts};
 use crate::edge::RequestId;
 use crate::wire;
 
@@ -59,9 +59,10 @@ const READ_BUFFER: usize = 4 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Reads the credentials of a request.
-pub(super) fn presented(shared: &Shared, request: &Request, address: IpAddr) -> Result<Credentials, CredentialError> {
-    let credentials = Credentials::from_headers(request.headers(), Some(address))?;
-    Ok(credentials.at(request.method().as_str(), request.uri().path()).on(shared.listener.clone()))
+pub(super) fn presented(shared: &Shared, request: &Request, arrived: &Arrived) -> Result<Credentials, CredentialError> {
+    let credentials = Credentials::from_headers(request.headers(), Some(arrived.address))?;
+    let credentials = credentials.at(request.method().as_str(), request.uri().path()).on(shared.listener.clone());
+    Ok(credentials.in_request(arrived.request_id.as_str()))
 }
 
 /// Answers a GET of `/v1`.
@@ -84,7 +85,7 @@ pub(super) async fn upgrade(State(shared): State<Arc<Shared>>, mut request: Requ
         }
     };
     let looked_up = Instant::now();
-    let credentials = presented(&shared, &request, arrived.address);
+    let credentials = presented(&shared, &request, &arrived);
     if credentials.as_ref().is_ok_and(has_cookie) && !shared.origins.admit_upgrade(request.headers(), arrived.secure) {
         count(&shared.metrics.refused_sign_ins);
         tracing::info!(target: "policy::gateway", address = %arrived.address, request = arrived.request_id.as_str(), "a page of another site sent a cookie along");
@@ -153,8 +154,9 @@ async fn admit(shared: &Shared, credentials: Result<Credentials, CredentialError
     let credentials = match credentials {
         Ok(credentials) => credentials,
         Err(error) => {
+            let facts = Facts::of_unreadable(Some(arrived.address), arrived.request_id.as_str());
             return Admitted {
-                admission: rejected(&shared.chain.refuse(error, Some(arrived.address)), None),
+                admission: rejected(&shared.chain.refuse(error, &facts).await, None),
                 returning: None,
                 attributes,
             };

@@ -189,6 +189,18 @@ impl Change {
         self
     }
 
+    /// What it changes, by names alone: `+finance -intern disabled tenant`.
+    #[cfg(feature = "server")]
+    pub(crate) fn summary(&self) -> String {
+        let mut words: Vec<String> = self.add_roles.iter().map(|role| format!("+{role}")).collect();
+        words.extend(self.remove_roles.iter().map(|role| format!("-{role}")));
+        words.extend(self.enabled.map(|enabled| if enabled { "enabled" } else { "disabled" }.to_owned()));
+        words.extend(self.tenant.as_ref().map(|_| "tenant".to_owned()));
+        words.extend(self.display_name.as_ref().map(|_| "name".to_owned()));
+        words.extend(self.attributes.iter().map(|(name, _)| format!("attribute {name}")));
+        words.join(" ")
+    }
+
     pub(super) fn apply_roles(&self, roles: &mut BTreeSet<String>) {
         roles.extend(self.add_roles.iter().cloned());
         roles.retain(|role| !self.remove_roles.contains(role));

@@ -78,14 +78,16 @@ impl Prepared {
         password: Secret<String>,
         actor: Actor,
     ) -> Result<User, BootstrapError> {
-        let made = self.try_bootstrap(token, email, password).await;
-        let event = |event: Event| self.events.note(&event);
-        let base = Event::new(EventKind::CredentialChanged, self.clock.now(), actor, "bootstrap");
-        match &made {
-            Ok(user) => event(base.target(&user.id)),
-            Err(BootstrapError::Token) => event(base.failed("wrong_credentials")),
-            Err(BootstrapError::Invalid(_)) => event(base.failed("invalid")),
-            Err(BootstrapError::Store(_)) => event(base.failed("unavailable")),
+        let made = actor.clone().scope(self.try_bootstrap(token, email, password)).await;
+        let event = Event::new(EventKind::CredentialChanged, self.clock.now(), actor, "bootstrap");
+        let event = match &made {
+            Ok(user) => event.target(&user.id).within(&user.scope),
+            Err(BootstrapError::Token) => event.failed("wrong_credentials"),
+            Err(BootstrapError::Invalid(_)) => event.failed("invalid"),
+            Err(BootstrapError::Store(_)) => event.failed("unavailable"),
+        };
+        if let Err(error) = self.events.note(&event).await {
+            tracing::error!(target: "policy::server", %error, ?event, "an event was not taken");
         }
         made
     }

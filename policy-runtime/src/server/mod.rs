@@ -21,6 +21,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_core::Scope;
 use sha2::Sha256;
 
+use crate::audit::AuditError;
+use crate::audit::journal::{AnchorKey, Journal};
 use crate::authn::api_key::ApiKeyAuthenticator;
 use crate::authn::password::{PasswordAuthenticator, Throttle};
 use crate::authn::session::Sessions;
@@ -31,7 +33,7 @@ use crate::config::Config;
 use crate::credential::Listener;
 use crate::database::{Database, DatabaseAddress, DatabaseError};
 use crate::edge::Rates;
-use crate::events::{EventSink, LoggedEvents};
+use crate::events::{Actor, AllEvents, EventSink, LoggedEvents, RecordedEvents};
 use crate::gateway::{Gateway, GatewayBuilder, StoredChanges};
 use crate::identity::{Directory, SqlStore, StoreError};
 use crate::policy::{Policy, PolicyError};
@@ -42,11 +44,13 @@ mod bootstrap;
 mod demo;
 mod doctor;
 mod reconcile;
+mod told;
 
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
 pub use demo::{DemoUser, furnish};
 pub use doctor::{Examined, Finding, examine};
 pub use reconcile::reconcile;
+pub use told::Told;
 
 /// Why a server cannot be put together.
 ///
@@ -76,6 +80,9 @@ pub enum ServerError {
     /// The key cannot be used or made.
     #[error("the key cannot be used: {0}")]
     Key(String),
+    /// The audit cannot be kept.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A part of signing in cannot be set up.
     #[error(transparent)]
     SignIn(#[from] AuthnError),
@@ -96,7 +103,7 @@ pub enum ServerError {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Prepared {
-    /// Who may sign in.
+    /// Who may sign in. Every change through it is an event.
     pub store: Arc<dyn Directory>,
     /// How they sign in.
     pub chain: Chain,
@@ -104,8 +111,10 @@ pub struct Prepared {
     pub policy: Policy,
     /// Signs tokens of our own.
     pub issuer: Issuer,
-    /// Where events go.
+    /// Where events go: to the sink that was given, and to the journal.
     pub events: Arc<dyn EventSink>,
+    /// What was decided, who signed in, what was changed.
+    pub journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
@@ -132,7 +141,11 @@ impl Prepared {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let key = master_key(config)?;
         let store = open(config, &key).await?;
-        reconcile(store.as_ref(), config, events.as_ref(), clock.now()).await?;
+        let journal = Arc::new(journal(config, &key, &clock)?);
+        let events: Arc<dyn EventSink> = Arc::new(AllEvents(vec![events, Arc::new(RecordedEvents(journal.clone()))]));
+        let store = Told::new(store, events.clone(), clock.clone());
+        reconcile(&store.acting(Actor::new(Some("configuration"), Some(&Scope::System))), config).await?;
+        let store: Arc<dyn Directory> = Arc::new(store.acting(Actor::new(Some("server"), Some(&Scope::System))));
         let sources = sources(&store, &clock).await?;
         // The oldest key names participants, since their ids outlive every replacement of the key.
         let naming = config.earlier_keys.last().unwrap_or(&key);
@@ -156,8 +169,8 @@ impl Prepared {
         for (scope, methods) in store.methods().await? {
             chain = chain.methods(scope, methods.iter().map(String::as_str));
         }
-        let policy = policy(config, store.as_ref()).await?;
-        Ok(Self { store, chain: add(chain).build(), policy, issuer, events, clock, cookies })
+        let policy = policy(config, store.as_ref(), journal.clone()).await?;
+        Ok(Self { store, chain: add(chain).build(), policy, issuer, events, journal, clock, cookies })
     }
 
     /// Starts a gateway with these parts; services are mounted on it.
@@ -194,6 +207,18 @@ async fn open(config: &Config, key: &Secret<[u8; 32]>) -> Result<Arc<dyn Directo
     Ok(Arc::new(store))
 }
 
+/// The journal stands in the same database as the store.
+fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> Result<Journal, ServerError> {
+    let builder = match &config.database {
+        DatabaseAddress::Memory => Journal::in_memory(),
+        address @ (DatabaseAddress::File(_) | DatabaseAddress::Postgres { .. }) => {
+            Journal::in_database(address.clone())
+        }
+    };
+    let anchors = AnchorKey::new(&derived(key, "anchors of the audit")?);
+    Ok(builder.anchor_key(anchors).clock(clock.clone()).start()?)
+}
+
 async fn sources(store: &Arc<dyn Directory>, clock: &Arc<dyn Clock>) -> Result<Vec<TokenSource>, ServerError> {
     let (configurations, references) = (store.configurations().await?, store.references().await?);
     let (sources, faults) = token_sources(&configurations, &references, store, clock);
@@ -201,8 +226,8 @@ async fn sources(store: &Arc<dyn Directory>, clock: &Arc<dyn Clock>) -> Result<V
 }
 
 /// The policies of the program for every application of the store.
-async fn policy(config: &Config, store: &dyn Directory) -> Result<Policy, ServerError> {
-    let (mut builder, served) = (Policy::builder(), &config.application);
+async fn policy(config: &Config, store: &dyn Directory, journal: Arc<Journal>) -> Result<Policy, ServerError> {
+    let (mut builder, served) = (Policy::builder().audit(journal), &config.application);
     if let Scope::Application { organization, application } = served {
         builder = builder.organization(organization.as_str()).application(application.as_str());
     }

@@ -1,10 +1,6 @@
 //! Brings the store up to what the configuration declares; doing it twice changes nothing.
 
-use policy_core::Scope;
-use policy_core::value::Millis;
-
 use crate::config::Config;
-use crate::events::{Actor, Event, EventKind, EventSink};
 use crate::identity::{Directory, StoreError};
 
 /// Creates what is missing, changes what differs, and ends what the file no longer declares. What was made otherwise stays.
@@ -14,62 +10,47 @@ use crate::identity::{Directory, StoreError};
 ///
 /// ```
 /// use policy_runtime::config::Config;
-/// use policy_runtime::events::LoggedEvents;
 /// use policy_runtime::identity::{MemoryStore, StoreError};
 /// use policy_runtime::server::reconcile;
-/// use policy_runtime::value::Millis;
 ///
-/// async fn stored(config: &Config, now: Millis) -> Result<MemoryStore, StoreError> {
+/// async fn stored(config: &Config) -> Result<MemoryStore, StoreError> {
 ///     let store = MemoryStore::default();
-///     reconcile(&store, config, &LoggedEvents, now).await?;
+///     reconcile(&store, config).await?;
 ///     Ok(store)
 /// }
 /// ```
-pub async fn reconcile(
-    store: &dyn Directory,
-    config: &Config,
-    events: &dyn EventSink,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let tell = |what: &str, target: &str| {
-        let actor = Actor::new(Some("configuration"), Some(&Scope::System));
-        events.note(&Event::new(EventKind::ConfigurationChanged, now, actor, what).target(target));
-    };
+pub async fn reconcile(store: &dyn Directory, config: &Config) -> Result<(), StoreError> {
     for scope in &config.scopes {
         if let Some(organization) = scope.organization_id() {
-            if created(store.add_organization(organization.as_str()).await)? {
-                tell("organization.create", organization.as_str());
-            }
+            if_new(store.add_organization(organization.as_str()).await)?;
             if let Some(application) = scope.application_id() {
                 // Taken by another organization, it is not ours.
                 match store.scope_of_application(application).await? {
                     Some(found) if found == *scope => {}
                     _ => {
-                        if let Err(error) = store.add_application(organization.as_str(), application.as_str()).await {
-                            // Another server may have been quicker.
-                            if store.scope_of_application(application).await?.as_ref() != Some(scope) {
-                                return Err(error);
-                            }
-                        } else {
-                            tell("application.create", application.as_str());
+                        let made = store.add_application(organization.as_str(), application.as_str()).await;
+                        // Another server may have been quicker.
+                        if let Err(error) = made
+                            && store.scope_of_application(application).await?.as_ref() != Some(scope)
+                        {
+                            return Err(error);
                         }
                     }
                 }
             }
         }
     }
-    providers(store, config, &tell).await?;
+    providers(store, config).await?;
     let stored = store.methods().await?;
     for (scope, methods) in &config.methods {
         if !stored.iter().any(|(known, on)| known == scope && on == methods) {
             store.set_methods(scope, Some(methods)).await?;
-            tell("methods.set", &scope.to_string());
         }
     }
     Ok(())
 }
 
-async fn providers(store: &dyn Directory, config: &Config, tell: &impl Fn(&str, &str)) -> Result<(), StoreError> {
+async fn providers(store: &dyn Directory, config: &Config) -> Result<(), StoreError> {
     let (known, referred) = (store.configurations().await?, store.references().await?);
     for declared in &config.configurations {
         let before = known.iter().find(|known| known.name == declared.name);
@@ -87,36 +68,31 @@ async fn providers(store: &dyn Directory, config: &Config, tell: &impl Fn(&str, 
         });
         if !same {
             store.put_configuration(declared).await?;
-            tell("provider.put", &declared.name);
         }
         for scope in &declared.shared_with {
             if !before.is_some_and(|before| before.shared_with.contains(scope)) {
                 store.share(&declared.name, scope, true).await?;
-                tell("provider.share", &declared.name);
             }
         }
     }
     for declared in &config.references {
         if !referred.contains(declared) {
             store.put_reference(declared).await?;
-            tell("provider.use", &format!("{} in {}", declared.configuration, declared.scope));
         }
     }
     for gone in referred.iter().filter(|known| known.declared) {
         let stays = config.references.iter().any(|d| d.configuration == gone.configuration && d.scope == gone.scope);
         if !stays {
             store.drop_reference(&gone.configuration, &gone.scope).await?;
-            tell("provider.unuse", &format!("{} in {}", gone.configuration, gone.scope));
         }
     }
     // A configuration whose users are kept stays, without anybody who uses it.
     Ok(())
 }
 
-fn created(answer: Result<(), StoreError>) -> Result<bool, StoreError> {
+fn if_new(answer: Result<(), StoreError>) -> Result<(), StoreError> {
     match answer {
-        Ok(()) => Ok(true),
-        Err(StoreError::Exists { .. }) => Ok(false),
+        Ok(()) | Err(StoreError::Exists { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use policy_core::Facts;
 use policy_core::context::OwnAttributes;
 use policy_core::value::{IpRange, Record};
+use policy_core::{Facts, Slug};
+use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
@@ -18,12 +19,12 @@ use super::body::ResponseBody;
 use super::problem::Problem;
 use crate::authn::{Authenticated, AuthnError, Chain, Outcome};
 use crate::code::Code;
-use crate::credential::{Credential, Credentials, Listener};
+use crate::credential::{Credential, Credentials, Facts as Presented, Listener};
 use crate::edge::{Limiter, Origins, Rates, RequestId, TooOften, TrustedProxies};
 use crate::policy::Policy;
 use crate::security::SecurityContext;
 use crate::service::CallError;
-use crate::trace::continue_trace;
+use crate::trace::{continue_trace, millis};
 
 type OfRequest<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
 type AddAttributes = Arc<dyn Fn(&Parts, &mut OwnAttributes) + Send + Sync>;
@@ -244,7 +245,10 @@ where
         let mut service = std::mem::replace(&mut self.service, clone);
         let setup = Arc::clone(&self.setup);
         Box::pin(async move {
+            let started = Instant::now();
             let (mut parts, body) = request.into_parts();
+            let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+            let mut tenant = None;
             let id = RequestId::of(&parts.headers);
             let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
             let span = tracing::info_span!(
@@ -259,6 +263,7 @@ where
                     parts.extensions.insert(setup.limiter.clone());
                     if let Some(cx) = &cx {
                         parts.extensions.insert(cx.clone());
+                        tenant = cx.participant().scope().organization_id().cloned();
                     }
                     let request = Request::from_parts(parts, body);
                     match &cx {
@@ -271,9 +276,19 @@ where
                     }
                 }
             };
-            if let Some(id) = id.header() {
-                response.headers_mut().insert(&RequestId::HEADER, id);
+            if let Some(header) = id.header() {
+                response.headers_mut().insert(&RequestId::HEADER, header);
             }
+            tracing::info!(
+                target: "policy::requests",
+                tenantSlug = tenant.as_ref().map(Slug::as_str),
+                requestId = id.as_str(),
+                duration = millis(started.elapsed()),
+                method = method.as_str(),
+                path,
+                status = response.status().as_u16(),
+                "request",
+            );
             Ok(response)
         })
     }
@@ -304,10 +319,13 @@ impl Setup {
             self.limiter.request(address).map_err(too_often)?;
         }
         let presented = Credentials::from_headers_with(&parts.headers, peer, &self.custom)
-            .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()));
+            .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()).in_request(id.as_str()));
         let presented = match presented {
             Ok(presented) => presented,
-            Err(error) => return Err(self.refused(&self.chain.refuse(error, peer), id, true)),
+            Err(error) => {
+                let refused = self.chain.refuse(error, &Presented::of_unreadable(peer, id.as_str())).await;
+                return Err(self.refused(&refused, id, true));
+            }
         };
         self.check_origin(parts, socket, &presented)?;
         match self.chain.authenticate(&presented).await {

@@ -216,8 +216,9 @@ impl PasswordAuthenticator {
         let id = user.as_ref().map_or("", |user| user.id.as_str());
         let stored = self.users.password_hash(id).await.map_err(unavailable)?.filter(|_| user.is_some());
         let checked = hashed(passcode.clone(), stored.clone()).await?;
-        let refused = |detail| Err(AuthnError::new(AuthnCode::WrongCredentials, detail));
-        let Some(user) = user else { return refused("there is no such user") };
+        let wrong = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
+        let Some(user) = user else { return Err(wrong("there is no such user")) };
+        let refused = |detail| Err(wrong(detail).concerning(&user.id, &user.scope));
         match (stored, checked.found) {
             (None, _) => return refused("the user has no password"),
             (Some(_), Err(error)) => return refused(explain(error)),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use policy_core::context::Facts;
+use policy_core::context::Facts as Known;
 use policy_core::value::IpRange;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::super::sessions::OpenError;
 use super::{Caller, End, Event, KeepAlive, Session};
 use crate::authn::{Authenticated, Outcome as Checked};
 use crate::code::Code;
-use crate::credential::Credentials;
+use crate::credential::{Credentials, Facts};
 use crate::security::SecurityContext;
 use crate::service::CallError;
 use crate::wire::{self, ConnectedInfo, Headers, HeartBeat, ParticipantInfo, header};
@@ -33,10 +33,12 @@ impl Session {
         }
         let pairs = headers.iter().map(|(name, value)| (name, value.as_bytes()));
         let credentials = match Credentials::from_pairs(pairs, Some(self.peer.address), &[]) {
-            Ok(credentials) => credentials.at("CONNECT", wire::PATH).on(self.shared.listener.clone()),
+            Ok(credentials) => self.read("CONNECT", credentials),
             Err(error) => {
                 let text = error.to_string();
-                self.shared.chain.refuse(error, Some(self.peer.address));
+                let (shared, facts) =
+                    (self.shared.clone(), Facts::of_unreadable(Some(self.peer.address), &self.peer.connection));
+                tokio::spawn(async move { shared.chain.refuse(error, &facts).await });
                 return self.connection.refused(&CallError::new(Code::Unauthenticated, text), acts);
             }
         };
@@ -61,6 +63,11 @@ impl Session {
             ),
             _ => self.connection.refused(&unauthenticated(), acts),
         }
+    }
+
+    fn read(&self, method: &str, credentials: Credentials) -> Credentials {
+        let credentials = credentials.at(method, wire::PATH).on(self.shared.listener.clone());
+        credentials.in_request(&self.peer.connection)
     }
 
     /// The credentials of a CONNECT were checked. Those of an upgrade, if there were any, must prove the same participant.
@@ -136,12 +143,12 @@ impl Session {
             registration.renew(&participant);
         }
         let info = ParticipantInfo::from(&*participant);
-        let facts = Facts {
+        let facts = Known {
             ip: Some(IpRange::single(self.peer.address)),
             mfa: participant.mfa(),
             connection: Some("websocket".into()),
             attributes: self.peer.attributes.clone(),
-            ..Facts::default()
+            ..Known::default()
         };
         let application = self.shared.application_of(&participant);
         let context = SecurityContext::new(&self.shared.policy, participant).on(application);
@@ -153,7 +160,7 @@ impl Session {
         let pairs = headers.iter().map(|(name, value)| (name, value.as_bytes()));
         let read = Credentials::from_pairs(pairs, Some(self.peer.address), &[]);
         let credentials = match read {
-            Ok(credentials) => credentials.at("RENEW", wire::PATH).on(self.shared.listener.clone()),
+            Ok(credentials) => self.read("RENEW", credentials),
             Err(error) => {
                 let error = CallError::new(Code::Unauthenticated, error.to_string());
                 return self.outcome(id, Outcome::Failed { error, request_id: String::new() }, acts);

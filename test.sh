@@ -60,7 +60,7 @@ cargo check --quiet -p policy-runtime --no-default-features
 cargo check --quiet -p policy-runtime --no-default-features --features client
 
 step "packages from npm"
-for folder in tests/kinotic-client tests/kinotic-newest tests/providers; do
+for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers; do
     [ -d "$folder/node_modules" ] || (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
 done
 
@@ -74,6 +74,9 @@ fi
 
 step "tests"
 cargo test --quiet --workspace --all-features
+
+step "targets of the fuzzer"
+cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target
 
 step "300,000 random policies, rules and requests against Cedar"
 cargo test --quiet --profile differential -p policy-core --features testing --test differential

@@ -1,6 +1,7 @@
 //! What the tests across crates share.
 
 pub mod desk;
+pub mod fuzzing;
 pub mod oracle;
 pub mod orders;
 pub mod postgres;

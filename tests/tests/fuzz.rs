@@ -1,15 +1,16 @@
-//! A bounded run of what `fuzz/` does without end: random and mutated frames and handshakes, against the decoder and against a
-//! gateway that others use at the same time.
+//! A bounded run of what `fuzz/` does without end, by the same functions: random and mutated frames and handshakes, against
+//! whatever reads them and against a gateway that others use at the same time.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 
 use policy_runtime::gateway::Gateway;
-use policy_runtime::wire::{Cri, Decoder, Frame, HeartBeat, Incoming, Limits};
+use policy_runtime::wire::{Cri, HeartBeat};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
+use tests::fuzzing;
 use tests::raw::{Raw, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -53,39 +54,57 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![6 => mutated, 2 => prop::collection::vec(any::<u8>(), 0..400), 1 => deep, 1 => endless, 1 => lies]
 }
 
+/// A header that is looked at, or any other.
+fn name() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "authorization",
+        "Authorization",
+        "clientId",
+        "clientSecret",
+        "login",
+        "passcode",
+        "organizationId",
+        "applicationId",
+        "cookie",
+        "x-api-key",
+        "origin",
+        "host",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "sec-fetch-site",
+        "authScopeType",
+        "authScopeId",
+    ]);
+    prop_oneof![9 => known.prop_map(str::to_owned), 1 => "[ -~]{0,20}"]
+}
+
+/// A value of one of the forms that are looked for, or any bytes.
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        "(Basic|bearer|Bearer|Digest)? ?[A-Za-z0-9+/=.,:_-]{0,60}",
+        "(https?://)?[a-z0-9.\\[\\]:-]{0,30}(, ?[0-9a-f.:\"]{0,20}){0,3}",
+        "(for|proto|by)=\"?[^ ]{0,20}\"?(;|,)?[ -~]{0,20}",
+        "(__Host-policy-session|a)=[ -~]{0,40}(; [ -~]{0,10})?",
+        "(SYSTEM|ORGANIZATION|APPLICATION|null|same-origin)",
+    ];
+    prop_oneof![4 => text.prop_map(String::into_bytes), 1 => prop::collection::vec(any::<u8>(), 0..100)]
+}
+
 proptest! {
     #![proptest_config(Config { cases: 3_000, ..Config::default() })]
 
     /// In whatever pieces bytes come, the same frames are read, and what was read can be written and read again.
     #[test]
     fn reading_is_total_and_does_not_depend_on_pieces(bytes in bytes(), cut in any::<prop::sample::Index>()) {
-        let read = |pieces: &[&[u8]]| {
-            let mut decoder = Decoder::new(Limits::CONNECT);
-            let mut found: Vec<Frame> = Vec::new();
-            for piece in pieces {
-                decoder.feed(piece.to_vec().into());
-                loop {
-                    match decoder.next() {
-                        Ok(Some(Incoming::Frame(frame))) => found.push(frame),
-                        Ok(Some(Incoming::HeartBeat)) => {}
-                        Ok(None) => break,
-                        Err(error) => return (found, Some(error.to_string())),
-                    }
-                }
-            }
-            (found, None)
-        };
         let (first, second) = bytes.split_at(cut.index(bytes.len() + 1));
-        let whole = read(&[&bytes]);
-        prop_assert_eq!(&whole.0, &read(&[first, second]).0);
-        for frame in whole.0 {
-            if let Ok(encoded) = frame.encode() {
-                let mut decoder = Decoder::new(Limits::default());
-                decoder.feed(encoded.into());
-                let again = decoder.next().unwrap();
-                prop_assert!(matches!(again, Some(Incoming::Frame(_))), "{:?}", again);
-            }
-        }
+        fuzzing::frames(first, second);
+    }
+
+    #[test]
+    fn reading_a_handshake_is_total(pairs in prop::collection::vec((name(), value()), 0..8)) {
+        let pairs: Vec<(&str, &[u8])> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        fuzzing::handshake(&pairs);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) fn router(shared: &Arc<Shared>, metrics_for: MetricsFor) -> Router {
     if shared.cookies.is_some() {
         router = router
             .route("/api/auth/login", post(login))
+            // Where Kinotic's own pages sign in.
+            .route("/api/auth/org/login", post(login))
             .route("/api/auth/app/{organization}/{application}/login", post(login_of_application))
             .route("/api/auth/logout", post(logout));
     }

@@ -173,8 +173,8 @@ impl GatewayBuilder {
         self
     }
 
-    /// Lets browsers sign in by cookie: serves `POST /api/auth/login` (also `/api/auth/app/<organization>/<application>/login`),
-    /// which takes `{"email", "password"}`, and `POST /api/auth/logout`. A clone of the sessions belongs into the chain.
+    /// Lets browsers sign in by cookie: serves `POST /api/auth/login` (also `/api/auth/org/login`, as Kinotic calls it, and
+    /// `/api/auth/app/<organization>/<application>/login`), which takes `{"email", "password"}`, and `POST /api/auth/logout`. A clone of the sessions belongs into the chain.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -25,3 +25,14 @@ test('reconnect/calls in flight fail, calls made while down are never executed, 
   await sleep(200); assert.equal(await order.invoke('placed'), before, 'the queued call carries a stale reply address and must not be executed')
   assert.deepEqual((await collect(order.invokeStream('countTo', [3]))).v, [1, 2, 3]); assert.equal(fatal, undefined); assert.ok(core); await k.disconnect()
 }, { timeout: 60000 })
+test('reconnect/with maxConnectionAttempts: 1 the first drop is fatal', async () => {
+  const { k, order, socket } = await connected(basic(cfg.alice), { maxConnectionAttempts: 1 }); let fatal; k.eventBus.fatalErrors.subscribe(e => fatal = e)
+  const inFlight = rejection(order.invoke('never'), 20000); socket.terminate(); await until(() => fatal, 15000)
+  assert.equal(fatal.message, 'Max number of reconnection attempts reached'); assert.ok(await inFlight); assert.equal(k.eventBus.isConnectionActive(), false)
+}, { timeout: 30000 })
+test('reconnect/when its credential ends the connection is closed, and the function brings the next', async () => {
+  const s = supplier(n => n === 1 ? `tok.${cfg.alice.login}.until.${Date.now() + 1500}` : token(n)); const { k, order, socket } = await connected(s.auth); let fatal, code
+  k.eventBus.fatalErrors.subscribe(e => fatal = e); socket.on('close', c => code = c); const stream = collect(order.invokeStream('ticks', [20]))
+  await until(() => code, 3000); assert.equal(code, 1008); assert.ok((await within(stream, 10000)).error); await back(k, socket)
+  assert.equal(await order.invoke('echo', ['fresh']), 'fresh'); assert.equal(fatal, undefined); assert.ok(!socket.frames.some(f => f[2].startsWith('ERROR'))); await k.disconnect()
+}, { timeout: 40000 })

@@ -30,3 +30,8 @@ test('lifecycle/a name with a Rust implementation is never hosted', async () => 
   assert.equal(await b.order.invoke('echo', ['real']), 'real'); assert.equal(got.length, 0)
   assert.equal(await a.order.invoke('echo', [1]), 1); assert.equal(fatal, undefined); await a.k.disconnect(); await b.k.disconnect()
 })
+test('lifecycle/heart-beats: the client says every 30 s that it lives, as the gateway asks, and stays connected', async () => {
+  const { k, order, socket } = await connected(basic(cfg.alice)); assert.match(socket.frames[1][2], /\nheart-beat:30000,30000\n/)
+  const beats = () => socket.frames.filter(f => f[0] === 'out' && f[2] === '\n' && !f[1]).length
+  await until(() => beats() === 1, 33000); assert.equal(await order.invoke('echo', [1]), 1); await k.disconnect()
+}, { timeout: 40000 })

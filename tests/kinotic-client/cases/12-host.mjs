@@ -34,3 +34,21 @@ test('host/when the host goes, its callers are told', () => hosted(async ({ gree
 test('host/a service comes back with its connection', () => hosted(async ({ greeter, socket }) => {
   socket.terminate(); await until(() => greeter.invoke('greet', ['again']).then(v => v === 'hi again', () => false), 20000)
 }), { timeout: 40000 })
+test('host/a service with a scope is called by its scope, and by no other', async () => {
+  class Node { get id() { return 'node-7' } where() { return 'here' } }
+  core.Scope(Object.getOwnPropertyDescriptor(Node.prototype, 'id').get, { kind: 'getter' })
+  await within(Kinotic.connect(info(basic(cfg.alice))), 5000, 'connect'); new (Publish('com.example.hosted', 'Scoped')(Node, { kind: 'class' }))()
+  const b = await connected(basic(cfg.bob)); const node = b.k.serviceProxy('com.example.hosted.Scoped')
+  await until(() => node.invoke('where', [], 'node-7').then(v => v === 'here', () => false))
+  await assert.rejects(node.invoke('where', []), Error); await assert.rejects(node.invoke('where', [], 'node-8'), Error); await b.k.disconnect(); await Kinotic.disconnect()
+})
+test('host/a service with a zone and a version is called without the version', async () => {
+  class Zoned { where() { return 'zoned' } }
+  Kinotic.zonePrefix = 'app.default.orders'; core.Zone('inner')(Zoned, { kind: 'class' }); core.Version('1.2.3')(Zoned, { kind: 'class' })
+  try {
+    await within(Kinotic.connect(info(basic(cfg.alice))), 5000, 'connect'); new (Publish('com.example.hosted', 'Zoned')(Zoned, { kind: 'class' }))()
+    const b = await connected(basic(cfg.bob)); const zoned = b.k.serviceProxy('app.default.orders.inner~com.example.hosted.Zoned')
+    await until(() => zoned.invoke('where').then(v => v === 'zoned', () => false))
+    await assert.rejects(b.k.serviceProxy('com.example.hosted.Zoned').invoke('where'), Error); await b.k.disconnect(); await Kinotic.disconnect()
+  } finally { Kinotic.zonePrefix = null }
+})

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use policy_runtime::Policy;
 use policy_runtime::authn::Chain;
+use policy_runtime::authn::session::Sessions;
+use policy_runtime::clock::SystemClock;
 use policy_runtime::gateway::{DEFAULT_PORT, Gateway};
 use tests::orders::OrderService;
 use tests::users::Users;
@@ -35,9 +37,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .organization_rule("hosts", "permit Platform.service.host")
         .organization_rule("callers", "permit Platform.service.call")
         .build()?;
-    let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
-    let gateway =
-        Gateway::builder(policy, chain).service(Arc::new(OrderService::default())).bind(("127.0.0.1", port()?)).await?;
+    let sessions = Sessions::new(Arc::new(SystemClock));
+    let chain = Chain::builder().with(Users::of(policy.application().clone())).with(sessions.clone()).build();
+    let gateway = Gateway::builder(policy, chain)
+        .service(Arc::new(OrderService::default()))
+        .cookies(sessions)
+        .bind(("127.0.0.1", port()?))
+        .await?;
     println!("listening on ws://{}/v1", gateway.local_addr());
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

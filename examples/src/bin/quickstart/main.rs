@@ -17,9 +17,9 @@ async fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => story::tell().await.map(|told| print!("{}", text::render(&told))),
         ["--json"] => story::tell().await.map(|told| println!("{:#}", told.json())),
-        ["serve"] => serve::serve().await,
+        ["serve", port @ ..] if port.len() < 2 => serve::serve(port.first().copied()).await,
         _ => {
-            eprintln!("usage: cargo run [-- --json | -- serve]");
+            eprintln!("usage: cargo run [-- --json | -- serve [PORT]]");
             return ExitCode::FAILURE;
         }
     };

@@ -110,6 +110,7 @@ fn identity(
     Some(Identity {
         krate,
         ident: input.ident.clone(),
+        name: given.name(input),
         namespace: given.namespace.clone(),
         id,
         id_type,
@@ -161,7 +162,7 @@ fn actions(
             let of_it = rules.iter().filter(|(name, _)| name == group || name == operation);
             let of_it: Vec<Rule> = of_it.map(|(_, rule)| rule.clone()).collect();
             if !of_it.is_empty() {
-                let id = format!("{}.{}", plain(&input.ident), camel_case(operation));
+                let id = format!("{}.{}", given.name(input), camel_case(operation));
                 out.push(action(input, given, krate, &options, (id, operation), of_it, &ty));
             }
         }
@@ -173,7 +174,7 @@ fn actions(
         }
         let Some(attribute) = fields.iter().find(|attribute| attribute.rust_name == plain(field)) else { continue };
         let of_it = given.rules.iter().filter(same).map(|other| other.rule.clone()).collect();
-        let id = given::action_id(&plain(&input.ident), &attribute.name, what, &attribute.rust_name);
+        let id = given::action_id(&given.name(input), &attribute.name, what, &attribute.rust_name);
         let function = format!("{}.{what}", attribute.rust_name);
         out.push(action(input, given, krate, &options, (id, &function), of_it, &ty));
     }

@@ -187,6 +187,8 @@ pub(crate) struct AttributeField {
 pub(crate) struct Identity {
     pub(crate) krate: Krate,
     pub(crate) ident: Ident,
+    /// As rules and actions name it.
+    pub(crate) name: String,
     /// `None` for the module's path.
     pub(crate) namespace: Option<String>,
     /// The field that is its id.

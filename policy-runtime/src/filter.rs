@@ -3,6 +3,11 @@
 //! In: a caller, an entity's type, an operation. Out: [`Authorized`], which renders the condition that the policies of all tiers
 //! leave, tenant included, as one unit. Absent: the query around it, and rows: a rule that needs the row itself is refused here.
 
+#[cfg(feature = "sea-orm")]
+mod orm;
+mod query;
+mod row;
+
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -16,6 +21,10 @@ use policy_core::table::{Table, TableError};
 use policy_core::{ActionName, Context, Request, Scope};
 use sea_query::Condition;
 
+#[cfg(feature = "sea-orm")]
+pub use self::orm::FilterAuthorized;
+pub use self::query::Spoken;
+pub use self::row::decide;
 pub use policy_core::table::{Dialect, Operation};
 
 use crate::code::Code;

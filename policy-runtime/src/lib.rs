@@ -292,7 +292,8 @@ pub use policy_macros::Attributes;
 /// | --- | --- |
 /// | `#[entity(id)]` | on a field: the id |
 /// | `#[entity(namespace = "com.example")]` | the namespace of the type, if not the module's path |
-/// | `#[entity(table = "photos")]` | the table of its rows, if not the type's name in snake case; `schema.table` names both |
+/// | `#[entity(name = "Photo")]` | its name, if not the type's; for an ORM that wants every type called `Model` |
+/// | `#[entity(table = "photos")]` | the table of its rows, if not its name in snake case; `schema.table` names both |
 /// | `#[entity(column = "owner_id")]` | on a field: its column, if not the field's name |
 /// | `#[entity(tenant = field)]` | the field that keeps tenants apart; it is filled and filtered with `participant.tenant` |
 /// | `#[entity(tenant_from = "organization")]` | the participant's attribute that the tenant equals, if not `tenant` |

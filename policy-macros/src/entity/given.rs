@@ -25,6 +25,7 @@ pub(super) struct Given {
     pub(super) namespace: Option<String>,
     pub(super) krate: Option<Path>,
     pub(super) ids: Vec<Ident>,
+    name: Option<LitStr>,
     table: Option<LitStr>,
     /// The field, and the participant's attribute that it equals.
     tenants: Vec<(Ident, Option<LitStr>)>,
@@ -71,10 +72,17 @@ impl Given {
         match option(meta).as_str() {
             "namespace" => self.namespace = Some(meta.value()?.parse::<LitStr>()?.value()),
             "crate" => self.krate = Some(mod_path(meta)?),
+            "name" => {
+                let name = named(meta)?;
+                if !is_name(&name.value()) {
+                    return Err(syn::Error::new(name.span(), "a type is named by letters, digits and `_`"));
+                }
+                self.name = Some(name);
+            }
             "table" => self.table = Some(named(meta)?),
             "tenant" => self.tenants.push((meta.value()?.parse::<Ident>()?, None)),
             "tenant_from" => self.tenant_from = Some(named(meta)?),
-            _ => return Err(unknown(meta, &["table", "tenant", "tenant_from", "namespace", "crate"])),
+            _ => return Err(unknown(meta, &["name", "table", "tenant", "tenant_from", "namespace", "crate"])),
         }
         Ok(())
     }
@@ -88,6 +96,11 @@ impl Given {
             _ => return Err(unknown(meta, &["id", "tenant", "column"])),
         }
         Ok(())
+    }
+
+    /// The entity's name: the type's, if no other is given.
+    pub(super) fn name(&self, input: &DeriveInput) -> String {
+        self.name.as_ref().map_or_else(|| plain(&input.ident), LitStr::value)
     }
 
     fn rules_of(&mut self, ident: &Ident, attribute: &syn::Attribute, field: &syn::Field, sink: &mut Sink) {
@@ -223,7 +236,7 @@ pub(super) fn table(
                 "the id and the tenant have no rules of their own: rows are found by them, and they never change",
             );
         }
-        let action = action_id(&plain(&input.ident), &attribute.name, what, &attribute.rust_name);
+        let action = action_id(&given.name(input), &attribute.name, what, &attribute.rust_name);
         let at = rules.iter().position(|(name, ..)| *name == attribute.name).unwrap_or_else(|| {
             rules.push((attribute.name.clone(), None, None));
             rules.len() - 1
@@ -234,7 +247,7 @@ pub(super) fn table(
     }
     let bare = |(name, column, _): (String, String, Span)| (name, column);
     Table {
-        name: given.table.as_ref().map_or_else(|| snake_case(&plain(&input.ident)), LitStr::value),
+        name: given.table.as_ref().map_or_else(|| snake_case(&given.name(input)), LitStr::value),
         id: attribute(id).map(|field| field.name.clone()).unwrap_or_default(),
         tenant,
         columns: columns.into_iter().map(bare).collect(),

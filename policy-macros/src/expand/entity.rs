@@ -11,9 +11,8 @@ use crate::tokens::Rule;
 
 /// Makes the impl, the checks of the rules and the declarations.
 pub(crate) fn expand(identity: &Identity) -> TokenStream {
-    let Identity { krate, ident, id, id_type, actions, .. } = identity;
+    let Identity { krate, ident, name, id, id_type, actions, .. } = identity;
     let private = krate.private();
-    let name = crate::names::plain(ident);
     let namespace = match &identity.namespace {
         Some(namespace) => quote!(#namespace),
         None => quote!(::core::module_path!()),

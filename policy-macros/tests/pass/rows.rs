@@ -1,6 +1,6 @@
 //! What `#[derive(Entity)]` says of an entity's rows.
 
-use policy_runtime::__private::contract::Stored;
+use policy_runtime::__private::contract::{Entity as _, Stored};
 use policy_runtime::{Attributes, Entity};
 
 #[derive(Attributes, serde::Serialize, serde::Deserialize)]
@@ -35,6 +35,12 @@ struct PhotoAlbum {
     id: String,
 }
 
+#[derive(Entity)]
+#[entity(name = "PhotoFrame")]
+struct Model {
+    id: String,
+}
+
 #[test]
 fn rows_are_declared_once() {
     let table = Person::TABLE;
@@ -57,6 +63,7 @@ fn rows_are_declared_once() {
     let fields: Vec<_> = Person::FIELDS.iter().map(|f| (f.attribute, f.read, f.write)).collect();
     assert_eq!(fields, [("baseSalary", Some("Person.baseSalary.read"), Some("Person.baseSalary.write"))]);
     assert_eq!(PhotoAlbum::TABLE.name, "photo_album");
+    assert_eq!((Model::NAME, Model::TABLE.name), ("PhotoFrame", "photo_frame"));
     assert!(policy_runtime::__private::table::Table::new(table).is_ok());
     let _ = PhotoAlbum { id: String::new() };
 }

@@ -9,6 +9,7 @@ use std::fmt;
 #[cfg(feature = "engine")]
 use std::hash::BuildHasherDefault;
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
 /// A named, ordered layer of policy. Upper tiers only narrow.
@@ -275,6 +276,31 @@ impl fmt::Display for Scope {
             Self::System => f.write_str("sys"),
             Self::Organization(organization) => write!(f, "org:{organization}"),
             Self::Application { organization, application } => write!(f, "app:{organization}/{application}"),
+        }
+    }
+}
+
+/// Reads what [`Scope`] writes: `sys`, `org:acme`, `app:acme/orders`.
+///
+/// ```
+/// use policy_core::Scope;
+/// assert_eq!("app:acme/orders".parse(), Ok(Scope::application("acme", "orders").unwrap()));
+/// assert!("acme".parse::<Scope>().is_err());
+/// ```
+impl FromStr for Scope {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match (text, text.split_once(':')) {
+            ("sys", _) => Ok(Self::System),
+            (_, Some(("org", id))) => Self::organization(id),
+            (_, Some(("app", path))) => {
+                let (organization, application) = path.split_once('/').unwrap_or((path, ""));
+                Self::application(organization, application)
+            }
+            _ => {
+                Err(NameError::new(text, "scope", "`sys`, `org:<organization>` or `app:<organization>/<application>`"))
+            }
         }
     }
 }

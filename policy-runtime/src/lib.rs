@@ -4,6 +4,8 @@
     doc = "Calls services whose policies are elsewhere; see the feature `engine` for the guard."
 )]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod audit;
 #[cfg(feature = "identity")]
 pub mod authn;

@@ -367,6 +367,18 @@ impl Policy {
         Ok(activation)
     }
 
+    /// Serves an organization or an application from now on, with the baselines.
+    ///
+    /// # Errors
+    /// When an application of that name belongs to another organization.
+    pub fn add(&self, scope: &Scope) -> Result<(), SetError> {
+        match scope {
+            Scope::System => Ok(()),
+            Scope::Organization(id) => self.inner.engine.add_organization(id),
+            Scope::Application { .. } => self.inner.engine.add_application(scope),
+        }
+    }
+
     /// Replaces a scope's set by one whose revision was given out elsewhere.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn replace_as(

@@ -36,7 +36,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["authn", "proxy", "edge", "entity", "filter"],
     &["config", "pip"],
     &["gateway", "client", "tower"],
-    &["authzen", "log"],
+    &["admin", "authzen", "log"],
     &["server"],
     &["testing"],
     &["bin"],

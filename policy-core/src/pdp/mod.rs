@@ -20,6 +20,7 @@ mod index;
 mod list;
 mod set;
 mod stack;
+mod suppose;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
+pub use suppose::Written;
 
 use asked::Asked;
 use set::TierSet;

@@ -383,7 +383,7 @@ fn known(entry: &ActionEntry) -> Known<'_> {
 }
 
 /// The actions that a policy names, itself or by group; former names count.
-fn named(constraint: &ActionConstraint, registry: &Registry) -> Vec<ActionId> {
+pub(super) fn named(constraint: &ActionConstraint, registry: &Registry) -> Vec<ActionId> {
     let of = |uid: &EntityUid| -> Vec<ActionId> {
         registry.by_uid(uid).into_iter().chain(registry.members(uid).iter().copied()).collect()
     };

@@ -216,6 +216,14 @@ impl Change {
         attributes.sort_by(|a, b| a.0.cmp(&b.0));
     }
 
+    /// The user as this change would leave it.
+    #[cfg(feature = "admin")]
+    pub(crate) fn of_user(&self, user: &User) -> User {
+        let mut user = user.clone();
+        self.apply_to_user(&mut user);
+        user
+    }
+
     pub(super) fn apply_to_user(&self, user: &mut User) {
         self.apply_roles(&mut user.roles);
         self.apply_attributes(&mut user.attributes);

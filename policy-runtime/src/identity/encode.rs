@@ -14,15 +14,7 @@ fn spoilt(what: &str) -> StoreError {
 
 /// Reads what a scope displays as.
 pub(super) fn scope(text: &str) -> Result<Scope, StoreError> {
-    let bad = || spoilt("a scope");
-    if text == "sys" {
-        return Ok(Scope::System);
-    }
-    if let Some(id) = text.strip_prefix("org:") {
-        return Scope::organization(id).map_err(|_| bad());
-    }
-    let (organization, application) = text.strip_prefix("app:").and_then(|t| t.split_once('/')).ok_or_else(bad)?;
-    Scope::application(organization, application).map_err(|_| bad())
+    text.parse().map_err(|_| spoilt("a scope"))
 }
 
 pub(super) fn from_set(set: &BTreeSet<String>) -> String {

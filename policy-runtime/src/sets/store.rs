@@ -261,7 +261,14 @@ impl PolicySets {
         Ok(self.head(scope).await?.map_or(0, |head| head.active))
     }
 
-    pub(super) async fn head(&self, scope: &Scope) -> Result<Option<Head>, SetsError> {
+    /// The heads of all scopes that have an active version.
+    pub(super) async fn heads(&self) -> Result<Vec<(String, Head)>, SetsError> {
+        let sql = "SELECT active, epoch, activations, scope FROM policy_set_heads WHERE active > 0 ORDER BY scope";
+        let rows = self.database.rows(sql, vec![]).await?;
+        Ok(rows.iter().map(|row| Ok((row.text(3)?, head(row)?))).collect::<Result<_, DatabaseError>>()?)
+    }
+
+    async fn head(&self, scope: &Scope) -> Result<Option<Head>, SetsError> {
         let sql = "SELECT active, epoch, activations FROM policy_set_heads WHERE scope = $1";
         let row = self.database.row(sql, vec![scope.to_string().into()]).await?;
         Ok(row.as_ref().map(head).transpose()?)

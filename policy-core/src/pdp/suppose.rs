@@ -1,0 +1,88 @@
+//! What would be decided if a scope's set were another one, and what the policies of a set are about.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use super::set::named;
+use super::{Engine, SetError, SetSource};
+use crate::name::{Scope, Tier};
+use crate::policy::{ActionConstraint, Effect};
+
+/// A policy of a set, as far as two sets are compared by it.
+///
+/// ```
+/// # use policy_core::Scope;
+/// # use policy_core::pdp::Engine;
+/// # use policy_core::registry::Registry;
+/// # let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap();
+/// use policy_core::policy::Effect;
+/// let shipped = engine.written(&Scope::System);
+/// let administrator = &shipped["system.administrator"];
+/// assert!(administrator.effect == Effect::Permit && administrator.administers);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Its effect.
+    pub effect: Effect,
+    /// Its Cedar text.
+    pub text: String,
+    /// Whether it can apply to actions on the platform or on an organization.
+    pub administers: bool,
+}
+
+impl Engine {
+    /// The engine as it would be with another set for a scope; this one stays as it is.
+    ///
+    /// ```
+    /// # use policy_core::{Context, Facts, Participant, Scope, value::Millis};
+    /// # use policy_core::pdp::{Baseline, Engine, SetSource};
+    /// # use policy_core::registry::Registry;
+    /// # let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap();
+    /// let empty = SetSource { baseline: Baseline::Replaced, ..SetSource::default() };
+    /// let supposed = engine.supposing(&Scope::System, &empty).unwrap();
+    /// assert!(supposed.written(&Scope::System).is_empty());
+    /// assert!(engine.knows(&Scope::System) && !engine.written(&Scope::System).is_empty());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::replace`].
+    pub fn supposing(&self, scope: &Scope, source: &SetSource) -> Result<Self, SetError> {
+        let supposed = Self {
+            registry: self.registry.clone(),
+            current: ArcSwap::new(self.current.load_full()),
+            writing: Mutex::new(0),
+            both: self.both,
+        };
+        supposed.replace(scope, source)?;
+        Ok(supposed)
+    }
+
+    /// Whether there are sets for a scope.
+    pub fn knows(&self, scope: &Scope) -> bool {
+        self.current.load().stack(scope).is_some()
+    }
+
+    /// The policies of a scope's set, by id.
+    pub fn written(&self, scope: &Scope) -> BTreeMap<Arc<str>, Written> {
+        let snapshot = self.current.load();
+        let Some(set) = snapshot.stack(scope).and_then(|stack| stack.set(scope.tier())) else {
+            return BTreeMap::new();
+        };
+        let upper = |constraint: &ActionConstraint| {
+            let actions = named(constraint, &self.registry);
+            actions.iter().filter_map(|id| self.registry.action(*id)).any(|entry| entry.tier != Tier::Application)
+        };
+        let written = |member: &super::set::Member| Written {
+            effect: member.policy.effect,
+            text: member.cedar_text(),
+            administers: match &member.policy.action {
+                ActionConstraint::Any => true,
+                constraint @ (ActionConstraint::Eq(_) | ActionConstraint::In(_)) => upper(constraint),
+            },
+        };
+        set.members().iter().map(|member| (member.policy.id.clone(), written(member))).collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! Organizations, applications, and the platform itself.
+
+use std::collections::BTreeSet;
+
+use policy_core::{Scope, Slug};
+
+use super::decide::Right;
+use super::{Admin, AdminError, NewMember};
+use crate::identity::{Organization, User};
+use crate::security::SecurityContext;
+
+fn slug(id: &str) -> Result<Slug, AdminError> {
+    Slug::new(id).map_err(|error| AdminError::Invalid(error.to_string()))
+}
+
+impl Admin {
+    /// All organizations, for operators of the platform; for members, their own.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn organizations(&self, cx: &SecurityContext) -> Result<Vec<Organization>, AdminError> {
+        let own = cx.participant().scope();
+        let scope = if own.organization_id().is_some() { own } else { &Scope::System };
+        let _ = self.permit(cx, Right::LIST_ORGANIZATIONS, scope).await?;
+        let mut all = self.store.organizations().await?;
+        all.retain(|one| scope.organization_id().is_none_or(|own| *own == one.id));
+        Ok(all)
+    }
+
+    /// Creates an organization with its first owner, who assigns all further roles: operators do not.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is one of that name.
+    pub async fn create_organization(
+        &self,
+        cx: &SecurityContext,
+        id: &str,
+        owner: NewMember,
+    ) -> Result<User, AdminError> {
+        let permitted = self.permit(cx, Right::CREATE_ORGANIZATION, &Scope::System).await?;
+        let scope = Scope::Organization(slug(id)?);
+        let owner = owner.role("owner").prepare(&scope).await?;
+        self.change(permitted.about("organization", id), async {
+            self.store.add_organization(id).await?;
+            self.policy.add(&scope)?;
+            Ok(self.store.add_user(owner).await?)
+        })
+        .await
+    }
+
+    /// Suspends an organization, or lifts that; nobody of its scopes signs in meanwhile.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is none of that name.
+    pub async fn suspend_organization(
+        &self,
+        cx: &SecurityContext,
+        id: &str,
+        suspended: bool,
+    ) -> Result<(), AdminError> {
+        let right = if suspended { Right::SUSPEND } else { Right::RESUME };
+        let permitted = self.permit(cx, right, &Scope::System).await?;
+        let id = slug(id)?;
+        let change = self.store.set_suspended(id.as_str(), suspended);
+        self.change(permitted.about("organization", id.as_str()), async { Ok(change.await?) }).await
+    }
+
+    /// The applications of an organization.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn applications(&self, cx: &SecurityContext, organization: &Scope) -> Result<Vec<Slug>, AdminError> {
+        let _ = self.permit(cx, Right::LIST_APPLICATIONS, organization).await?;
+        let id = organization.organization_id().map_or("", Slug::as_str);
+        Ok(self.store.applications(id).await?)
+    }
+
+    /// Creates an application.
+    ///
+    /// # Errors
+    /// When the caller may not, or the name is taken in the deployment.
+    pub async fn create_application(
+        &self,
+        cx: &SecurityContext,
+        organization: &Scope,
+        id: &str,
+    ) -> Result<Scope, AdminError> {
+        let Some(owner) = organization.organization_id().filter(|_| organization.application_id().is_none()) else {
+            return Err(AdminError::Invalid("applications belong to organizations".into()));
+        };
+        let permitted = self.permit(cx, Right::CREATE_APPLICATION, organization).await?;
+        let scope = Scope::Application { organization: owner.clone(), application: slug(id)? };
+        self.change(permitted.about("application", id), async {
+            self.store.add_application(owner.as_str(), id).await?;
+            self.policy.add(&scope)?;
+            Ok(())
+        })
+        .await?;
+        Ok(scope)
+    }
+
+    /// Says which methods of signing in are on in a scope, or with `None` that all are; servers begin with it at their next start.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn set_methods(
+        &self,
+        cx: &SecurityContext,
+        scope: &Scope,
+        methods: Option<&BTreeSet<String>>,
+    ) -> Result<(), AdminError> {
+        let permitted = self.permit(cx, Right::SETTINGS, scope).await?;
+        if methods.is_some_and(BTreeSet::is_empty) {
+            return Err(AdminError::LockedOut(format!("without a method nobody could sign in to `{scope}`")));
+        }
+        let listed = methods.map_or_else(|| "all".into(), |on| on.iter().cloned().collect::<Vec<_>>().join(" "));
+        let permitted = permitted.about("scope", &scope.to_string()).detail("methods", listed);
+        self.change(permitted, async { Ok(self.store.set_methods(scope, methods).await?) }).await
+    }
+
+    /// Removes the records of a scope from before a time and leaves a signed checkpoint; answers how many were removed.
+    ///
+    /// # Errors
+    /// When the caller may not manage the platform's infrastructure.
+    pub async fn retain_records(&self, cx: &SecurityContext, scope: &Scope, before: i64) -> Result<u64, AdminError> {
+        let permitted = self.permit(cx, Right::INFRASTRUCTURE, &Scope::System).await?;
+        let permitted = permitted.about("records", &scope.to_string()).detail("before", before.to_string());
+        let now = self.policy.clock().now().0;
+        self.change(permitted, async { Ok(self.journal.retain(&scope.to_string(), before, now).await?) }).await
+    }
+}

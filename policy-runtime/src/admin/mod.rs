@@ -1,0 +1,78 @@
+//! What administrators do at run time: organizations, applications, members and their roles, keys, policies, audit.
+//!
+//! ```text
+//! SecurityContext ─► may it? (the engine decides, like any call) ─► does it give more than the caller has? would it lock
+//! everybody out? ─► record in the journal ─► store, sets, journal
+//! ```
+//!
+//! In: a caller and what it wants changed or shown. Out: what is stored now, or an [`AdminError`]. Every operation is one of
+//! the platform's own actions, and the shipped baselines say which roles may do it. Of what a caller may not look at it learns
+//! nothing: the answer is the one for a name that is not there. Every change is in the journal before it is made. Absent: who
+//! the caller is.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use std::sync::Arc;
+//! use policy_runtime::admin::{Admin, AdminError, NewMember};
+//! use policy_runtime::audit::journal::Journal;
+//! use policy_runtime::database::{Database, DatabaseAddress};
+//! use policy_runtime::identity::SqlStore;
+//! use policy_runtime::sets::PolicySets;
+//! use policy_runtime::{Participant, Policy, Scope, SecurityContext};
+//!
+//! let database = Database::open(&DatabaseAddress::Memory).await.unwrap();
+//! let (store, sets) = (Arc::new(SqlStore::new(database.clone())), PolicySets::new(database));
+//! let policy = Policy::for_application("shop").unwrap();
+//! let admin = Admin::new(&policy, store, sets, Arc::new(Journal::in_memory().start().unwrap()));
+//!
+//! let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+//! let operator = SecurityContext::new(&policy, operator.into());
+//! admin.create_organization(&operator, "acme", NewMember::new("ann@acme.example")).await.unwrap();
+//! assert_eq!(admin.organizations(&operator).await.unwrap().len(), 1);
+//!
+//! let stranger = Participant::builder(Scope::organization("globex").unwrap(), "u-2").role("owner").build();
+//! let stranger = SecurityContext::new(&policy, stranger.into());
+//! let acme = Scope::organization("acme").unwrap();
+//! assert!(matches!(admin.users(&stranger, &acme).await, Err(AdminError::Missing { .. })));
+//! # }
+//! ```
+
+mod applications;
+mod audit;
+mod decide;
+mod error;
+mod keys;
+mod members;
+mod policies;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::audit::journal::Journal;
+use crate::identity::Directory;
+use crate::policy::Policy;
+use crate::sets::PolicySets;
+
+pub use error::AdminError;
+pub use keys::NewKey;
+pub use members::{MemberChange, NewMember};
+pub use policies::{Activated, Review};
+
+/// The operations of administrators. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    policy: Policy,
+    store: Arc<dyn Directory>,
+    sets: PolicySets,
+    journal: Arc<Journal>,
+    /// Held while it is looked whether a change locks everybody out, and until it is made.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Admin {
+    /// Puts them together over what they change.
+    pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
+        Self { policy: policy.clone(), store, sets, journal, turn: Arc::default() }
+    }
+}

@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod providers;
 pub mod proxy;
 pub mod raw;
+pub mod things;
 pub mod todo;
 pub mod tokens;
 pub mod users;

@@ -5,7 +5,7 @@ use policy_runtime::credential::{Credential, Credentials};
 use policy_runtime::value::Millis;
 use policy_runtime::{Participant, Scope};
 
-/// Knows alice and bob by password, and by tokens of the literal form `tok.<e-mail>.<number>`.
+/// Knows alice, bob, vera, and carol of another organization, by password, and by tokens of the literal form `tok.<e-mail>.<number>`.
 ///
 /// A token may end in `.expired`, or in `.until.<milliseconds since 1970>`. Nothing outside tests may accept such tokens.
 #[derive(Debug)]
@@ -13,11 +13,22 @@ pub struct Users {
     scope: Scope,
 }
 
-/// E-mail, password, id, roles.
-const PEOPLE: [(&str, &str, &str, &[&str]); 2] = [
-    ("alice@example.com", "alice-pw", "u-alice", &["finance", "user"]),
-    ("bob@example.com", "bob-pw", "u-bob", &["user"]),
+/// E-mail, password, id, roles; whether they are of the other organization.
+const PEOPLE: [(&str, &str, &str, &[&str], bool); 4] = [
+    ("alice@example.com", "alice-pw", "u-alice", &["finance", "user"], false),
+    ("bob@example.com", "bob-pw", "u-bob", &["user"], false),
+    ("vera@example.com", "vera-pw", "u-vera", &["auditor"], false),
+    ("carol@globex.example", "carol-pw", "u-carol", &["finance", "user"], true),
 ];
+
+/// The application of another organization.
+///
+/// # Panics
+/// Never: the ids are fixed.
+#[expect(clippy::expect_used, reason = "only tests call it")]
+pub fn elsewhere() -> Scope {
+    Scope::application("globex", "desk").expect("the ids are ids")
+}
 
 impl Users {
     /// The people, in one scope.
@@ -26,8 +37,9 @@ impl Users {
     }
 
     fn participant(&self, email: &str, auth_type: &str) -> Option<Participant> {
-        let (email, _, id, roles) = PEOPLE.iter().find(|(known, ..)| *known == email)?;
-        let builder = Participant::builder(self.scope.clone(), id).email(email).display_name(email);
+        let (email, _, id, roles, elsewhere) = PEOPLE.iter().find(|(known, ..)| *known == email)?;
+        let scope = if *elsewhere { self::elsewhere() } else { self.scope.clone() };
+        let builder = Participant::builder(scope, id).email(email).display_name(email);
         Some(builder.roles(roles.iter().copied()).auth_type(auth_type).build())
     }
 

@@ -10,9 +10,10 @@ use std::process::{Child, Command, Stdio};
 struct Served(Child, u16);
 
 impl Served {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_acceptance-gateway"))
             .args(["--port", "0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the gateway starts");
@@ -36,15 +37,22 @@ fn has(program: &str) -> bool {
 
 #[test]
 fn the_unmodified_npm_client_passes() {
-    run("kinotic-client");
+    run("kinotic-client", "", &[]);
+}
+
+/// The other suites use SQLite.
+#[test]
+fn the_unmodified_npm_client_reads_and_writes_rows_of_postgres() {
+    run("kinotic-client", "persistence/", &["--database", &tests::postgres::fresh_database().unwrap()]);
 }
 
 #[test]
 fn the_newest_npm_client_passes() {
-    run("kinotic-newest");
+    run("kinotic-newest", "", &[]);
 }
 
-fn run(suite: &str) {
+/// Runs those cases of a suite whose name contains `only`.
+fn run(suite: &str, only: &str, arguments: &[&str]) {
     if !has("node") || !has("npm") {
         eprintln!("SKIPPED: node and npm are not here, so the npm client was not tried");
         return;
@@ -54,9 +62,9 @@ fn run(suite: &str) {
         let installed = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&suite).status();
         assert!(installed.expect("npm runs").success(), "npm ci failed; it needs the npm registry once");
     }
-    let served = Served::start();
+    let served = Served::start(arguments);
     let ran = Command::new("node")
-        .arg("run.mjs")
+        .args(["run.mjs", only])
         .current_dir(&suite)
         .env("KINOTIC_PORT", served.1.to_string())
         .output()
@@ -64,4 +72,5 @@ fn run(suite: &str) {
     let out = String::from_utf8_lossy(&ran.stdout);
     let failed: Vec<&str> = out.lines().filter(|line| !line.starts_with("ok ")).collect();
     assert!(ran.status.success(), "{}", failed.join("\n"));
+    assert!(out.lines().any(|line| line.starts_with("ok ")), "no case ran");
 }

@@ -191,7 +191,9 @@ pub(super) enum Reading {
 
 /// The rows of some tenants.
 pub(super) fn tenants(table: &Table, reach: &Reach) -> Predicate {
-    let (Some(tenant), Reach::Tenants(list)) = (&table.tenant, reach) else { return Predicate::Const(true) };
+    let Reach::Tenants(list) = reach else { return Predicate::Const(true) };
+    // Rows that have no tenant are of none of them.
+    let Some(tenant) = &table.tenant else { return Predicate::Const(false) };
     let Some(column) = table.columns.get(tenant.column) else { return Predicate::Const(false) };
     if list.is_empty() {
         return Predicate::Const(false);

@@ -117,4 +117,13 @@ impl<T> Core<T> {
             _ => Cell::Text(id.to_owned()),
         })
     }
+
+    /// An id as entities spell it.
+    pub(super) fn canonical(&self, id: &str) -> Option<String> {
+        Some(match self.key(id)? {
+            Cell::Long(n) => n.to_string(),
+            Cell::Uuid(uuid) => policy_core::value::uuid_text(uuid),
+            _ => id.to_owned(),
+        })
+    }
 }

@@ -111,7 +111,7 @@ impl Layout {
     /// The entity of cells.
     pub(super) fn entity<T: Stored + DeserializeOwned>(&self, row: Row) -> Result<T, EntityError> {
         let fields = self.value(row)?;
-        serde_json::from_value(fields).map_err(|error| {
+        serde_json::from_value(Value::Object(fields)).map_err(|error| {
             // serde's message can show the value.
             let line = error.classify();
             tracing::error!(target: "policy::entity", entity = self.entity, class = ?line, "a stored row does not fit its type");
@@ -120,13 +120,13 @@ impl Layout {
     }
 
     /// What serde reads of a row.
-    pub(super) fn value(&self, row: Row) -> Result<Value, EntityError> {
+    pub(super) fn value(&self, row: Row) -> Result<Map<String, Value>, EntityError> {
         let mut fields = Map::new();
         for (column, cell) in self.columns.iter().zip(row) {
             let value = cell.into_value(column.kind()).map_err(|why| self.unreadable(column, why))?;
             fields.insert(column.field.to_string(), value);
         }
-        Ok(Value::Object(fields))
+        Ok(fields)
     }
 
     /// A stored value that its kind cannot hold: the column is for the log.

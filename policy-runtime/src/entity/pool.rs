@@ -210,13 +210,13 @@ impl Drop for Ending {
 
 /// A statement that changes rows.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum Statement {
     Insert(InsertStatement),
     Update(UpdateStatement),
     Delete(DeleteStatement),
 }
 
-impl Change {
+impl Statement {
     fn sqlite(&self) -> (String, SqlxValues) {
         match self {
             Self::Insert(s) => s.build_sqlx(SqliteQueryBuilder),
@@ -262,17 +262,17 @@ impl Transaction {
     }
 
     /// Changes rows and reads what the statement returns of them.
-    pub(super) async fn change(&mut self, layout: &Layout, change: &Change) -> Result<Vec<Row>, EntityError> {
+    pub(super) async fn change(&mut self, layout: &Layout, statement: &Statement) -> Result<Vec<Row>, EntityError> {
         let failed = |e| EntityError::database(layout.entity, e);
         match self {
             Self::Sqlite(transaction) => {
-                let (sql, values) = change.sqlite();
+                let (sql, values) = statement.sqlite();
                 let rows =
                     sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
                 rows.iter().map(|row| sqlite::read(layout, row)).collect()
             }
             Self::Postgres(transaction) => {
-                let (sql, values) = change.postgres();
+                let (sql, values) = statement.postgres();
                 let rows =
                     sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
                 rows.iter().map(|row| postgres::read(layout, row)).collect()

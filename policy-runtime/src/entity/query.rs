@@ -252,12 +252,14 @@ impl Query {
         left: &mut usize,
     ) -> Result<Option<Typed>, EntityError> {
         let (Some(depth), Some(rest)) = (depth.checked_sub(1), left.checked_sub(1)) else {
-            return Err(EntityError::Query(format!(
-                "a query has at most {CONDITIONS} conditions, nested at most {DEPTH} deep"
-            )));
+            return Err(too_large());
         };
         *left = rest;
-        let checked = |expr: &Expr| check::check(expr, env).map_err(|found| wrong(&found)).map(Some);
+        let mut checked = |expr: &Expr| {
+            let rest = left.checked_sub(conditions(expr)).ok_or_else(too_large)?;
+            *left = rest;
+            check::check(expr, env).map_err(|found| wrong(&found)).map(Some)
+        };
         match &self.0 {
             Form::All => Ok(None),
             Form::Rule(expr) => checked(expr),
@@ -288,6 +290,21 @@ impl std::str::FromStr for Query {
 
     fn from_str(text: &str) -> Result<Self, EntityError> {
         Self::parse(text)
+    }
+}
+
+fn too_large() -> EntityError {
+    EntityError::Query(format!("a query has at most {CONDITIONS} conditions, nested at most {DEPTH} deep"))
+}
+
+/// How many conditions stand in an expression beside its first.
+fn conditions(expr: &Expr) -> usize {
+    match &expr.kind {
+        ExprKind::And(items) | ExprKind::Or(items) => {
+            items.iter().map(conditions).sum::<usize>() + items.len().saturating_sub(1)
+        }
+        ExprKind::Not(inner) => conditions(inner),
+        _ => 0,
     }
 }
 

@@ -103,19 +103,24 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         mut row: Row,
         entity: T,
     ) -> Result<T, EntityError> {
+        if self.hide(caller, fields, &mut row, &entity) { self.core.layout.entity(row) } else { Ok(entity) }
+    }
+
+    /// Takes the cells of those fields out of the row of an entity, and says whether there are any.
+    pub(super) fn hide(&self, caller: &Caller<'_>, fields: &[FieldAccess], row: &mut Row, entity: &T) -> bool {
         let mut hidden = false;
         for field in fields {
             let readable = match field.read {
                 Reading::Always => true,
                 Reading::Never => false,
-                Reading::OfRow(action) => caller.decide(action, &entity).is_ok(),
+                Reading::OfRow(action) => caller.decide(action, entity).is_ok(),
             };
             if !readable && let Some(cell) = self.core.layout.place(field.attribute).and_then(|at| row.get_mut(at)) {
                 *cell = Cell::Null;
                 hidden = true;
             }
         }
-        if hidden { self.core.layout.entity(row) } else { Ok(entity) }
+        hidden
     }
 
     pub(super) async fn find_by_id(&self, cx: &SecurityContext, id: &str) -> Result<Option<T>, EntityError> {
@@ -150,6 +155,11 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
             }
         }
         Ok(out)
+    }
+
+    /// Whether an operation is open to the caller at all.
+    pub(super) async fn may(&self, cx: &SecurityContext, operation: Operation) -> Result<(), EntityError> {
+        self.ask(cx, operation, &Query::all()).await.map(|_| ())
     }
 
     pub(super) async fn count(

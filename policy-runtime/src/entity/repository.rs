@@ -23,7 +23,7 @@ use super::pool::Pool;
 use super::query::Query;
 use super::reader::Reader;
 use super::schema::{self, SchemaError};
-use super::writer::{Writer, Written};
+use super::writer::{Change, Writer, Written};
 use crate::security::SecurityContext;
 
 /// How long a cursor can be used.
@@ -183,7 +183,7 @@ impl Entities {
 /// ```
 #[derive(Debug)]
 pub struct Repository<T> {
-    core: Arc<Core<T>>,
+    pub(super) core: Arc<Core<T>>,
 }
 
 impl<T> Clone for Repository<T> {
@@ -193,11 +193,11 @@ impl<T> Clone for Repository<T> {
 }
 
 impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repository<T> {
-    fn reader(&self) -> Reader<'_, T> {
+    pub(super) fn reader(&self) -> Reader<'_, T> {
         Reader { core: &self.core, reach: &Reach::Own }
     }
 
-    fn writer(&self) -> Writer<'_, T> {
+    pub(super) fn writer(&self) -> Writer<'_, T> {
         Writer { core: &self.core, reach: &Reach::Own }
     }
 
@@ -225,7 +225,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repositor
     /// [`EntityError::NotFound`] when there is none that the caller may read; a refusal, when the rules do not hold for the
     /// stored row and for the new one.
     pub async fn update(&self, cx: &SecurityContext, entity: T) -> Result<Written<T>, EntityError> {
-        let written = self.writer().update(cx, Operation::Update, &[entity]).await?;
+        let written = self.writer().update(cx, Operation::Update, vec![Change::Whole(entity)]).await?;
         written.into_iter().next().ok_or(EntityError::NotFound { entity: T::NAME })
     }
 
@@ -234,7 +234,8 @@ impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repositor
     /// # Errors
     /// As [`Repository::update`], for any of them.
     pub async fn bulk_update(&self, cx: &SecurityContext, entities: Vec<T>) -> Result<(), EntityError> {
-        self.writer().update(cx, Operation::BulkUpdate, &entities).await.map(|_| ())
+        let changes = entities.into_iter().map(Change::Whole).collect();
+        self.writer().update(cx, Operation::BulkUpdate, changes).await.map(|_| ())
     }
 
     /// The entity of an id; `None` also where the caller may not read it.

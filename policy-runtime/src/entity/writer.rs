@@ -14,13 +14,14 @@ use policy_core::value::{Record as _, Slot, Value as RuleValue};
 use sea_query::{Alias, Condition, ExprTrait as _, OnConflict, Order, Query as Sql, SelectStatement};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::access::{Caller, FieldAccess, Reach, Reading, rendered, tenants};
 use super::cell::Cell;
 use super::core::Core;
 use super::error::EntityError;
 use super::layout::Row;
-use super::pool::{Change, Transaction};
+use super::pool::{Statement, Transaction};
 use super::query::Query;
 use super::reader::{IDS, Reader};
 use crate::security::SecurityContext;
@@ -35,6 +36,22 @@ pub(super) struct Writer<'w, T> {
 struct Both<T> {
     row: Row,
     entity: T,
+}
+
+/// A row that is to be written.
+struct Given<T> {
+    both: Both<T>,
+    /// Whether the tenant came with it, instead of being filled.
+    tenant_set: bool,
+}
+
+/// What an entity is to become.
+#[derive(Debug)]
+pub(super) enum Change<T> {
+    /// All of it.
+    Whole(T),
+    /// Some of its fields, as serde names them, with the id; the others stay.
+    Fields(Map<String, Value>),
 }
 
 impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
@@ -55,17 +72,23 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         }
     }
 
-    /// The cells of an entity in the caller's tenant. A tenant that is set by hand is refused, unless it is the caller's own.
-    fn given(&self, entity: &T, tenant: Option<&(usize, Cell)>, new: bool) -> Result<Row, EntityError> {
+    /// A tenant that is set by hand is refused.
+    fn tenant_by_hand(&self) -> EntityError {
+        let field = self.core.layout.tenant().map(|(_, column)| column.field.to_string()).unwrap_or_default();
+        let why = "it is filled with the caller's own tenant, and cannot be set by hand";
+        EntityError::Value { entity: T::NAME, field, why }
+    }
+
+    /// An entity in the caller's tenant, which is filled. A row that is there already has its tenant, and may come with it.
+    fn given(&self, entity: &T, tenant: Option<&(usize, Cell)>, new: bool) -> Result<Given<T>, EntityError> {
         let mut row = self.core.layout.cells(entity)?;
+        let mut tenant_set = false;
         if let Some((at, own)) = tenant
             && let Some(cell) = row.get_mut(*at)
         {
-            let unset = matches!(cell, Cell::Null) || matches!(cell, Cell::Text(text) if text.is_empty());
-            if !unset && cell != own {
-                let field = self.core.layout.tenant().map(|(_, column)| column.field.to_string()).unwrap_or_default();
-                let why = "it is filled with the caller's own tenant, and cannot be set by hand";
-                return Err(EntityError::Value { entity: T::NAME, field, why });
+            tenant_set = !(matches!(cell, Cell::Null) || matches!(cell, Cell::Text(text) if text.is_empty()));
+            if tenant_set && cell != own {
+                return Err(self.tenant_by_hand());
             }
             cell.clone_from(own);
         }
@@ -76,7 +99,13 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
                 _ => {}
             }
         }
-        Ok(row)
+        Ok(Given { both: self.both(row)?, tenant_set })
+    }
+
+    /// More entities in one call than are looked at one by one are too many.
+    fn bounded(&self, count: usize) -> Result<(), EntityError> {
+        let limit = self.core.settings.scan;
+        if count > limit { Err(EntityError::TooManyRows { limit }) } else { Ok(()) }
     }
 
     fn own(&self, tenant: Option<&(usize, Cell)>) -> Condition {
@@ -119,28 +148,37 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         let caller = Caller::of::<T>(cx, &id)?;
         let tenant = self.tenant(&caller, &id)?;
         let fields = caller.fields::<T>(&self.core.bare)?;
+        self.bounded(entities.len())?;
         let mut new = Vec::with_capacity(entities.len());
         for entity in entities {
-            let both = self.both(self.given(entity, tenant.as_ref(), true)?)?;
-            caller.require::<T>(&id, &both.entity)?;
-            new.push(both);
+            let given = self.given(entity, tenant.as_ref(), true)?;
+            caller.require::<T>(&id, &given.both.entity)?;
+            new.push(given);
         }
         let _audit = caller.begin::<T>(&id).await?;
-        Self::in_order(&mut new);
+        // Rows are locked in one order by everybody, so that two bulks never wait for each other.
+        new.sort_by(|a, b| a.both.entity.entity_id().cmp(&b.both.entity.entity_id()));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let mut written = Vec::with_capacity(new.len());
-        for both in new {
-            let inserted = transaction.change(&self.core.layout, &Change::Insert(self.insert(&both.row)?)).await?.pop();
+        for Given { both, tenant_set } in new {
+            let inserted =
+                transaction.change(&self.core.layout, &Statement::Insert(self.insert(&both.row)?)).await?.pop();
             let done = if let Some(row) = inserted {
+                if tenant_set {
+                    return Err(self.tenant_by_hand());
+                }
                 let done = self.both(row)?;
                 caller.require::<T>(&id, &done.entity)?;
                 self.created(&caller, &id, &fields, &done)?;
                 done
             } else {
-                let stored = self.locked(&mut transaction, Condition::all(), &both.row).await?;
+                let stored = self.locked(&mut transaction, Condition::all(), &self.core.id_of(&both.row)).await?;
                 let stored = stored.filter(|stored| Self::same_tenant(tenant.as_ref(), &stored.row));
                 // Whoever may not see the row learns no more than from any refused save.
                 let Some(stored) = stored.filter(|stored| self.visible(&caller, &stored.entity)) else {
+                    if tenant_set {
+                        return Err(self.tenant_by_hand());
+                    }
                     return Err(caller.refuse(&id, "another row has this id, and the caller may not see it"));
                 };
                 let done = self.replaced(&mut transaction, &caller, &update, &fields, stored, both).await?;
@@ -158,24 +196,31 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         &self,
         cx: &SecurityContext,
         operation: Operation,
-        entities: &[T],
+        changes: Vec<Change<T>>,
     ) -> Result<Vec<Written<T>>, EntityError> {
         let id = self.reach.action::<T>(operation);
         let caller = Caller::of::<T>(cx, &id)?;
         let tenant = self.tenant(&caller, &id)?;
         let fields = caller.fields::<T>(&self.core.bare)?;
-        let mut new = Vec::with_capacity(entities.len());
-        for entity in entities {
-            new.push(self.both(self.given(entity, tenant.as_ref(), false)?)?);
+        self.bounded(changes.len())?;
+        let mut keyed = Vec::with_capacity(changes.len());
+        for change in changes {
+            keyed.push((self.key(&change)?, change));
         }
         let _audit = caller.begin::<T>(&id).await?;
-        Self::in_order(&mut new);
+        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
-        let mut written = Vec::with_capacity(new.len());
-        for both in new {
-            let stored = self.locked(&mut transaction, self.own(tenant.as_ref()), &both.row).await?;
+        let mut written = Vec::with_capacity(keyed.len());
+        for (key, change) in keyed {
+            let key = self.core.key(&key).ok_or_else(Self::missing)?;
+            let stored = self.locked(&mut transaction, self.own(tenant.as_ref()), &key).await?;
             let stored = stored.filter(|stored| self.visible(&caller, &stored.entity)).ok_or_else(Self::missing)?;
-            written.push(self.replaced(&mut transaction, &caller, &id, &fields, stored, both).await?);
+            let new = match change {
+                Change::Whole(entity) => entity,
+                Change::Fields(some) => self.merged(&caller, &fields, &stored, some)?,
+            };
+            let new = self.given(&new, tenant.as_ref(), false)?.both;
+            written.push(self.replaced(&mut transaction, &caller, &id, &fields, stored, new).await?);
         }
         transaction.commit(&self.core.layout).await?;
         written.into_iter().map(|both| self.shown(&caller, &fields, both)).collect()
@@ -244,9 +289,35 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         Ok(u64::try_from(keys.len()).unwrap_or(u64::MAX))
     }
 
-    /// Rows are locked in one order by everybody, so that two bulks never wait for each other.
-    fn in_order(rows: &mut [Both<T>]) {
-        rows.sort_by(|a, b| a.entity.entity_id().cmp(&b.entity.entity_id()));
+    /// The id of what is to be changed.
+    fn key(&self, change: &Change<T>) -> Result<String, EntityError> {
+        match change {
+            Change::Whole(entity) => Ok(entity.entity_id().into_owned()),
+            Change::Fields(fields) => {
+                let field = self.core.layout.id().map_or("", |column| &*column.field);
+                match fields.get(field) {
+                    Some(Value::String(id)) => Ok(id.clone()),
+                    Some(Value::Number(id)) => Ok(id.to_string()),
+                    _ => Err(EntityError::Value { entity: T::NAME, field: field.to_owned(), why: "it is no id" }),
+                }
+            }
+        }
+    }
+
+    /// A stored row, as far as the caller may see it, with some fields changed.
+    fn merged(
+        &self,
+        caller: &Caller<'_>,
+        fields: &[FieldAccess],
+        stored: &Both<T>,
+        some: Map<String, Value>,
+    ) -> Result<T, EntityError> {
+        let mut row = stored.row.clone();
+        Reader { core: self.core, reach: self.reach }.hide(caller, fields, &mut row, &stored.entity);
+        let mut whole = self.core.layout.value(row)?;
+        whole.extend(some);
+        serde_json::from_value(Value::Object(whole))
+            .map_err(|error| EntityError::Query(format!("the fields do not fit `{}`: {error}", T::NAME)))
     }
 
     fn same_tenant(tenant: Option<&(usize, Cell)>, row: &Row) -> bool {
@@ -257,9 +328,9 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         &self,
         transaction: &mut Transaction,
         own: Condition,
-        row: &Row,
+        id: &Cell,
     ) -> Result<Option<Both<T>>, EntityError> {
-        let select: SelectStatement = self.core.select(own.add(self.core.with_id(&self.core.id_of(row))));
+        let select: SelectStatement = self.core.select(own.add(self.core.with_id(id)));
         transaction.lock(&self.core.layout, select).await?.pop().map(|row| self.both(row)).transpose()
     }
 
@@ -354,7 +425,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     }
 
     /// Everything but the id and the tenant, which never change.
-    fn change(&self, row: &Row) -> Option<Change> {
+    fn change(&self, row: &Row) -> Option<Statement> {
         let layout = &self.core.layout;
         let tenant = layout.table.tenant.as_ref().map(|tenant| tenant.column);
         let mut update = Sql::update();
@@ -368,13 +439,13 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         }
         update.cond_where(self.core.with_id(&self.core.id_of(row)));
         update.returning(Sql::returning().columns(self.core.names()));
-        any.then_some(Change::Update(update))
+        any.then_some(Statement::Update(update))
     }
 
     async fn delete(&self, transaction: &mut Transaction, keys: &[Cell]) -> Result<(), EntityError> {
         let mut delete = Sql::delete();
         delete.from_table(self.core.table()).cond_where(self.core.with_ids(keys));
-        transaction.change(&self.core.layout, &Change::Delete(delete)).await.map(|_| ())
+        transaction.change(&self.core.layout, &Statement::Delete(delete)).await.map(|_| ())
     }
 }
 

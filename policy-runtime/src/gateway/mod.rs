@@ -51,6 +51,8 @@ use crate::wire;
 mod admission;
 mod call;
 mod connection;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod entities;
 mod hosts;
 mod limits;
 mod meter;

@@ -34,6 +34,8 @@ use crate::authn::Chain;
 use crate::authn::session::Sessions as Cookies;
 use crate::credential::{Facts, Listener};
 use crate::edge::{Limiter, Origins, Rates, RequestId, TrustedProxies};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::entity::Published;
 use crate::policy::Policy;
 
 /// Who may read `/metrics`.
@@ -112,6 +114,8 @@ pub struct GatewayBuilder {
     tls: Option<Tls>,
     feed: Option<Arc<dyn Feed>>,
     mounts: Vec<Mount>,
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    entities: Vec<Published>,
     routes: Router,
 }
 
@@ -126,6 +130,42 @@ impl GatewayBuilder {
     #[must_use]
     pub fn service(mut self, mount: impl Into<Mount>) -> Self {
         self.mounts.push(mount.into());
+        self
+    }
+
+    /// Publishes an entity: `@kinotic-ai/persistence` reads and writes it as `<organization>.<application>.<entity>`, through its
+    /// repository and under its policies.
+    ///
+    /// ```
+    /// use policy_runtime::authn::Chain;
+    /// use policy_runtime::entity::{Entities, Pool};
+    /// use policy_runtime::gateway::Gateway;
+    /// use policy_runtime::{Entity, Policy};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Entity, Serialize, Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
+    /// #[abac_policy(all_read = "entity.ownerId == participant.id", all_create = "entity.ownerId == participant.id")]
+    /// struct Photo {
+    ///     #[serde(default)]
+    ///     id: String,
+    ///     owner_id: String,
+    ///     title: String,
+    /// }
+    ///
+    /// # async fn example(chain: Chain) -> Result<(), Box<dyn std::error::Error>> {
+    /// let entities = Entities::new(Pool::connect("sqlite:photos.db").await?)?;
+    /// let gateway = Gateway::builder(Policy::for_application("gallery")?, chain)
+    ///     .entity(entities.repository::<Photo>().await?)
+    ///     .bind("127.0.0.1:58503")
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[must_use]
+    pub fn entity(mut self, entity: impl Into<Published>) -> Self {
+        self.entities.push(entity.into());
         self
     }
 
@@ -274,6 +314,10 @@ impl GatewayBuilder {
         for mount in self.mounts {
             services.mount(mount)?;
         }
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        for mount in super::entities::mounts(self.entities, self.policy.application())? {
+            services.mount(mount)?;
+        }
         let listener = TcpListener::bind(address).await.map_err(BindError::Listen)?;
         let local = listener.local_addr().map_err(BindError::Listen)?;
         let shared = Arc::new(Shared {
@@ -352,6 +396,8 @@ impl Gateway {
             tls: None,
             feed: None,
             mounts: Vec::new(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            entities: Vec::new(),
             routes: Router::new(),
         }
     }

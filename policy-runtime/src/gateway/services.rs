@@ -86,6 +86,10 @@ pub enum MountError {
     /// The application's id is none.
     #[error("`{0}` is no id of an application")]
     Application(String),
+    /// Entities cannot be published together.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error(transparent)]
+    Entities(#[from] crate::entity::PublishError),
 }
 
 /// The mounted services.

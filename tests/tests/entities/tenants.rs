@@ -78,9 +78,16 @@ async fn a_tenant_set_by_hand_is_refused(world: World) {
     moved.company = "globex".into();
     assert_eq!(code(contracts.update(&acme, moved.clone()).await), Code::UnusableValue);
     assert_eq!(code(contracts.save(&acme, moved).await), Code::UnusableValue);
-    let mut made = contract("n1", "x");
-    made.company = "globex".into();
-    assert_eq!(code(contracts.bulk_save(&acme, vec![contract("n2", "y"), made]).await), Code::UnusableValue);
+    // A new row has none, not even the caller's own; one that was read has it, and no more is told of one that cannot be.
+    for company in ["globex", "acme"] {
+        for id in ["", "n1", "g1"] {
+            let made = Contract { company: company.into(), ..contract(id, "x") };
+            assert_eq!(code(contracts.save(&acme, made.clone()).await), Code::UnusableValue, "{company} {id}");
+            assert_eq!(code(contracts.bulk_save(&acme, vec![contract("n2", "y"), made]).await), Code::UnusableValue);
+        }
+    }
+    let read = contracts.find_by_id(&acme, "a1").await.unwrap().unwrap();
+    contracts.save(&acme, Contract { text: "saved".into(), ..read }).await.unwrap();
     assert_eq!(contracts.count(&acme).await.unwrap(), 2);
 }
 

@@ -5,8 +5,8 @@ const alive = order => order.invoke('echo', ['alive']).then(v => assert.equal(v,
 
 test('more/the headers of a scope: its own connects, another is refused, an application needs its organization', async () => {
   const by = (...scope) => new KinoticOsCredentialsAuthProvider(cfg.alice.login, cfg.alice.pw, ...scope)
-  const { k, order } = await connected(by('default', 'orders')); await alive(order); await k.disconnect()
-  for (const scope of [['default', 'other'], ['other', 'orders'], [undefined, 'orders']])
+  const { k, order } = await connected(by('acme', 'orders')); await alive(order); await k.disconnect()
+  for (const scope of [['acme', 'other'], ['other', 'orders'], [undefined, 'orders']])
     await rejection(new KinoticSingleton().connect(info(by(...scope), { maxConnectionAttempts: 1 })), 8000)
 })
 test('more/connected-info says who it is, and the upgrade offers no sub-protocol', () => one(async ({ connectedInfo, socket }) => {

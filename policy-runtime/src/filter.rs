@@ -24,7 +24,11 @@ use sea_query::Condition;
 #[cfg(feature = "sea-orm")]
 pub use self::orm::FilterAuthorized;
 pub use self::query::Spoken;
+#[cfg(feature = "testing")]
+pub(crate) use self::query::push;
 pub use self::row::decide;
+#[cfg(feature = "testing")]
+pub(crate) use self::row::own;
 pub use policy_core::table::{Dialect, Operation};
 
 use crate::code::Code;
@@ -222,7 +226,7 @@ pub fn explain<E: Stored + 'static>(
     ask(cx, &action, |request| cx.policy().engine().explain_filter(request, &table))
 }
 
-fn ask<T>(
+pub(crate) fn ask<T>(
     cx: &SecurityContext,
     action: &ActionName,
     ask: impl FnOnce(&Request<'_>) -> Result<T, Box<Denial>>,
@@ -261,7 +265,7 @@ fn refused(cx: &SecurityContext, action: &ActionName, why: &str, denial: Option<
 }
 
 /// The table of an entity, checked once.
-fn table_of<E: Stored + 'static>() -> Result<Arc<Table>, TableError> {
+pub(crate) fn table_of<E: Stored + 'static>() -> Result<Arc<Table>, TableError> {
     static TABLES: LazyLock<RwLock<HashMap<TypeId, Arc<Table>>>> = LazyLock::new(RwLock::default);
     let key = TypeId::of::<E>();
     if let Some(table) = TABLES.read().unwrap_or_else(PoisonError::into_inner).get(&key) {

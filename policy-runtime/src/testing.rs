@@ -13,6 +13,11 @@
 //! assert_denied!(alice.run(|| pay(50_000)), clause = "amount < 50000");
 //! ```
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod oracle;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod scratch;
+
 use std::ops::Deref;
 use std::sync::OnceLock;
 
@@ -20,6 +25,11 @@ use policy_core::participant::ParticipantBuilder;
 use policy_core::value::Value;
 use policy_core::{Facts, Participant};
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use self::{
+    oracle::{Oracle, assert_lists_agree},
+    scratch::Scratch,
+};
 use crate::policy::{Policy, PolicyError, last};
 use crate::security::SecurityContext;
 

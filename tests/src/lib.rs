@@ -4,6 +4,7 @@ pub mod desk;
 pub mod fuzzing;
 pub mod oracle;
 pub mod orders;
+pub mod pictures;
 pub mod postgres;
 pub mod providers;
 pub mod proxy;

@@ -12,6 +12,7 @@
 mod admin;
 mod compare;
 mod filter;
+mod fitting;
 mod language;
 mod random;
 mod rows;
@@ -23,6 +24,7 @@ mod world;
 
 pub use compare::{Report, differential, replay};
 pub use filter::{FilterReport, Rows, filters};
+pub use fitting::fitting;
 pub use language::language;
 pub use rows::{Cell, Row, address, columns, json, micros};
 pub use traps::traps;

@@ -17,7 +17,7 @@ use crate::table::{ColumnDecl, Dialect, Table, TableDecl, TenantDecl};
 use crate::value::{Millis, Record, Slot, Value, ValueRef};
 
 /// The first and the last millisecond that both databases hold.
-const SPAN: (i64, i64) = (-210_866_803_200_000, 253_402_207_200_000);
+pub(super) const SPAN: (i64, i64) = (-210_866_803_200_000, 253_402_207_200_000);
 
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
@@ -205,7 +205,7 @@ fn row(r: &mut Random, table: &Table, n: usize) -> Row {
     }
 }
 
-fn cell(r: &mut Random, ty: &Described) -> Cell {
+pub(super) fn cell(r: &mut Random, ty: &Described) -> Cell {
     // Now and then a row is not what it was declared to be.
     if r.below(250) == 0 {
         return Cell::Absent;

@@ -17,7 +17,7 @@ use crate::table::Operation;
 use crate::value::{Decimal, Millis, Value};
 
 /// Every rule, with the rows for which it is true.
-const TRAPS: [(&str, &str); 45] = [
+const TRAPS: [(&str, &str); 70] = [
     // Negation over NULL, and De Morgan.
     ("entity.limit != 5", "2 3 4 5"),
     ("not entity.limit == 5", "2 3 4 5"),
@@ -27,17 +27,24 @@ const TRAPS: [(&str, &str); 45] = [
     ("not (entity.limit == 5 and entity.gift)", "2 3 4 5"),
     ("not entity.limit == 5 or not entity.gift", "2 3 4 5"),
     ("not (not entity.gift)", "1 4 6"),
-    ("not entity.gift exists or entity.gift == false", "0 2 3 5"),
+    ("not entity.gift exists or entity.gift == false", "0 2 3 5 7"),
     ("entity.gift exists and not entity.gift", "2 5"),
+    ("entity.limit < 5 or entity.limit >= 5", "1 2 3 4 5"),
+    ("not (entity.limit < 5 or entity.limit >= 5)", ""),
     // The value on the left.
     ("5 < entity.limit", "2 5"),
     ("5 == entity.limit", "1"),
     ("not 5 <= entity.limit", "3 4"),
+    ("'AB' == entity['in']", "4"),
+    ("9223372036854775807 == entity.amount", "2"),
     // The ends of numbers.
     ("entity.limit >= 9223372036854775807", "2"),
     ("entity.limit <= -9223372036854775808", "3"),
     ("entity.limit < 0", "3"),
+    ("entity.limit in [-9223372036854775808, 9223372036854775807]", "2 3"),
     ("entity.cost == 1.5", "1 5"),
+    ("entity.cost > 1.4999 and entity.cost < 1.5001", "1 5"),
+    ("entity.cost == 0.0000 or entity.cost == -0.0001", "3 4"),
     ("entity.cost < 0", "3"),
     ("entity.cost >= 922337203685477.5807", "2"),
     ("not entity.cost > -0.0001", "3"),
@@ -45,7 +52,7 @@ const TRAPS: [(&str, &str); 45] = [
     ("entity.limit == entity.amount", "1 2 4"),
     ("entity.limit > entity.amount", "5"),
     ("entity['in'] == entity.name", "4 6"),
-    ("entity['in'] != entity.name", "1 2 3 5"),
+    ("entity['in'] != entity.name", "1 2 3 5 7"),
     // Characters that mean something to patterns, and case.
     ("entity['in'] like 'a%b'", "1"),
     ("entity['in'] like 'a_b'", "2"),
@@ -53,22 +60,41 @@ const TRAPS: [(&str, &str); 45] = [
     ("entity['in'] like 'ab'", "5"),
     ("entity['in'] like 'a*b'", "1 2 3 5 6"),
     (r"entity['in'] like 'a\*b'", "6"),
-    ("not entity['in'] like 'a*'", "4"),
+    ("not entity['in'] like 'a*'", "4 7"),
+    ("entity['in'] like '*'", "1 2 3 4 5 6 7"),
+    ("entity['in'] like ''", ""),
+    ("entity['in'] like '_'", ""),
+    ("entity['in'] like '*%*'", "1"),
+    ("entity['in'] like 'A*'", "4"),
     ("entity['in'] == 'AB'", "4"),
+    // Texts are compared by code point: no blank is trimmed, and nothing composed.
+    ("entity['in'] == 'ab '", ""),
+    ("entity['in'] == 'é'", "7"),
+    (r"entity['in'] == 'e\u{301}'", ""),
+    (r"entity.name == 'e\u{301}'", "7"),
     // Empty sets, and sets.
     ("entity['in'] in []", ""),
-    ("not entity['in'] in []", "1 2 3 4 5 6"),
+    ("not entity['in'] in []", "1 2 3 4 5 6 7"),
     ("entity['in'] in ['a%b', 'AB', 'zz']", "1 4"),
     ("entity.labels contains 'a'", "1 5"),
     ("not entity.labels contains 'a'", "2 3 4"),
     ("entity.labels contains 'A'", ""),
     ("entity.labels contains '%'", "3"),
+    ("entity.labels contains ''", ""),
     ("entity['in'] in entity.labels", "5"),
+    ("not entity.labels contains entity['in']", "1 2 3 4"),
+    ("entity.tags contains 'a'", ""),
+    ("not entity.tags contains 'a'", "0 1 2 3 4 5 6 7"),
     // Instants that are stored more finely than they are compared, and addresses of two families.
     ("entity.seen == '2027-01-01T00:00:00Z'", "1"),
     ("entity.seen <= '2027-01-01T00:00:00Z'", "1 3"),
     ("entity.seen > '2027-01-01T00:00:00Z' or entity.seen < '1970-01-01T00:00:00Z'", "3"),
+    ("entity.seen < '1970-01-01T00:00:00Z'", "3"),
+    ("entity.seen == '1969-12-31T23:59:59.999Z'", "3"),
+    ("entity.seen >= '2027-01-01T00:00:00Z'", "1"),
+    ("entity.seen != '2027-01-01T00:00:00Z'", "3"),
     ("not entity.from in '10.0.0.0/8'", "2 4"),
+    ("entity.from in '0.0.0.0/0'", "1 4"),
     ("entity.from in '::/0'", "2"),
 ];
 
@@ -111,7 +137,7 @@ pub fn traps(databases: &mut [Box<dyn Rows>]) -> Result<Vec<String>, String> {
     Ok(wrong)
 }
 
-/// The rows p0 to p6.
+/// The rows p0 to p7.
 fn corpus() -> Vec<Row> {
     let text = |t: &str| Some(Value::text(t));
     let texts = |all: &[&str]| Some(Value::Set(all.iter().map(|t| Value::text(t)).collect()));
@@ -167,6 +193,7 @@ fn corpus() -> Vec<Row> {
             ("amount", long(5)),
         ],
         vec![("in", text("a*b")), ("gift", bool(true)), ("name", text("a*b"))],
+        vec![("in", text("é")), ("name", text("e\u{301}"))],
     ];
     given.into_iter().enumerate().map(|(n, given)| row(n, &given)).collect()
 }

@@ -23,7 +23,7 @@ use crate::security::SecurityContext;
 
 /// How far an operation reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// The caller's own tenant, where the entity has tenants.
     Own,
     /// All tenants.
@@ -34,7 +34,7 @@ pub(super) enum Reach {
 
 impl Reach {
     /// The id of the action of an operation: `Photo.findAll`, `Photo.tenantsFindAll`.
-    pub(super) fn action<T: Stored>(&self, operation: Operation) -> String {
+    pub(crate) fn action<T: Stored>(&self, operation: Operation) -> String {
         let id = operation.id();
         match self {
             Self::Own => format!("{}.{id}", T::NAME),

@@ -16,6 +16,8 @@ mod cell;
 mod core;
 mod cursor;
 mod error;
+#[cfg(feature = "testing")]
+mod every;
 mod layout;
 mod offered;
 mod paging;
@@ -30,8 +32,12 @@ mod sqlite;
 mod words;
 mod writer;
 
+#[cfg(feature = "testing")]
+pub(crate) use access::Reach;
 pub use across::{CrossTenant, Tenants};
 pub use error::EntityError;
+#[cfg(feature = "testing")]
+pub(crate) use every::every;
 pub use paging::{Direction, Nulls, Page, Paging};
 pub use policy_core::table::{Dialect, Operation};
 pub use pool::Pool;

@@ -3,7 +3,7 @@
 //! In: a caller, an operation, a row as its type has it. Out: allowed, or why not. Absent: how the row was read, or will be written.
 
 use policy_core::contract::Stored;
-use policy_core::table::Operation;
+use policy_core::table::{Operation, Table};
 use policy_core::value::{Record, Slot};
 use policy_core::{ActionName, Decision, Request, Resource};
 
@@ -43,30 +43,23 @@ pub fn decide<E: Stored + Sync + 'static>(
     operation: Operation,
     row: &E,
 ) -> Result<(), FilterError> {
-    of_record::<E>(cx, operation, &row.entity_id(), row)
-}
-
-/// Decides about a row of which only the attributes are known.
-pub(crate) fn of_record<E: Stored + 'static>(
-    cx: &SecurityContext,
-    operation: Operation,
-    id: &str,
-    row: &(dyn Record + Sync),
-) -> Result<(), FilterError> {
     let action = ActionName::new(E::NAMESPACE, &format!("{}.{operation}", E::NAME));
-    let table = table_of::<E>()?;
-    if let Some(tenant) = &table.tenant {
-        let own = cx.participant().field(&Slot::named(&tenant.participant)).to_value();
-        let attribute = table.columns.get(tenant.column).map(|column| Slot::named(&column.attribute));
-        if own.is_none() || own != attribute.and_then(|attribute| row.field(&attribute).to_value()) {
-            return Err(refused(cx, &action, "the row is of another tenant", None).into());
-        }
+    if !own(cx, &*table_of::<E>()?, row) {
+        return Err(refused(cx, &action, "the row is of another tenant", None).into());
     }
     ask(cx, &action, |request| {
-        let request = Request { resource: Some(Resource { id, attributes: row }), ..*request };
-        match cx.policy().engine().decide(&request) {
+        let resource = Resource { id: &row.entity_id(), attributes: row };
+        match cx.policy().engine().decide(&Request { resource: Some(resource), ..*request }) {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
     })
+}
+
+/// Whether a row is of the caller's own tenant, where its table keeps tenants apart.
+pub(crate) fn own(cx: &SecurityContext, table: &Table, row: &dyn Record) -> bool {
+    let Some(tenant) = &table.tenant else { return true };
+    let own = cx.participant().field(&Slot::named(&tenant.participant)).to_value();
+    let column = table.columns.get(tenant.column);
+    own.is_some() && own == column.and_then(|column| row.field(&Slot::named(&column.attribute)).to_value())
 }

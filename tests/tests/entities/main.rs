@@ -5,8 +5,10 @@ mod bad;
 mod concurrent;
 mod fields;
 mod kinds;
+mod oracle;
 mod paging;
 mod photos;
+mod plans;
 mod tenants;
 
 use std::sync::Arc;

@@ -60,6 +60,8 @@ pub mod server;
 pub mod service;
 #[cfg(all(feature = "engine", any(feature = "sqlite", feature = "postgres")))]
 pub mod sets;
+#[cfg(feature = "signin")]
+pub mod signin;
 #[cfg(feature = "engine")]
 mod tally;
 #[cfg(feature = "testing")]

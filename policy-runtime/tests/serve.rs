@@ -49,7 +49,10 @@ impl Drop for Server {
 
 /// Starts it and reads the terminal until it is silent for a while.
 fn serve(folder: &Folder, arguments: &[&str]) -> Server {
-    let mut command = folder.policy(arguments);
+    serve_by(folder.policy(arguments))
+}
+
+fn serve_by(mut command: Command) -> Server {
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = |from: Box<dyn std::io::Read + Send>| {
         let (line, lines) = mpsc::channel();
@@ -166,4 +169,90 @@ fn mistakes_are_named_all_at_once() {
     }
     let ended = folder.policy(&["fly"]).output().unwrap();
     assert_eq!(ended.status.code(), Some(2));
+}
+
+/// The packages of npm that the tests of other crates use, too.
+fn providers() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/providers");
+    if !folder.join("node_modules").is_dir() {
+        let done = Command::new("npm").args(["ci", "--silent"]).current_dir(&folder).status().unwrap();
+        assert!(done.success(), "`npm ci` ended with {done}");
+    }
+    folder
+}
+
+#[test]
+fn the_certified_client_signs_somebody_in() {
+    let folder = Folder::new("oauth");
+    // Its tokens name the address, so that this is chosen before the start.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = folder.policy(&["serve", "--demo"]);
+    command.env("POLICY_LISTEN", format!("127.0.0.1:{port}"));
+    let server = serve_by(command);
+    let last = |word: &str| {
+        let line = server.said.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{}", server.said));
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    let ended = Command::new("node")
+        .arg("rp-openid-client.mjs")
+        .arg(format!("http://127.0.0.1:{port}"))
+        .env("LOGIN", "carol@acme.example")
+        .env("PASSWORD", last("carol@acme.example"))
+        .env("CLIENT_ID", "web-app")
+        .env("CLIENT_SECRET", last("client web-app"))
+        .current_dir(providers())
+        .output()
+        .unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let steps: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let step = |name: &str| {
+        let found = steps.iter().find(|step| step["step"] == name);
+        found.unwrap_or_else(|| panic!("no step `{name}`: {said}{failed}"))
+    };
+    assert_eq!(step("discovery")["pkce"], true);
+    assert_eq!(step("form")["fields"], json!(["email", "password"]));
+    assert_eq!(
+        (&step("code")["refresh"], &step("code")["claims"]["email"]),
+        (&json!(true), &json!("carol@acme.example"))
+    );
+    assert_eq!(step("access-token")["header"]["typ"], "at+jwt");
+    assert_eq!(step("access-token")["payload"]["sub"], step("code")["claims"]["sub"]);
+    assert_eq!(step("refresh")["rotated"], true);
+    assert_eq!(step("introspect")["active"], true);
+    step("revoke");
+    assert_eq!(step("refresh-after-revoke")["result"], "invalid_grant");
+    assert_eq!(step("wrong-state")["result"], "OAUTH_INVALID_RESPONSE");
+    assert_eq!(step("replayed-code")["result"], "invalid_grant");
+    assert_eq!(steps.last().unwrap()["ok"], true, "{failed}");
+    let log = server.log();
+    assert!(log.iter().all(|line| !line.to_string().contains(&last("client web-app"))), "no secret is logged");
+}
+
+#[test]
+fn a_client_is_registered_at_the_terminal() {
+    let folder = Folder::new("client");
+    let told = |arguments: &[&str]| {
+        let ended = folder.policy(arguments).env("DB_URL", "sqlite:policy.db").output().unwrap();
+        (ended.status.success(), String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned())
+    };
+    let own = [
+        "client",
+        "robot",
+        "--scope",
+        "app:default/default",
+        "--name",
+        "The robot",
+        "--for-itself",
+        "--role",
+        "packer",
+    ];
+    let (good, said) = told(&own);
+    assert!(good && said.contains("cs_"), "{said}");
+    let (good, said) = told(&own);
+    assert!(!good && said.contains("`robot` already"), "{said}");
+    let (good, said) =
+        told(&["client", "x", "--scope", "app:default/default", "--redirect-uri", "http://evil.example"]);
+    assert!(!good && said.contains("no address to come back to"), "{said}");
+    let (good, said) = told(&["rotate"]);
+    assert!(good && said.contains("signs in 15 minutes"), "{said}");
 }

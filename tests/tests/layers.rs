@@ -36,7 +36,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["authn", "proxy", "edge", "entity", "filter"],
     &["config", "pip"],
     &["gateway", "client", "tower"],
-    &["admin", "authzen", "log"],
+    &["admin", "authzen", "log", "signin"],
     &["server"],
     &["testing"],
     &["bin"],

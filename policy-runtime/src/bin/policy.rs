@@ -8,13 +8,18 @@ use std::process::ExitCode;
 use policy_runtime::config::{Config, Environment, Faults};
 use policy_runtime::database::DatabaseAddress;
 use policy_runtime::secret::Secret;
-use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, furnish};
+use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, furnish, furnish_client};
+use policy_runtime::signin::{ClientSettings, PUBLISHED_BEFORE_S};
 
 const USAGE: &str = "\
 usage: policy serve  [--config FILE] [--demo]   starts the server; without a file, on this machine with policy.db
        policy check  [--config FILE]            says what is wrong with a configuration
        policy doctor [--config FILE] [--token FILE]
                                                 asks the providers, explains a token (`-` reads it from the input)
+       policy client ID --scope SCOPE --name NAME [--redirect-uri URI].. [--audience WHOM].. [--word WORD]..
+                     [--public] [--third-party] [--for-itself] [--role ROLE].. [--config FILE]
+                                                registers a client, and says its secret once
+       policy rotate [--config FILE]            makes a key that will sign tokens in place of the present one
        policy restored [--config FILE]          after restoring a backup: ends what was handed out before";
 
 type Failure = Box<dyn std::error::Error>;
@@ -25,6 +30,40 @@ struct Arguments {
     config: Option<String>,
     token: Option<String>,
     demo: bool,
+    client: ClientArguments,
+}
+
+#[derive(Default)]
+struct ClientArguments {
+    id: String,
+    scope: Option<String>,
+    name: Option<String>,
+    redirect_uris: Vec<String>,
+    audience: Vec<String>,
+    words: Vec<String>,
+    roles: Vec<String>,
+    public: bool,
+    third_party: bool,
+    for_itself: bool,
+}
+
+impl ClientArguments {
+    fn read(&mut self, argument: &str, given: &mut impl Iterator<Item = String>) -> Option<()> {
+        match argument {
+            "--scope" => self.scope = Some(given.next()?),
+            "--name" => self.name = Some(given.next()?),
+            "--redirect-uri" => self.redirect_uris.push(given.next()?),
+            "--audience" => self.audience.push(given.next()?),
+            "--word" => self.words.push(given.next()?),
+            "--role" => self.roles.push(given.next()?),
+            "--public" => self.public = true,
+            "--third-party" => self.third_party = true,
+            "--for-itself" => self.for_itself = true,
+            id if self.id.is_empty() && !id.starts_with('-') => id.clone_into(&mut self.id),
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 fn arguments() -> Option<Arguments> {
@@ -35,6 +74,7 @@ fn arguments() -> Option<Arguments> {
             "--config" => read.config = Some(given.next()?),
             "--token" if read.command == "doctor" => read.token = Some(given.next()?),
             "--demo" if read.command == "serve" => read.demo = true,
+            other if read.command == "client" => read.client.read(other, &mut given)?,
             _ => return None,
         }
     }
@@ -51,6 +91,8 @@ async fn main() -> ExitCode {
         "serve" => serve(&arguments).await,
         "check" => configuration(&arguments).map(|_| println!("the configuration can be used")).map_err(Failure::from),
         "doctor" => doctor(&arguments).await,
+        "client" => client(&arguments).await,
+        "rotate" => rotate(&arguments).await,
         "restored" => restored(&arguments).await,
         _ => {
             eprintln!("{USAGE}");
@@ -95,6 +137,10 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     eprintln!("listening on http://{} ({} database)", gateway.local_addr(), kind(&config.database));
     for user in &demo {
         eprintln!("  {:<24} {:<8} {:<16} {}", user.email, user.role, user.scope, user.password.expose());
+    }
+    if arguments.demo {
+        let client = furnish_client(prepared.sign_in.stored()).await?;
+        eprintln!("  client {:<17} {:<25} {}", client.id, client.redirect_uri, client.secret.expose());
     }
     if let Some(token) = prepared.bootstrap_token().await? {
         eprintln!(
@@ -146,6 +192,35 @@ async fn doctor(arguments: &Arguments) -> Result<(), Failure> {
     let examined = examine(&config, token.as_ref()).await;
     print!("{examined}");
     if examined.is_good() { Ok(()) } else { Err("something is wrong".into()) }
+}
+
+async fn client(arguments: &Arguments) -> Result<(), Failure> {
+    let prepared = Prepared::new(&configuration(arguments)?).await?;
+    let given = &arguments.client;
+    let scope = given.scope.as_deref().ok_or("`--scope` says where its users are")?.parse()?;
+    let mut settings = ClientSettings::new(given.name.as_deref().unwrap_or(&given.id));
+    settings.redirect_uris.clone_from(&given.redirect_uris);
+    settings.audience.clone_from(&given.audience);
+    settings.words.extend(given.words.iter().cloned());
+    settings.third_party = given.third_party;
+    if given.for_itself {
+        settings = settings.for_itself(given.roles.iter().map(String::as_str));
+    }
+    let clients = &prepared.sign_in.stored().clients;
+    if given.public {
+        clients.add_public(&given.id, &scope, &settings).await?;
+    } else {
+        let secret = clients.add_confidential(&given.id, &scope, &settings).await?;
+        println!("the secret, which is shown once: {}", secret.expose());
+    }
+    Ok(())
+}
+
+async fn rotate(arguments: &Arguments) -> Result<(), Failure> {
+    let prepared = Prepared::new(&configuration(arguments)?).await?;
+    let kid = prepared.sign_in.stored().keys.rotate().await?;
+    println!("key {kid} signs in {} minutes, when every verifier has it", PUBLISHED_BEFORE_S / 60);
+    Ok(())
 }
 
 async fn restored(arguments: &Arguments) -> Result<(), Failure> {

@@ -44,7 +44,7 @@ use policy_core::value::IpRange;
 
 use self::raw::{Raw, RawProvider};
 use self::secrets::Written;
-use crate::authn::token::{mapping_of, rules_of};
+use crate::authn::token::{Algorithm, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
 use crate::identity::{Configuration, Reference};
 use crate::secret::Secret;
@@ -149,6 +149,8 @@ pub struct Config {
     pub cors: Cors,
     /// Whether cookies go over https only; without that, browsers cannot sign in by cookie.
     pub secure_cookies: bool,
+    /// How new keys sign tokens of our own: Ed25519, or ES256 for verifiers that know no other.
+    pub token_algorithm: Algorithm,
     /// The database.
     pub database: DatabaseAddress,
     /// The key that everything kept by the program hangs on; without one, it is made at the start and ends with it.
@@ -278,6 +280,7 @@ impl Checker<'_> {
                 credentials: raw.server.cors_credentials.unwrap_or(false),
             },
             secure_cookies: raw.server.secure_cookies.unwrap_or(true),
+            token_algorithm: self.token_algorithm(raw),
             database: self.database(raw),
             key: self.key(raw),
             earlier_keys: raw.secrets.earlier_keys.iter().filter_map(|text| self.earlier(text)).collect(),
@@ -297,14 +300,7 @@ impl Checker<'_> {
     }
 
     fn scope(&mut self, text: &str) -> Option<Scope> {
-        let parsed = match (text, text.strip_prefix("org:"), text.strip_prefix("app:").and_then(|t| t.split_once('/')))
-        {
-            ("sys", ..) => Ok(Scope::System),
-            (_, Some(id), _) => Scope::organization(id).map_err(|error| error.to_string()),
-            (_, _, Some((organization, id))) => Scope::application(organization, id).map_err(|error| error.to_string()),
-            _ => Err(format!("`{text}` is no scope: `sys`, `org:<id>` or `app:<organization>/<id>`")),
-        };
-        self.or(parsed.map(Some), || None)
+        self.or(text.parse().map(Some).map_err(|error: policy_core::name::NameError| error.to_string()), || None)
     }
 
     fn methods(&mut self, names: &[String]) -> BTreeSet<String> {
@@ -319,6 +315,13 @@ impl Checker<'_> {
         let parsed: Result<IpRange, String> =
             text.parse().map_err(|_| format!("`trusted_proxies`: `{text}` is no address and no range"));
         self.or(parsed.map(Some), || None)
+    }
+
+    fn token_algorithm(&mut self, raw: &Raw) -> Algorithm {
+        let named = raw.server.token_algorithm.as_deref().unwrap_or("EdDSA");
+        let found = Algorithm::parse(named).filter(|found| matches!(found, Algorithm::EdDsa | Algorithm::Es256));
+        let found = found.ok_or_else(|| format!("`token_algorithm` is `EdDSA` or `ES256`, not `{named}`"));
+        self.or(found, || Algorithm::EdDsa)
     }
 
     fn database(&mut self, raw: &Raw) -> DatabaseAddress {

@@ -30,6 +30,7 @@ pub(super) struct RawServer {
     pub(super) cors_origins: Vec<String>,
     pub(super) cors_credentials: Option<bool>,
     pub(super) secure_cookies: Option<bool>,
+    pub(super) token_algorithm: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +126,7 @@ pub(super) struct RawScope {
 }
 
 /// The variables that stand for a setting.
-pub(super) const VARIABLES: [&str; 19] = [
+pub(super) const VARIABLES: [&str; 20] = [
     "POLICY_ENV",
     "POLICY_LISTEN",
     "POLICY_BASE_URL",
@@ -135,6 +136,7 @@ pub(super) const VARIABLES: [&str; 19] = [
     "POLICY_CORS_ORIGINS",
     "POLICY_CORS_CREDENTIALS",
     "POLICY_SECURE_COOKIES",
+    "POLICY_TOKEN_ALGORITHM",
     "POLICY_DATABASE_URL",
     "POLICY_DATABASE_URL_FILE",
     "POLICY_DATABASE_USER",
@@ -184,6 +186,7 @@ impl Raw {
         text("POLICY_BASE_URL", &mut self.server.base_url);
         list("POLICY_TRUSTED_PROXIES", &mut self.server.trusted_proxies);
         list("POLICY_CORS_ORIGINS", &mut self.server.cors_origins);
+        text("POLICY_TOKEN_ALGORITHM", &mut self.server.token_algorithm);
         for (name, slot) in [
             ("POLICY_SYSTEM_SIGN_IN", &mut self.server.system_sign_in),
             ("POLICY_RATE_LIMITS", &mut self.server.rate_limits),

@@ -33,7 +33,7 @@ use super::upgrade::{self, Arrived};
 use crate::authn::Chain;
 use crate::authn::session::Sessions as Cookies;
 use crate::credential::{Facts, Listener};
-use crate::edge::{Limiter, Origins, Rates, RequestId, TrustedProxies};
+use crate::edge::{Arrival, Limiter, Origins, Rates, RequestId, TrustedProxies};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::entity::Published;
 use crate::policy::Policy;
@@ -572,6 +572,7 @@ async fn answer(shared: &Shared, router: Router, mut arrived: Arrived, mut reque
     } else if let Some(response) = routes::preflight(shared, &request) {
         response
     } else {
+        request.extensions_mut().insert(Arrival::new(arrived.address, arrived.secure));
         request.extensions_mut().insert(arrived);
         router.oneshot(request).await.unwrap_or_else(|never| match never {})
     };

@@ -1,4 +1,4 @@
-//! The organization, the application and the users of the quickstart, for trying things out.
+//! The organization, the application, the users and the client of the quickstart, for trying things out.
 
 use policy_core::Scope;
 
@@ -7,6 +7,7 @@ use crate::authn::password::hash;
 use crate::id::random_id;
 use crate::identity::{Change, Directory, EmailKey, NewUser};
 use crate::secret::Secret;
+use crate::signin::{ClientSettings, Stored};
 
 /// Somebody of the demonstration.
 ///
@@ -28,6 +29,56 @@ pub struct DemoUser {
     pub scope: Scope,
     /// The password, made at this start.
     pub password: Secret<String>,
+}
+
+/// The client of the demonstration.
+///
+/// ```
+/// use policy_runtime::server::DemoClient;
+///
+/// fn line(client: &DemoClient) -> String {
+///     format!("{} signs people in and goes on at {}", client.id, client.redirect_uri)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DemoClient {
+    /// Its id.
+    pub id: &'static str,
+    /// Its secret, made at this start.
+    pub secret: Secret<String>,
+    /// Where it goes on.
+    pub redirect_uri: &'static str,
+}
+
+const CLIENT: &str = "web-app";
+const CALLBACK: &str = "http://127.0.0.1:39999/callback";
+
+/// Makes a client of `acme`'s orders, or gives the one that is there a new secret.
+///
+/// # Errors
+/// When it cannot be stored.
+///
+/// ```
+/// use policy_runtime::server::{Prepared, ServerError, furnish, furnish_client};
+///
+/// async fn demonstration(server: &Prepared) -> Result<(), ServerError> {
+///     furnish(server.store.as_ref()).await?;
+///     let client = furnish_client(server.sign_in.stored()).await?;
+///     tracing::info!("{} may sign people in", client.id);
+///     Ok(())
+/// }
+/// ```
+pub async fn furnish_client(stored: &Stored) -> Result<DemoClient, ServerError> {
+    let secret = if let Some(secret) = stored.clients.renew_secret(CLIENT).await? {
+        secret
+    } else {
+        let scope = Scope::application("acme", "orders")
+            .map_err(|error| crate::identity::StoreError::Invalid(error.to_string()))?;
+        let settings = ClientSettings::new("The orders").redirect_uri(CALLBACK).word("records:read");
+        stored.clients.add_confidential(CLIENT, &scope, &settings).await?
+    };
+    Ok(DemoClient { id: CLIENT, secret, redirect_uri: CALLBACK })
 }
 
 const USERS: [(&str, &str, &str, &str); 5] = [

@@ -39,6 +39,7 @@ use crate::identity::{Directory, SqlStore, StoreError};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
 use crate::secret::Secret;
+use crate::signin::{SignIn, SignInError, Stored};
 
 mod bootstrap;
 mod demo;
@@ -47,7 +48,7 @@ mod reconcile;
 mod told;
 
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
-pub use demo::{DemoUser, furnish};
+pub use demo::{DemoClient, DemoUser, furnish, furnish_client};
 pub use doctor::{Examined, Finding, examine};
 pub use reconcile::reconcile;
 pub use told::Told;
@@ -86,6 +87,9 @@ pub enum ServerError {
     /// A part of signing in cannot be set up.
     #[error(transparent)]
     SignIn(#[from] AuthnError),
+    /// The sign-in server cannot be set up.
+    #[error(transparent)]
+    SignInServer(#[from] SignInError),
 }
 
 /// Everything a server consists of, before it listens.
@@ -111,6 +115,8 @@ pub struct Prepared {
     pub policy: Policy,
     /// Signs tokens of our own.
     pub issuer: Issuer,
+    /// Gives them to clients.
+    pub sign_in: SignIn,
     /// Where events go: to the sink that was given, and to the journal.
     pub events: Arc<dyn EventSink>,
     /// What was decided, who signed in, what was changed.
@@ -140,10 +146,10 @@ impl Prepared {
     ) -> Result<Self, ServerError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let key = master_key(config)?;
-        let store = open(config, &key).await?;
+        let sql = open(config, &key).await?;
         let journal = Arc::new(journal(config, &key, &clock)?);
         let events: Arc<dyn EventSink> = Arc::new(AllEvents(vec![events, Arc::new(RecordedEvents(journal.clone()))]));
-        let store = Told::new(store, events.clone(), clock.clone());
+        let store = Told::new(sql.clone(), events.clone(), clock.clone());
         reconcile(&store.acting(Actor::new(Some("configuration"), Some(&Scope::System))), config).await?;
         let store: Arc<dyn Directory> = Arc::new(store.acting(Actor::new(Some("server"), Some(&Scope::System))));
         let sources = sources(&store, &clock).await?;
@@ -151,10 +157,8 @@ impl Prepared {
         let naming = config.earlier_keys.last().unwrap_or(&key);
         let ids = ParticipantIds::new(Secret::new(derived(naming, "participant ids")?.expose().to_vec()))?;
         let tokens = sources.into_iter().fold(TokenAuthenticator::new(clock.clone(), ids), TokenAuthenticator::with);
-        // A restored deployment is in a new epoch, whose key knows no token of an earlier one.
-        let seed = derived(&key, &format!("tokens of epoch {}", store.epoch().await?))?;
-        let issuer = Issuer::with_key(&config.base_url, &seed, clock.clone(), store.clone())?;
-        let issuer = issuer.single_use_in(store.clone());
+        let stored = Stored::of(&sql, clock.clone(), config.token_algorithm)?;
+        let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
         let throttle = if config.rate_limits { Throttle::default() } else { Throttle::off() };
         let mut chain = Chain::builder()
             .with(PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle))
@@ -170,18 +174,26 @@ impl Prepared {
             chain = chain.methods(scope, methods.iter().map(String::as_str));
         }
         let policy = policy(config, store.as_ref(), journal.clone()).await?;
-        Ok(Self { store, chain: add(chain).build(), policy, issuer, events, journal, clock, cookies })
+        let chain = add(chain).build();
+        let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
+        sign_in.keep_keys();
+        Ok(Self { store, chain, policy, issuer, sign_in, events, journal, clock, cookies })
     }
 
     /// Starts a gateway with these parts; services are mounted on it.
     pub fn gateway(&self, config: &Config) -> GatewayBuilder {
         let listener = Listener::serving(config.application.clone());
         let listener = if config.system_sign_in { listener.with_system() } else { listener };
+        let sign_in = match &self.cookies {
+            Some(cookies) => self.sign_in.clone().pages(cookies.clone(), listener.clone()),
+            None => self.sign_in.clone(),
+        };
         let builder = Gateway::builder(self.policy.clone(), self.chain.clone())
             .listener(listener)
             .follow(Arc::new(StoredChanges::of(self.store.clone())))
             .trusted_proxies(config.trusted_proxies.iter().copied())
-            .routes(bootstrap::routes(self));
+            .routes(bootstrap::routes(self))
+            .routes(sign_in.routes());
         let builder = if config.rate_limits { builder } else { builder.rates(&Rates::UNLIMITED) };
         let builder = match &self.cookies {
             Some(cookies) => builder.cookies(cookies.clone()),
@@ -194,7 +206,7 @@ impl Prepared {
 }
 
 /// Opens the store of a configuration.
-async fn open(config: &Config, key: &Secret<[u8; 32]>) -> Result<Arc<dyn Directory>, ServerError> {
+async fn open(config: &Config, key: &Secret<[u8; 32]>) -> Result<Arc<SqlStore>, ServerError> {
     let sealing = SealingKeys::new(&derived(key, "sealing")?);
     let sealing = config
         .earlier_keys

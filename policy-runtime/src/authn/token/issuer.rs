@@ -2,33 +2,63 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, SigningKey};
+use policy_core::Participant;
 use policy_core::value::Millis;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::jws::Unverified;
-use super::keys::KeySet;
+use super::jws::{Algorithm, Unverified};
 use super::rules::{TokenRules, VerifiedToken};
+use super::signing::{KeyRing, SigningKey};
 use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials};
 use crate::id::random_id;
-use crate::identity::{Directory, User, UserStore};
+use crate::identity::{Directory, Stored, User, UserStore};
 use crate::secret::Secret;
 
 /// The life of an access token when nothing else is said, in seconds.
 pub const ACCESS_TOKEN_S: u32 = 15 * 60;
 /// The life of a connect ticket, in seconds.
 pub const TICKET_S: u32 = 60;
+/// The longest life of any token of our own, in seconds.
+pub const LONGEST_TOKEN_S: u32 = 24 * 3_600;
 
 const ACCESS_KIND: &str = "at+jwt";
 const TICKET_KIND: &str = "ticket+jwt";
+const ID_KIND: &str = "JWT";
 
-/// Signs tokens of our own (Ed25519) and knows them again.
+/// What was given out to clients, as it stands now; asked about each token that names one.
+///
+/// ```
+/// use policy_runtime::authn::BoxFuture;
+/// use policy_runtime::authn::token::GivenOut;
+/// use policy_runtime::identity::Stored;
+///
+/// /// Nothing was.
+/// #[derive(Debug)]
+/// struct Nothing;
+///
+/// impl GivenOut for Nothing {
+///     fn is_live<'a>(&'a self, _: &'a str) -> Stored<'a, bool> {
+///         Box::pin(async { Ok(false) })
+///     }
+///
+///     fn client<'a>(&'a self, _: &'a str) -> Stored<'a, Option<policy_runtime::Participant>> {
+///         Box::pin(async { Ok(None) })
+///     }
+/// }
+/// ```
+pub trait GivenOut: fmt::Debug + Send + Sync {
+    /// Whether a grant goes on.
+    fn is_live<'a>(&'a self, grant: &'a str) -> Stored<'a, bool>;
+
+    /// Who a client is that acts for itself; `None` once it may not.
+    fn client<'a>(&'a self, id: &'a str) -> Stored<'a, Option<Participant>>;
+}
+
+/// Signs tokens of our own (Ed25519 or ES256) and knows them again.
 ///
 /// An access token names a user of the store; roles and attributes are read from the store at each sign-in, so a change
 /// counts at once. A ticket opens one connection within 60 seconds and has an audience of its own, so that neither passes
@@ -52,15 +82,16 @@ pub struct Issuer {
     inner: Arc<Inner>,
     /// Where single use is noted so that it holds across servers.
     shared: Option<Arc<dyn Directory>>,
+    given_out: Option<Arc<dyn GivenOut>>,
 }
 
 struct Inner {
     url: String,
-    kid: String,
-    key: SigningKey,
-    keys: KeySet,
+    ring: RwLock<Arc<KeyRing>>,
     access: TokenRules,
     tickets: TokenRules,
+    /// As `access`, for whomever the token is meant, and no longer than it says.
+    inspected: TokenRules,
     clock: Arc<dyn Clock>,
     users: Arc<dyn UserStore>,
     used: Mutex<BTreeMap<String, Millis>>,
@@ -71,7 +102,8 @@ const PAST_END_MS: i64 = 120_000;
 
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issuer").field("url", &self.inner.url).field("kid", &self.inner.kid).finish_non_exhaustive()
+        let kid = self.ring().active.kid().to_owned();
+        f.debug_struct("Issuer").field("url", &self.inner.url).field("kid", &kid).finish_non_exhaustive()
     }
 }
 
@@ -81,16 +113,11 @@ impl Issuer {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn generate(url: &str, clock: Arc<dyn Clock>, users: Arc<dyn UserStore>) -> Result<Self, AuthnError> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)
-            .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the system gives no random numbers"))?;
-        Self::with_key(url, &Secret::new(seed), clock, users)
+        let ring = KeyRing::new(SigningKey::generate(Algorithm::EdDsa)?, &[])?;
+        Ok(Self::with_keys(url, ring, clock, users))
     }
 
-    /// Makes an issuer with a key that is kept elsewhere: the 32 bytes of an Ed25519 seed.
-    ///
-    /// # Errors
-    /// When the key cannot be used.
+    /// Makes an issuer with keys that are kept elsewhere.
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -101,32 +128,64 @@ impl Issuer {
     ///     let ticket = issuer.ticket(holder).unwrap();
     ///     assert_ne!(short.expose(), ticket.expose());
     /// }
-    /// # let _ = Issuer::with_key;
+    /// # let _ = Issuer::with_keys;
     /// ```
-    pub fn with_key(
-        url: &str,
-        seed: &Secret<[u8; 32]>,
-        clock: Arc<dyn Clock>,
-        users: Arc<dyn UserStore>,
-    ) -> Result<Self, AuthnError> {
-        let key = SigningKey::from_bytes(seed.expose());
-        let public = key.verifying_key().to_bytes();
-        let kid = URL_SAFE_NO_PAD.encode(public.get(..9).unwrap_or_default());
-        let rules = |audience: String| TokenRules::new(url, audience).algorithms([super::Algorithm::EdDsa]);
-        Ok(Self {
+    pub fn with_keys(url: &str, ring: KeyRing, clock: Arc<dyn Clock>, users: Arc<dyn UserStore>) -> Self {
+        let rules = |audience: String| TokenRules::new(url, audience).algorithms([Algorithm::EdDsa, Algorithm::Es256]);
+        let access = rules(url.to_owned()).kind(ACCESS_KIND).max_lifetime_s(LONGEST_TOKEN_S);
+        Self {
             inner: Arc::new(Inner {
-                keys: KeySet::ed25519(&kid, &public)?,
-                access: rules(url.to_owned()).kind(ACCESS_KIND).max_lifetime_s(24 * 3_600),
+                ring: RwLock::new(Arc::new(ring)),
+                inspected: access.clone().any_audience().leeway_s(0),
+                access,
                 tickets: rules(format!("{url}#connect")).kind(TICKET_KIND).max_lifetime_s(TICKET_S).leeway_s(5),
                 url: url.to_owned(),
-                kid,
-                key,
                 clock,
                 users,
                 used: Mutex::default(),
             }),
             shared: None,
-        })
+            given_out: None,
+        }
+    }
+
+    /// Goes on with other keys, in all clones of this issuer.
+    ///
+    /// ```
+    /// use policy_runtime::authn::token::{Issuer, KeyRing};
+    /// fn rotated(issuer: &Issuer, ring: KeyRing) {
+    ///     let published = ring.published().to_owned();
+    ///     issuer.replace_keys(ring);
+    ///     assert_eq!(issuer.key_set(), published);
+    /// }
+    /// ```
+    pub fn replace_keys(&self, ring: KeyRing) {
+        *self.inner.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    /// The keys as they are now.
+    fn ring(&self) -> Arc<KeyRing> {
+        self.inner.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks about the grants and clients that tokens name; without it, such tokens are refused.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::authn::token::{GivenOut, Issuer};
+    /// fn asking(issuer: Issuer, records: Arc<dyn GivenOut>) -> Issuer {
+    ///     issuer.given_out(records)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn given_out(mut self, records: Arc<dyn GivenOut>) -> Self {
+        self.given_out = Some(records);
+        self
+    }
+
+    /// The issuer's name, which its tokens carry as `iss`.
+    pub fn url(&self) -> &str {
+        &self.inner.url
     }
 
     /// Notes the single use of tickets in a store that several servers share.
@@ -145,11 +204,9 @@ impl Issuer {
         self
     }
 
-    /// The public key as a JWKS document, for others that verify these tokens.
+    /// The public keys as a JWKS document, for others that verify these tokens.
     pub fn key_set(&self) -> String {
-        let x = URL_SAFE_NO_PAD.encode(self.inner.key.verifying_key().to_bytes());
-        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.inner.kid, "x": x}]})
-            .to_string()
+        self.ring().published().to_owned()
     }
 
     /// Signs an access token of 15 minutes.
@@ -165,7 +222,7 @@ impl Issuer {
     /// # Errors
     /// As [`Issuer::access_token`].
     pub fn access_token_for(&self, user: &User, amr: &[&str], life_s: u32) -> Result<Secret<String>, AuthnError> {
-        let life = life_s.min(24 * 3_600);
+        let life = life_s.min(LONGEST_TOKEN_S);
         let now = self.now_s();
         Ok(self.sign(
             ACCESS_KIND,
@@ -199,13 +256,27 @@ impl Issuer {
         self.inner.clock.now().0.div_euclid(1_000)
     }
 
-    fn sign(&self, kind: &str, claims: &serde_json::Value) -> Secret<String> {
-        let header = json!({"alg": "EdDSA", "typ": kind, "kid": self.inner.kid}).to_string();
-        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signature = self.inner.key.sign(token.as_bytes()).to_bytes();
-        token.push('.');
-        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
-        Secret::new(token)
+    fn sign(&self, kind: &str, claims: &Value) -> Secret<String> {
+        self.ring().active.sign(kind, claims)
+    }
+
+    /// Signs the claims of an access token that a client gets.
+    #[cfg(feature = "signin")]
+    pub(crate) fn sign_access(&self, claims: &Value) -> Secret<String> {
+        self.sign(ACCESS_KIND, claims)
+    }
+
+    /// Signs the claims of an ID token, which are made once it is known how they will be signed.
+    #[cfg(feature = "signin")]
+    pub(crate) fn sign_id(&self, claims: impl FnOnce(Algorithm) -> Value) -> Secret<String> {
+        let ring = self.ring();
+        ring.active.sign(ID_KIND, &claims(ring.active.algorithm()))
+    }
+
+    /// Reads an access token of our own, for whomever it is meant; whether its grant goes on was not asked.
+    #[cfg(feature = "signin")]
+    pub(crate) fn inspect(&self, token: &str) -> Result<VerifiedToken, AuthnError> {
+        super::verify(token, &self.inner.inspected, &self.ring().verifying, self.inner.clock.now())
     }
 
     async fn check(&self, token: Unverified<'_>) -> Result<Authenticated, AuthnError> {
@@ -213,29 +284,48 @@ impl Issuer {
         let is_ticket = token.typ.as_deref() == Some(TICKET_KIND);
         let rules = if is_ticket { &inner.tickets } else { &inner.access };
         rules.check_header(&token)?;
-        inner.keys.verify(&token)?;
+        self.ring().verifying.verify(&token)?;
         let verified = rules.check_claims(token.claims, inner.clock.now())?;
         if is_ticket {
             self.use_once(&verified).await?;
         }
-        let unavailable =
-            |error: crate::identity::StoreError| AuthnError::new(AuthnCode::Unavailable, error.to_string());
-        let user = inner.users.user(verified.subject().as_text()).await.map_err(unavailable)?;
-        let refused = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
-        let user = user.ok_or_else(|| refused("the token's user is gone"))?;
-        let scope = verified.claims().get("scp").and_then(super::Json::as_text);
-        if !user.enabled || scope != Some(&user.scope.to_string()) {
-            return Err(refused("the token's user may not sign in"));
-        }
+        let (participant, epoch) = self.holder(&verified).await?;
         let amr = verified.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
         let amr: Vec<&str> = amr.iter().filter_map(super::Json::as_text).collect();
-        let participant = user.participant().auth_type("token").mfa(amr.contains(&"mfa")).build();
         let session_ends = verified.claims().get("session_exp").and_then(super::Json::as_long);
         let ends = match (is_ticket, session_ends) {
             (true, Some(end)) => Millis(end.saturating_mul(1_000)),
             _ => verified.expires_at(),
         };
-        Ok(Authenticated::new(participant, "token").expires_at(ends).epoch(user.epoch).amr(amr))
+        Ok(Authenticated::new(participant, "token").expires_at(ends).epoch(epoch).amr(amr))
+    }
+
+    /// Who holds a token, as the store has them now, and their epoch.
+    async fn holder(&self, token: &VerifiedToken) -> Result<(Participant, u64), AuthnError> {
+        let unavailable =
+            |error: crate::identity::StoreError| AuthnError::new(AuthnCode::Unavailable, error.to_string());
+        let refused = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
+        let text = |name: &str| token.claims().get(name).and_then(super::Json::as_text);
+        if token.is_machine() || token.claims().get("sid").is_some() {
+            let records = self.given_out.as_ref().ok_or_else(|| refused("no grants are known here"))?;
+            if token.is_machine() {
+                let client = records.client(token.subject().as_text()).await.map_err(unavailable)?;
+                let client = client.filter(|client| text("scp") == Some(&client.scope().to_string()));
+                return Ok((client.ok_or_else(|| refused("the token's client may not act for itself"))?, 0));
+            }
+            let grant = text("sid").ok_or_else(|| refused("the token's grant has no name"))?;
+            if !records.is_live(grant).await.map_err(unavailable)? {
+                return Err(refused("the token's grant has ended"));
+            }
+        }
+        let user = self.inner.users.user(token.subject().as_text()).await.map_err(unavailable)?;
+        let user = user.ok_or_else(|| refused("the token's user is gone"))?;
+        if !user.enabled || text("scp") != Some(&user.scope.to_string()) {
+            return Err(refused("the token's user may not sign in"));
+        }
+        let amr = token.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
+        let mfa = amr.iter().any(|proof| proof.as_text() == Some("mfa"));
+        Ok((user.participant().auth_type("token").mfa(mfa).build(), user.epoch))
     }
 
     /// Notes the ticket's id until it would have ended anyway.
@@ -282,6 +372,7 @@ impl Authenticator for Issuer {
 mod tests {
     use policy_core::Scope;
 
+    use super::super::KeySet;
     use super::*;
     use crate::authn::Chain;
     use crate::clock::FixedClock;

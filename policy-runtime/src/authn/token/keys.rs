@@ -97,16 +97,6 @@ impl KeySet {
         Ok(set)
     }
 
-    pub(super) fn ed25519(kid: &str, public: &[u8; 32]) -> Result<Self, AuthnError> {
-        let key = ed25519_key(public).map(|material| Key {
-            kid: Some(kid.to_owned()),
-            algorithms: vec![Algorithm::EdDsa],
-            material,
-        });
-        key.map(|key| Self { keys: vec![key], skipped: Vec::new() })
-            .map_err(|reason| AuthnError::new(AuthnCode::TokenKey, reason))
-    }
-
     /// How many keys can be used.
     pub fn len(&self) -> usize {
         self.keys.len()

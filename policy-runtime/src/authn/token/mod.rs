@@ -19,12 +19,13 @@ mod path;
 mod presets;
 mod provision;
 mod rules;
+mod signing;
 mod source;
 
 pub use crate::json::{Json, JsonError};
 pub use configured::{ProviderFault, issuer_of, keys_of, mapping_of, rules_of, token_sources};
 pub use fetch::{FetchError, Fetcher, Reach};
-pub use issuer::{ACCESS_TOKEN_S, Issuer, TICKET_S};
+pub use issuer::{ACCESS_TOKEN_S, GivenOut, Issuer, LONGEST_TOKEN_S, TICKET_S};
 pub use jwks::{JwksError, JwksTimes, RemoteKeys};
 pub use jws::Algorithm;
 pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};
@@ -35,4 +36,5 @@ pub use provision::{Provisioned, Provisioning};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
 };
+pub use signing::{KeyRing, SigningKey};
 pub use source::{DryRun, KeySource, ParticipantIds, TokenAuthenticator, TokenCheck, TokenSource, TokenUsers};

@@ -201,6 +201,13 @@ impl TokenRules {
         self
     }
 
+    /// Accepts tokens of our own for whomever they are meant.
+    #[must_use]
+    pub(super) fn any_audience(mut self) -> Self {
+        self.audience.clear();
+        self
+    }
+
     /// Sets the longest life of a token, in seconds.
     #[must_use]
     pub fn max_lifetime_s(mut self, seconds: u32) -> Self {

@@ -63,6 +63,12 @@ impl SqlStore {
         &self.database
     }
 
+    /// The keys under which secrets are sealed.
+    #[cfg(feature = "signin")]
+    pub(crate) fn sealing_keys(&self) -> Option<&Arc<SealingKeys>> {
+        self.sealing.as_ref()
+    }
+
     async fn add_organization(&self, id: &str) -> Result<(), StoreError> {
         let id = slug(id)?;
         let mut tx = self.database.begin().await?;

@@ -173,7 +173,14 @@ impl SqlStore {
         if tx.run("UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1", vec![id.into()]).await? == 0 {
             return Err(missing("user", id));
         }
-        tx.run("DELETE FROM policy_passwords WHERE user_id = $1", vec![id.into()]).await?;
+        // Whoever got in by the password before is out.
+        for sql in [
+            "DELETE FROM policy_codes WHERE user_id = $1",
+            "DELETE FROM policy_grants WHERE user_id = $1",
+            "DELETE FROM policy_passwords WHERE user_id = $1",
+        ] {
+            tx.run(sql, vec![id.into()]).await?;
+        }
         if let Some(hash) = hash {
             let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
             tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;

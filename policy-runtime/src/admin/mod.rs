@@ -39,8 +39,10 @@
 
 mod applications;
 mod audit;
+mod caller;
 mod decide;
 mod error;
+mod http;
 mod keys;
 mod members;
 mod policies;
@@ -55,6 +57,7 @@ use crate::policy::Policy;
 use crate::sets::PolicySets;
 
 pub use error::AdminError;
+pub use http::{Api, BASE};
 pub use keys::NewKey;
 pub use members::{MemberChange, NewMember};
 pub use policies::{Activated, Review};

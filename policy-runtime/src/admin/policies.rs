@@ -63,6 +63,15 @@ impl Admin {
         Ok((self.sets.history(scope).await?, self.sets.active(scope).await?))
     }
 
+    /// The version that was active before the present one, if there was one: what a rollback goes back to.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn version_before(&self, cx: &SecurityContext, scope: &Scope) -> Result<Option<i64>, AdminError> {
+        let _ = self.permit(cx, Right::LIST_POLICIES, scope).await?;
+        Ok(self.sets.before(scope).await?)
+    }
+
     /// A version of a scope's set.
     ///
     /// # Errors

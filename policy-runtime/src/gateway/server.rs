@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{ORIGIN, RETRY_AFTER};
@@ -572,6 +572,11 @@ async fn answer(shared: &Shared, router: Router, mut arrived: Arrived, mut reque
     } else if let Some(response) = routes::preflight(shared, &request) {
         response
     } else {
+        // Layers behind this gateway see the client as it does, and go on with its id.
+        if let Some(id) = id.header() {
+            request.headers_mut().insert(&RequestId::HEADER, id);
+        }
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(arrived.address, 0)));
         request.extensions_mut().insert(Arrival::new(arrived.address, arrived.secure));
         request.extensions_mut().insert(arrived);
         router.oneshot(request).await.unwrap_or_else(|never| match never {})

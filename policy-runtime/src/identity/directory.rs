@@ -307,6 +307,21 @@ pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// The applications of an organization, by id.
     fn applications<'a>(&'a self, organization: &'a str) -> Stored<'a, Vec<Slug>>;
 
+    /// The scopes of all organizations and applications. A store that can answers with fewer questions than this.
+    fn scopes(&self) -> Stored<'_, Vec<Scope>> {
+        Box::pin(async {
+            let mut scopes = Vec::new();
+            for organization in self.organizations().await? {
+                let applications = self.applications(organization.id.as_str()).await?;
+                let id = organization.id;
+                let of = |application| Scope::Application { organization: id.clone(), application };
+                scopes.extend(applications.into_iter().map(of));
+                scopes.push(Scope::Organization(id));
+            }
+            Ok(scopes)
+        })
+    }
+
     /// Says which methods of signing in are on in a scope; `None` for all.
     fn set_methods<'a>(&'a self, scope: &'a Scope, methods: Option<&'a BTreeSet<String>>) -> Stored<'a, ()>;
 

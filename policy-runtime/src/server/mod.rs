@@ -16,11 +16,14 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_core::Scope;
 use sha2::Sha256;
 
+use crate::admin::{Admin, Api};
 use crate::audit::AuditError;
 use crate::audit::journal::{AnchorKey, Journal};
 use crate::authn::api_key::ApiKeyAuthenticator;
@@ -39,7 +42,9 @@ use crate::identity::{Directory, SqlStore, StoreError};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
 use crate::secret::Secret;
+use crate::sets::{Follower, PolicySets};
 use crate::signin::{SignIn, SignInError, Stored};
+use crate::tower::AuthenticateLayer;
 
 mod bootstrap;
 mod demo;
@@ -121,10 +126,28 @@ pub struct Prepared {
     pub events: Arc<dyn EventSink>,
     /// What was decided, who signed in, what was changed.
     pub journal: Arc<Journal>,
+    /// What administrators do.
+    pub admin: Admin,
+    /// Whether this server decides by the active policy sets.
+    pub follower: Follower,
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
+    following: Arc<Following>,
 }
+
+/// Follows the active sets until the server is gone.
+#[derive(Debug)]
+struct Following(tokio::task::JoinHandle<()>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How often it is looked whether another set is active.
+const FOLLOWED: Duration = Duration::from_secs(1);
 
 impl Prepared {
     /// Opens the database, brings it up to date with the configuration, and builds the chain.
@@ -177,7 +200,18 @@ impl Prepared {
         let chain = add(chain).build();
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
         sign_in.keep_keys();
-        Ok(Self { store, chain, policy, issuer, sign_in, events, journal, clock, cookies })
+        // Administration writes its own records, before each change.
+        let sets = PolicySets::new(sql.database().clone());
+        let admin = Admin::new(&policy, sql.clone(), sets.clone(), journal.clone());
+        let follower = Follower::new(&policy, sets).scopes(move || {
+            let sql: Arc<dyn Directory> = sql.clone();
+            Box::pin(async move { sql.scopes().await.map_err(|error| DatabaseError::Unavailable(error.to_string())) })
+        });
+        if let Err(error) = follower.confirm().await {
+            tracing::error!(target: "policy::server", %error, "the active policy sets are not confirmed");
+        }
+        let following = Arc::new(Following(tokio::spawn(follower.clone().run(FOLLOWED))));
+        Ok(Self { store, chain, policy, issuer, sign_in, events, journal, admin, follower, clock, cookies, following })
     }
 
     /// Starts a gateway with these parts; services are mounted on it.
@@ -189,11 +223,12 @@ impl Prepared {
             None => self.sign_in.clone(),
         };
         let builder = Gateway::builder(self.policy.clone(), self.chain.clone())
-            .listener(listener)
+            .listener(listener.clone())
             .follow(Arc::new(StoredChanges::of(self.store.clone())))
             .trusted_proxies(config.trusted_proxies.iter().copied())
             .routes(bootstrap::routes(self))
-            .routes(sign_in.routes());
+            .routes(sign_in.routes())
+            .routes(self.administration(config, &listener));
         let builder = if config.rate_limits { builder } else { builder.rates(&Rates::UNLIMITED) };
         let builder = match &self.cookies {
             Some(cookies) => builder.cookies(cookies.clone()),
@@ -202,6 +237,18 @@ impl Prepared {
         // Pages of every origin may call without credentials; with them, only those that are named.
         let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
         named.fold(builder, GatewayBuilder::allow_origin)
+    }
+}
+
+impl Prepared {
+    fn administration(&self, config: &Config, listener: &Listener) -> Router {
+        let layer = AuthenticateLayer::new(self.policy.clone(), self.chain.clone()).listener(listener.clone());
+        let layer = if config.rate_limits { layer } else { layer.rates(&Rates::UNLIMITED) };
+        let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
+        let layer = named.fold(layer, AuthenticateLayer::allow_origin);
+        let api = Api::new(self.admin.clone()).tokens(self.issuer.clone());
+        // As long as somebody can ask, it is followed.
+        api.router(layer).layer(axum::Extension(self.following.clone()))
     }
 }
 

@@ -129,7 +129,7 @@ pub enum SetsError {
 /// assert!(sets.validate(&policy, &acme, draft).await.unwrap().is_empty(), "no warnings");
 /// let revision = sets.activate(&policy, &acme, draft, 0, "ann", Millis(2_000)).await.unwrap();
 /// assert_eq!(policy.engine().revisions(&acme)[1], revision);
-/// assert_eq!(sets.active(&acme).await.unwrap(), draft);
+/// assert_eq!((sets.active(&acme).await.unwrap(), sets.before(&acme).await.unwrap()), (draft, None));
 /// assert_eq!(sets.history(&acme).await.unwrap()[0].hash, sets.version(&acme, draft).await.unwrap().hash);
 /// sets.recover(&acme, "the operator", Millis(3_000)).await.unwrap();
 /// # });
@@ -149,6 +149,9 @@ pub(super) struct Head {
 
 const COLUMNS: &str =
     "SELECT number, state, content, hash, author, time, comment FROM policy_sets WHERE scope = $1 AND number = $2";
+
+const BEFORE: &str = "SELECT number FROM policy_set_activations WHERE scope = $1 AND number <> \
+                      (SELECT active FROM policy_set_heads WHERE scope = $1) ORDER BY activation DESC LIMIT 1";
 
 impl PolicySets {
     /// Makes the store over an open database.
@@ -221,9 +224,7 @@ impl PolicySets {
     pub async fn recover(&self, scope: &Scope, actor: &str, now: Millis) -> Result<i64, SetsError> {
         let name = scope.to_string();
         let mut tx = self.database.begin().await?;
-        let sql = "SELECT number FROM policy_set_activations WHERE scope = $1 AND number <> \
-                   (SELECT active FROM policy_set_heads WHERE scope = $1) ORDER BY activation DESC LIMIT 1";
-        let before = tx.row(sql, vec![name.as_str().into()]).await?.map(|row| row.long(0)).transpose()?;
+        let before = tx.row(BEFORE, vec![name.as_str().into()]).await?.map(|row| row.long(0)).transpose()?;
         let number = if let Some(number) = before {
             number
         } else {
@@ -259,6 +260,15 @@ impl PolicySets {
     /// When the database fails.
     pub async fn active(&self, scope: &Scope) -> Result<i64, SetsError> {
         Ok(self.head(scope).await?.map_or(0, |head| head.active))
+    }
+
+    /// The version that was active before the present one, if there was one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn before(&self, scope: &Scope) -> Result<Option<i64>, SetsError> {
+        let row = self.database.row(BEFORE, vec![scope.to_string().into()]).await?;
+        Ok(row.map(|row| row.long(0)).transpose()?)
     }
 
     /// The heads of all scopes that have an active version.

@@ -364,7 +364,7 @@ impl Setup {
         if !only_cookies || matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
         }
-        let tls = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let tls = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) || gateway_saw_tls(parts);
         let secure = socket.map_or(tls, |socket| self.proxies.is_secure(socket, &parts.headers, tls));
         let host = parts.uri.authority().map(http::uri::Authority::as_str);
         if self.origins.admit(&parts.headers, host, secure) {
@@ -409,6 +409,17 @@ impl Setup {
 /// How many requests there may be, in the words of a problem.
 pub(super) fn too_often(too_often: TooOften) -> Problem {
     Problem::from(CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait()))
+}
+
+/// Whether the gateway before this layer knows that the peer speaks TLS, to it or to a trusted proxy.
+#[cfg(feature = "gateway")]
+fn gateway_saw_tls(parts: &Parts) -> bool {
+    parts.extensions.get::<crate::edge::Arrival>().is_some_and(|arrival| arrival.secure)
+}
+
+#[cfg(not(feature = "gateway"))]
+const fn gateway_saw_tls(_: &Parts) -> bool {
+    false
 }
 
 #[cfg(feature = "axum")]

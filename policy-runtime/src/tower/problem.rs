@@ -26,11 +26,12 @@ use crate::service::CallError;
 pub struct Problem {
     code: Code,
     status: StatusCode,
-    detail: Option<String>,
+    detail: Option<Box<str>>,
     decision: Option<Arc<str>>,
     request_id: Option<Arc<str>>,
     retry_after: Option<Duration>,
     challenge: Option<HeaderValue>,
+    findings: Option<Box<serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -46,6 +47,8 @@ struct Body<'a> {
     decision: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<&'a serde_json::Value>,
 }
 
 impl Problem {
@@ -59,6 +62,7 @@ impl Problem {
             request_id: SecurityContext::current().and_then(|cx| cx.facts().request_id.clone()),
             retry_after: None,
             challenge: None,
+            findings: None,
         }
     }
 
@@ -88,7 +92,21 @@ impl Problem {
     /// ```
     #[must_use]
     pub fn detail(mut self, text: &str) -> Self {
-        self.detail = Some(text.to_owned());
+        self.detail = Some(text.into());
+        self
+    }
+
+    /// Answers with a more precise status than that of the code.
+    #[cfg(feature = "admin")]
+    pub(crate) const fn status_of(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds what is wrong, one by one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn findings(mut self, findings: serde_json::Value) -> Self {
+        self.findings = Some(findings.into());
         self
     }
 
@@ -122,7 +140,7 @@ impl From<Denied> for Problem {
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         Self {
-            detail: Some(error.message().to_owned()),
+            detail: Some(error.message().into()),
             decision: error.decision().map(Arc::from),
             retry_after: error.retry_after(),
             ..Self::new(error.code())
@@ -140,6 +158,7 @@ impl<B: From<String>> From<Problem> for Response<B> {
             detail: problem.detail.as_deref(),
             decision: problem.decision.as_deref(),
             request_id: problem.request_id.as_deref(),
+            findings: problem.findings.as_deref(),
         };
         let mut response = Self::new(serde_json::to_string(&body).unwrap_or_default().into());
         *response.status_mut() = problem.status;

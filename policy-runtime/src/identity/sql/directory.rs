@@ -33,6 +33,10 @@ impl Directory for SqlStore {
         Box::pin(self.applications(organization))
     }
 
+    fn scopes(&self) -> Stored<'_, Vec<Scope>> {
+        Box::pin(self.scopes())
+    }
+
     fn set_methods<'a>(&'a self, scope: &'a Scope, methods: Option<&'a BTreeSet<String>>) -> Stored<'a, ()> {
         Box::pin(self.set_methods(scope, methods))
     }

@@ -123,6 +123,12 @@ impl SqlStore {
         Ok(ids)
     }
 
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let sql = "SELECT 'org:' || id FROM policy_organizations UNION ALL \
+                   SELECT 'app:' || organization || '/' || id FROM policy_applications";
+        texts(&self.database.rows(sql, vec![]).await?)?.iter().map(|scope| encode::scope(scope)).collect()
+    }
+
     async fn set_methods(
         &self,
         scope: &Scope,

@@ -1,0 +1,258 @@
+//! All endpoints, once: the routes and the `OpenAPI` document are made of this.
+
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::answer::Page;
+use super::{Api, bodies as b, handlers as h};
+
+pub(super) type Described = fn(&mut SchemaGenerator) -> Schema;
+
+/// What an endpoint answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    Nothing,
+    Of(u16, Described),
+    List(Described),
+    Lines,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) query: Option<Described>,
+    pub(super) body: Option<Described>,
+    pub(super) reply: Reply,
+    /// Whether it takes `If-Match`, and whether it must be there.
+    pub(super) seen: Option<bool>,
+    pub(super) handler: MethodRouter<Api>,
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+fn at<H: Handler<T, Api>, T: 'static>(
+    method: &'static str,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: H,
+) -> Endpoint {
+    let handler = match method {
+        "get" => get(handler),
+        "put" => put(handler),
+        "patch" => patch(handler),
+        "delete" => delete(handler),
+        _ => post(handler),
+    };
+    Endpoint { method, path, id, summary, query: None, body: None, reply: Reply::Nothing, seen: None, handler }
+}
+
+impl Endpoint {
+    fn takes<T: JsonSchema>(self) -> Self {
+        Self { body: Some(schema::<T>), ..self }
+    }
+
+    fn asks<T: JsonSchema>(self) -> Self {
+        Self { query: Some(schema::<T>), ..self }
+    }
+
+    fn gives<T: JsonSchema>(self, status: u16) -> Self {
+        Self { reply: Reply::Of(status, schema::<T>), ..self }
+    }
+
+    fn lists<T: JsonSchema>(self) -> Self {
+        Self { reply: Reply::List(schema::<T>), ..self }
+    }
+
+    fn lines(self) -> Self {
+        Self { reply: Reply::Lines, ..self }
+    }
+
+    fn seen(self, must: bool) -> Self {
+        Self { seen: Some(must), ..self }
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "it is a table, and has a row for each endpoint")]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        at("get", "/whoami", "whoami", "Who the caller is and what it may do in its scope", h::whoami)
+            .gives::<b::Whoami>(200),
+        at("post", "/token", "token", "Exchanges a password for an access token", h::token).gives::<b::Token>(200),
+        at("get", "/organizations", "listOrganizations", "The organizations that the caller may see", h::organizations)
+            .asks::<Page>()
+            .lists::<b::OrganizationReply>(),
+        at(
+            "post",
+            "/organizations",
+            "createOrganization",
+            "Creates an organization with its first owner",
+            h::create_organization,
+        )
+        .takes::<b::NewOrganization>()
+        .gives::<b::UserReply>(201),
+        at(
+            "post",
+            "/organizations/{organization}/suspend",
+            "suspendOrganization",
+            "Lets nobody of an organization sign in",
+            h::suspend,
+        ),
+        at("post", "/organizations/{organization}/resume", "resumeOrganization", "Lets them sign in again", h::resume),
+        at(
+            "get",
+            "/organizations/{organization}/applications",
+            "listApplications",
+            "The applications of an organization",
+            h::applications,
+        )
+        .asks::<Page>()
+        .lists::<b::ApplicationReply>(),
+        at(
+            "post",
+            "/organizations/{organization}/applications",
+            "createApplication",
+            "Creates an application",
+            h::create_application,
+        )
+        .takes::<b::NewApplication>()
+        .gives::<b::ApplicationReply>(201),
+        at(
+            "post",
+            "/retention",
+            "retainRecords",
+            "Removes old records of a scope and leaves a signed checkpoint",
+            h::retain,
+        )
+        .takes::<b::Retention>()
+        .gives::<b::Removed>(200),
+        at(
+            "put",
+            "/scopes/{scope}/methods",
+            "setMethods",
+            "Says which methods of signing in are on, from the next start",
+            h::set_methods,
+        )
+        .takes::<b::Methods>(),
+        at("get", "/scopes/{scope}/users", "listUsers", "The users of a scope", h::users)
+            .asks::<Page>()
+            .lists::<b::UserReply>(),
+        at("post", "/scopes/{scope}/users", "addUser", "Adds a user", h::add_user)
+            .takes::<b::NewUser>()
+            .gives::<b::UserReply>(201),
+        at("get", "/scopes/{scope}/users/{user}", "user", "A user", h::user).gives::<b::UserReply>(200),
+        at("patch", "/scopes/{scope}/users/{user}", "changeUser", "Changes a user", h::change_user)
+            .takes::<b::UserChange>()
+            .gives::<b::UserReply>(200),
+        at(
+            "delete",
+            "/scopes/{scope}/users/{user}",
+            "removeUser",
+            "Removes a user with everything it signs in with",
+            h::remove_user,
+        ),
+        at(
+            "post",
+            "/scopes/{scope}/users/{user}/invitation",
+            "inviteUser",
+            "Makes an invitation, shown once",
+            h::invite,
+        )
+        .gives::<b::Invitation>(201),
+        at("get", "/scopes/{scope}/keys", "listKeys", "The keys of a scope", h::keys)
+            .asks::<Page>()
+            .lists::<b::KeyReply>(),
+        at("post", "/scopes/{scope}/keys", "createKey", "Makes a key, shown once", h::create_key)
+            .takes::<b::NewKeyBody>()
+            .gives::<b::KeyReply>(201),
+        at("delete", "/scopes/{scope}/keys/{key}", "revokeKey", "Revokes a key", h::revoke_key),
+        at(
+            "get",
+            "/scopes/{scope}/policies",
+            "listPolicies",
+            "The versions of a policy set, the latest first",
+            h::versions,
+        )
+        .asks::<Page>()
+        .lists::<b::VersionReply>(),
+        at("post", "/scopes/{scope}/policies", "draftPolicies", "Saves a draft", h::draft)
+            .takes::<b::NewDraft>()
+            .gives::<b::VersionReply>(201)
+            .seen(false),
+        at("get", "/scopes/{scope}/policies/{number}", "policies", "A version", h::version)
+            .gives::<b::VersionReply>(200),
+        at(
+            "post",
+            "/scopes/{scope}/policies/{number}/validate",
+            "validatePolicies",
+            "Checks a version and says what is worth a look",
+            h::validate,
+        )
+        .gives::<b::ReviewReply>(200),
+        at(
+            "post",
+            "/scopes/{scope}/policies/{number}/activate",
+            "activatePolicies",
+            "Lets a version decide; an older one is a rollback",
+            h::activate,
+        )
+        .gives::<b::ActivationReply>(200)
+        .seen(true),
+        at(
+            "get",
+            "/scopes/{scope}/effective",
+            "effectivePolicies",
+            "What decides now, baseline included, as Cedar",
+            h::effective,
+        )
+        .gives::<Vec<b::EffectiveReply>>(200),
+        at("get", "/scopes/{scope}/manifest", "manifest", "What there is to write rules about", h::manifest)
+            .gives::<Value>(200),
+        at("get", "/scopes/{scope}/audit", "listRecords", "Records of decisions, sign-ins and changes", h::records)
+            .asks::<b::RecordsAsked>()
+            .lists::<Value>(),
+        at(
+            "get",
+            "/scopes/{scope}/audit/export",
+            "exportRecords",
+            "The same as JSON lines; go on with `after`",
+            h::export,
+        )
+        .asks::<b::RecordsAsked>()
+        .lines(),
+        at(
+            "get",
+            "/scopes/{scope}/audit/counts",
+            "countDecisions",
+            "Decisions by action, caller and outcome",
+            h::counts,
+        )
+        .asks::<b::RecordsAsked>()
+        .gives::<Vec<b::CountReply>>(200),
+        at(
+            "get",
+            "/scopes/{scope}/audit/anchor",
+            "anchorRecords",
+            "The signed end of the chain, to be kept elsewhere",
+            h::anchor,
+        )
+        .gives::<Value>(200),
+        at(
+            "post",
+            "/scopes/{scope}/audit/verify",
+            "verifyRecords",
+            "Follows the chain, through an anchor if one is sent",
+            h::verify,
+        )
+        .takes::<Value>()
+        .gives::<b::VerifiedReply>(200),
+    ]
+}

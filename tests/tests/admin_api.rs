@@ -1,0 +1,328 @@
+//! Administration over HTTP, as people do it: from the first operator to a rule that turns a live connection.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use policy_runtime::admin::Api;
+use policy_runtime::client::{Client, ConnectOptions, Headers};
+use policy_runtime::config::{Config, Environment};
+use policy_runtime::events::Actor;
+use policy_runtime::gateway::Gateway;
+use policy_runtime::secret::Secret;
+use policy_runtime::server::Prepared;
+use serde_json::{Value, json};
+use tests::orders::{OrderService, OrderServiceProxy};
+
+const PASSWORD: &str = "a quite long pass phrase";
+const FILE: &str = "
+[server]
+system_sign_in = true
+rate_limits = false
+[application]
+organization = \"house\"
+id = \"desk\"
+";
+
+struct Stand {
+    prepared: Prepared,
+    gateway: Gateway,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<String> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    }
+
+    #[track_caller]
+    fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+}
+
+impl Stand {
+    async fn start() -> Self {
+        let config = Config::check(FILE, &Environment::of([]), Path::new(".")).unwrap();
+        let prepared = Prepared::new(&config).await.unwrap();
+        let token = prepared.bootstrap_token().await.unwrap().unwrap();
+        let password = Secret::new(PASSWORD.to_owned());
+        prepared.bootstrap(&token, "root@example.com", password, Actor::default()).await.unwrap();
+        let gateway = prepared.gateway(&config).service(Arc::new(OrderService::default()));
+        Self { gateway: gateway.bind("127.0.0.1:0").await.unwrap(), prepared }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        let address = self.gateway.local_addr();
+        let mut head = format!("{method} /api/v1{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        if !body.is_empty() {
+            head.extend(["content-type: application/json\r\ncontent-length: ", &body.len().to_string(), "\r\n"]);
+        }
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        tokio::task::spawn_blocking(move || exchange(address, &format!("{head}\r\n{body}"))).await.unwrap()
+    }
+
+    /// A token for a password, as a program takes it.
+    async fn sign_in(&self, email: &str, scope: &[(&str, &str)]) -> String {
+        use base64::Engine as _;
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{email}:{PASSWORD}"));
+        let basic = format!("Basic {basic}");
+        let headers: Vec<_> = scope.iter().copied().chain([("authorization", basic.as_str())]).collect();
+        let token = self.send("POST", "/token", &headers, None).await.expect(200);
+        format!("Bearer {}", token["token"].as_str().unwrap())
+    }
+}
+
+fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let lines = || Value::from(body.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>());
+    let body = if head.contains("x-ndjson") { lines() } else { serde_json::from_str(body).unwrap_or(Value::Null) };
+    Answer { status, head: head.to_owned(), body }
+}
+
+const SYSTEM: &[(&str, &str)] = &[("authscopetype", "SYSTEM")];
+const ACME: &[(&str, &str)] = &[("organizationid", "acme")];
+
+fn user(email: &str, roles: &[&str]) -> Value {
+    json!({ "email": email, "roles": roles, "password": PASSWORD })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_first_operator_to_a_rule_that_turns_a_live_connection() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    let me = stand.send("GET", "/whoami", &root, None).await.expect(200);
+    assert_eq!(
+        (&me["scope"], &me["roles"], &me["may"]["Platform.createOrganization"]),
+        (&json!("sys"), &json!(["operator"]), &json!("always"))
+    );
+    let acme = json!({ "id": "acme", "owner": user("ann@acme.example", &[]) });
+    stand.send("POST", "/organizations", &root, Some(acme)).await.expect(201);
+
+    // The owner makes an application with a user, who connects.
+    let ann = stand.sign_in("ann@acme.example", ACME).await;
+    let ann = [("authorization", ann.as_str())];
+    stand.send("POST", "/organizations/acme/applications", &ann, Some(json!({ "id": "orders" }))).await.expect(201);
+    let carol = user("carol@acme.example", &["finance"]);
+    stand.send("POST", "/scopes/app:acme%2Forders/users", &ann, Some(carol)).await.expect(201);
+    let headers = Headers::basic("carol@acme.example", PASSWORD).for_application("acme", "orders");
+    let options = ConnectOptions::new("127.0.0.1").port(stand.gateway.local_addr().port()).connect_headers(headers);
+    let client = Client::connect(options).await.unwrap();
+    let orders = OrderServiceProxy::new(Arc::new(client.clone()));
+    let order = || serde_json::from_value(json!({ "amount": 10 })).unwrap();
+    orders.place_order(order()).await.unwrap();
+
+    // A slip is told at the word.
+    let draft = |text: &str| json!({ "rules": [{ "id": "mfa-for-orders", "text": text }], "comment": "second factor" });
+    let path = "/scopes/org:acme/policies";
+    let text = "forbid com.example.OrderService.placeOrder unless participant.mfa == 'yes'";
+    let slip = stand.send("POST", path, &ann, Some(draft(text))).await.expect(201)["number"].as_i64().unwrap();
+    let refused = stand.send("POST", &format!("{path}/{slip}/validate"), &ann, None).await;
+    assert_eq!(refused.header("content-type").as_deref(), Some("application/problem+json"));
+    let refused = refused.expect(422);
+    let told = refused["findings"][0]["message"].as_str().unwrap();
+    let column = told.lines().find(|line| line.contains(text)).unwrap().find(text).unwrap();
+    let marked = told.lines().find_map(|line| line.find('^')).unwrap();
+    assert!(marked >= column + text.find("participant").unwrap(), "{told}");
+    let unknown = draft("forbid com.example.OrderService.placeOrders unless participant.mfa");
+    let unknown = stand.send("POST", path, &ann, Some(unknown)).await.expect(201)["number"].as_i64().unwrap();
+    let refused = stand.send("POST", &format!("{path}/{unknown}/validate"), &ann, None).await.expect(422);
+    assert!(refused.to_string().contains("did you mean `com.example.OrderService.placeOrder`?"), "{refused}");
+
+    // The rule, validated and activated: the next call of the live connection turns.
+    let rule = draft("forbid com.example.OrderService.placeOrder unless participant.mfa == true");
+    let number = stand.send("POST", path, &ann, Some(rule)).await.expect(201)["number"].as_i64().unwrap();
+    let activate = |number: i64| format!("{path}/{number}/activate");
+    stand.send("POST", &activate(number), &ann, None).await.expect(428);
+    let seen = |tag: &'static str| [ann[0], ("if-match", tag)];
+    stand.send("POST", &activate(number), &seen("\"0\""), None).await.expect(412);
+    let review = stand.send("POST", &format!("{path}/{number}/validate"), &ann, None).await;
+    assert_eq!(review.header("etag").as_deref(), Some("\"0\""));
+    assert_eq!(review.expect(200)["warnings"], json!([]));
+    stand.send("POST", &activate(number), &seen("\"7\""), None).await.expect(412);
+    let began = Instant::now();
+    let done = stand.send("POST", &activate(number), &seen("\"0\""), None).await.expect(200);
+    assert_eq!((&done["version"], &done["before"]), (&json!(number), &json!(0)));
+    let denied = orders.place_order(order()).await.unwrap_err();
+    assert!(denied.to_string().contains("ACCESS_DENIED") || denied.to_string().contains("access denied"), "{denied}");
+    assert!(began.elapsed() < Duration::from_secs(2));
+
+    // Undone: the version of before, which here is what the organization began with.
+    let plain = stand.send("POST", path, &ann, Some(json!({ "comment": "as shipped" }))).await.expect(201);
+    let plain = plain["number"].as_i64().unwrap();
+    stand.send("POST", &format!("{path}/{plain}/validate"), &ann, None).await.expect(200);
+    let tag = stand.send("GET", path, &ann, None).await.header("etag").unwrap();
+    stand.send("POST", &activate(plain), &[ann[0], ("if-match", &tag)], None).await.expect(200);
+    orders.place_order(order()).await.unwrap();
+
+    // Evidence: who did it, and why the call was refused.
+    let changes = stand.send("GET", "/scopes/org:acme/audit?kind=change", &ann, None).await.expect(200);
+    let actions: BTreeSet<&str> =
+        changes["items"].as_array().unwrap().iter().filter_map(|one| one["record"]["action"].as_str()).collect();
+    assert!(
+        actions.contains("Platform.policies.activate") && actions.contains("Platform.applications.create"),
+        "{actions:?}"
+    );
+    let denials = "/scopes/app:acme%2Forders/audit?outcome=deny&action=com.example.OrderService.placeOrder";
+    let denials = stand.send("GET", denials, &ann, None).await.expect(200);
+    assert_eq!(denials["items"][0]["record"]["details"]["policy"], json!("mfa-for-orders"), "{denials}");
+    let counts = stand.send("GET", "/scopes/app:acme%2Forders/audit/counts", &ann, None).await.expect(200);
+    assert!(counts.as_array().unwrap().iter().any(|one| one["outcome"] == "deny"));
+    let lines = stand.send("GET", "/scopes/org:acme/audit/export", &ann, None).await.expect(200);
+    assert!(lines.as_array().unwrap().len() > 3);
+    let anchor = stand.send("GET", "/scopes/org:acme/audit/anchor", &ann, None).await.expect(200);
+    stand.send("POST", "/scopes/org:acme/audit/verify", &ann, Some(anchor)).await.expect(200);
+    let manifest = stand.send("GET", "/scopes/org:acme/manifest", &ann, None).await.expect(200);
+    assert!(manifest.to_string().contains("com.example.OrderService.placeOrder"));
+    drop(client);
+    drop(stand.prepared);
+}
+
+/// As an attacker would.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_gets_over_http() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    for id in ["acme", "globex"] {
+        let owner = user(&format!("boss@{id}.example"), &[]);
+        stand.send("POST", "/organizations", &root, Some(json!({ "id": id, "owner": owner }))).await.expect(201);
+    }
+    let boss = stand.sign_in("boss@acme.example", ACME).await;
+    let boss = [("authorization", boss.as_str())];
+    // Nothing without credentials but the document.
+    let document = stand.send("GET", "/openapi.json", &[], None).await.expect(200);
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path.strip_prefix("/api/v1").unwrap().replace("{scope}", "org:acme");
+        let path = path.replace("{organization}", "acme").replace("{number}", "1").replace(['{', '}'], "");
+        for method in methods.as_object().unwrap().keys() {
+            let answer = stand.send(&method.to_ascii_uppercase(), &path, &[], Some(json!({}))).await;
+            assert_eq!(answer.status, 401, "{method} {path}");
+            // Another organization, and one that is not there: the same answer for each endpoint.
+            if path.contains("acme") && method != "put" {
+                let mut told = Vec::new();
+                for other in ["globex", "nowhere"] {
+                    let body = match path.rsplit('/').next().unwrap() {
+                        "users" => user("x@y.example", &[]),
+                        "applications" => json!({ "id": "x" }),
+                        "verify" => Value::Null,
+                        _ => json!({}),
+                    };
+                    let answer = stand
+                        .send(
+                            &method.to_ascii_uppercase(),
+                            &path.replace("acme", other),
+                            &[boss[0], ("if-match", "\"0\"")],
+                            Some(body),
+                        )
+                        .await;
+                    let text = answer.body["detail"].to_string().replace(other, "X");
+                    told.push((answer.status, text, answer.header("content-length").map(|_| ())));
+                }
+                assert_eq!(told[0], told[1], "{method} {path}");
+                assert_eq!(told[0].0, 404, "{method} {path} {told:?}");
+            }
+        }
+    }
+    // Members that no endpoint takes: nobody becomes somebody else, or of another scope.
+    let path = "/scopes/org:acme/users";
+    for more in ["scope", "id", "epoch", "passwordHash"] {
+        let mut new = user("eve@acme.example", &[]);
+        new[more] = json!("org:globex");
+        stand.send("POST", path, &boss, Some(new)).await.expect(400);
+    }
+    stand.send("POST", path, &boss, Some(user("eve@acme.example", &[]))).await.expect(201);
+    let weak = json!({ "email": "mal@acme.example", "password": "password" });
+    stand.send("POST", path, &boss, Some(weak)).await.expect(422);
+    // A form of another site, and too large a body.
+    let form = [boss[0], ("content-type", "text/plain")];
+    stand.send("POST", path, &form, None).await.expect(415);
+    let huge = json!({ "comment": "x".repeat(9 << 20) });
+    stand.send("POST", "/scopes/org:acme/policies", &boss, Some(huge)).await.expect(413);
+    let deep = format!("forbid Platform.policies.own when {}participant.mfa{}", "(".repeat(5_000), ")".repeat(5_000));
+    let deep = json!({ "rules": [{ "id": "deep", "text": deep }] });
+    let deep = stand.send("POST", "/scopes/org:acme/policies", &boss, Some(deep)).await.expect(201)["number"].clone();
+    stand.send("POST", &format!("/scopes/org:acme/policies/{deep}/validate"), &boss, None).await.expect(422);
+    // A token is not renewed by a token, and a key makes none.
+    stand.send("POST", "/token", &boss, None).await.expect(403);
+    let key = stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({ "roles": ["admin"] }))).await.expect(201);
+    let machine = [("x-api-key", key["key"].as_str().unwrap())];
+    stand.send("POST", "/token", &machine, None).await.expect(403);
+    stand.send("POST", "/scopes/org:acme/keys", &machine, Some(json!({ "roles": ["owner"] }))).await.expect(403);
+    let listed = stand.send("GET", "/scopes/org:acme/keys", &boss, None).await.expect(200);
+    assert!(!listed.to_string().contains(key["key"].as_str().unwrap()));
+    // A scope that is none, and pages.
+    stand.send("GET", "/scopes/acme/users", &boss, None).await.expect(400);
+    let first = stand.send("GET", &format!("{path}?limit=1"), &boss, None).await.expect(200);
+    let next = format!("{path}?limit=1&after={}", first["next"].as_str().unwrap());
+    let second = stand.send("GET", &next, &boss, None).await.expect(200);
+    assert!(second["next"].is_null() && second["items"][0]["id"] != first["items"][0]["id"]);
+    stand.send("GET", &format!("{path}?limit=1&order=x"), &boss, None).await.expect(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_key_is_done_once() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str()), ("idempotency-key", "k-1")];
+    let body = json!({ "id": "acme", "owner": user("boss@acme.example", &[]) });
+    let first = stand.send("POST", "/organizations", &root, Some(body.clone())).await.expect(201);
+    let again = stand.send("POST", "/organizations", &root, Some(body)).await.expect(201);
+    assert_eq!(first, again);
+    let other = json!({ "id": "globex", "owner": user("boss@globex.example", &[]) });
+    stand.send("POST", "/organizations", &root, Some(other.clone())).await.expect(400);
+    stand.send("POST", "/organizations", &root[..1], Some(other)).await.expect(201);
+    // What is shown once is not shown again, and not made again.
+    let boss = stand.sign_in("boss@acme.example", ACME).await;
+    let boss = [("authorization", boss.as_str()), ("idempotency-key", "k-1")];
+    stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({}))).await.expect(201);
+    stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({}))).await.expect(409);
+    let keys = stand.send("GET", "/scopes/org:acme/keys", &boss[..1], None).await.expect(200);
+    assert_eq!(keys["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_the_routes() {
+    let stand = Stand::start().await;
+    let served = stand.send("GET", "/openapi.json", &[], None).await.expect(200);
+    assert_eq!(served, Api::openapi());
+    assert_eq!(served["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    for (path, methods) in served["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
+            let answer =
+                stand.send(&method.to_ascii_uppercase(), path.strip_prefix("/api/v1").unwrap(), &[], None).await;
+            assert_eq!(answer.status, 401, "{method} {path} is there");
+            // Every schema that is named is there.
+            for reference in operation.to_string().split("\"$ref\":\"#/components/schemas/").skip(1) {
+                let name = reference.split('"').next().unwrap();
+                assert!(served["components"]["schemas"][name].is_object(), "{name}");
+            }
+        }
+    }
+    assert!(ids.len() > 25, "{ids:?}");
+    let answer = stand.send("GET", "/nothing", &[], None).await;
+    assert_eq!(answer.status, 404);
+}

@@ -14,9 +14,10 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use policy_runtime::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Chain, Outcome};
 use policy_runtime::credential::{Credential, Credentials};
+use policy_runtime::edge::{Rate, Rates};
 use policy_runtime::tower::{AuthenticateLayer, Participant, RefuseEarlyLayer, RequestId};
 use policy_runtime::value::Value;
-use policy_runtime::{Denied, Policy, SecurityContext, abac_policy};
+use policy_runtime::{Attributes, Denied, Policy, SecurityContext, abac_policy};
 use tower::ServiceExt as _;
 
 static PAID: AtomicUsize = AtomicUsize::new(0);
@@ -35,6 +36,18 @@ async fn upload(body: Bytes) -> Result<String, Denied> {
 #[abac_policy(context.ip in "10.0.0.0/8" and context.region == "eu")]
 async fn regional() -> Result<&'static str, Denied> {
     Ok("eu")
+}
+
+#[abac_policy(context.office == true and context.floor < 3)]
+async fn in_the_office() -> Result<&'static str, Denied> {
+    Ok("office")
+}
+
+/// What the application knows of a request.
+#[derive(Attributes)]
+struct Way {
+    office: bool,
+    floor: i64,
 }
 
 #[abac_policy(participant.roles contains "finance")]
@@ -138,6 +151,7 @@ fn app(layer: impl Fn(&Policy) -> AuthenticateLayer) -> Router {
         .route("/pay/{amount}", post(pay))
         .route("/upload", post(upload).layer(early))
         .route("/regional", get(regional))
+        .route("/office", get(in_the_office))
         .route("/swallows", get(swallows))
         .route("/fails", get(fails))
         .route("/goes-on", get(goes_on))
@@ -271,6 +285,62 @@ async fn context_of_the_application_and_the_peer() {
     assert_eq!(ask("eu", "10.1.2.3").await, 200);
     assert_eq!(ask("us", "10.1.2.3").await, 403);
     assert_eq!(ask("eu", "192.0.2.1").await, 403);
+}
+
+#[tokio::test]
+async fn context_of_the_application_as_a_type() {
+    let typed = |policy: &Policy| {
+        layer(policy).context_of(|request| Way {
+            office: request.headers.contains_key("x-office"),
+            floor: request.headers.get("x-floor").map_or(9, |floor| floor.to_str().unwrap().parse().unwrap()),
+        })
+    };
+    let ask = async |headers: &[(&str, &str)]| {
+        ask_on(app(typed), "GET", "/office", &[&[CLERK], headers].concat(), Body::empty()).await.status()
+    };
+    assert_eq!(ask(&[("x-office", "1"), ("x-floor", "2")]).await, 200);
+    assert_eq!(ask(&[("x-office", "1")]).await, 403);
+    assert_eq!(ask(&[("x-floor", "2")]).await, 403);
+}
+
+#[tokio::test]
+async fn forwarded_addresses_are_believed_from_trusted_proxies_alone() {
+    let ask = async |peer: &str, forwarded: &str| {
+        let trusting = |policy: &Policy| layer(policy).trusted_proxies(["192.0.2.1".parse().unwrap()]);
+        let headers = [CLERK, ("x-region", "eu"), ("x-peer", peer), ("x-forwarded-for", forwarded)];
+        ask_on(app(trusting), "GET", "/regional", &headers, Body::empty()).await.status()
+    };
+    assert_eq!(ask("192.0.2.1", "10.1.2.3").await, 200, "the proxy says so");
+    assert_eq!(
+        ask("192.0.2.1", "10.1.2.3, 6.6.6.6").await,
+        403,
+        "what a peer wrote there stands left of the proxy's word"
+    );
+    assert_eq!(ask("192.0.2.2", "10.1.2.3").await, 403, "anybody may say so");
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_how_long_to_wait() {
+    let once = Some(Rate::new(1, 1));
+    let upload = Rates::UNLIMITED.action("tower_layer::upload", Rate::new(1, 1));
+    for (rates, path) in [
+        (Rates { identity: once, ..Rates::UNLIMITED }, "/whoami"),
+        (Rates { address: once, ..Rates::UNLIMITED }, "/whoami"),
+        (Rates { requests: once, ..Rates::UNLIMITED }, "/whoami"),
+        (upload, "/upload"),
+    ] {
+        let app = app(|policy| layer(policy).rates(&rates));
+        let method = if path == "/upload" { "POST" } else { "GET" };
+        let ask = || ask_on(app.clone(), method, path, &[FINANCE, ("x-peer", "192.0.2.1")], Body::empty());
+        assert_eq!(ask().await.status(), 200);
+        let refused = ask().await;
+        assert_eq!(refused.header("retry-after"), "1", "{rates:?}");
+        assert_eq!(refused.problem().await, (429, "RATE_LIMITED".to_owned(), false), "{rates:?}");
+    }
+    let app = app(|policy| layer(policy).rates(&Rates { requests: once, ..Rates::UNLIMITED }));
+    let ask =
+        async |peer| ask_on(app.clone(), "GET", "/whoami", &[CLERK, ("x-peer", peer)], Body::empty()).await.status();
+    assert_eq!((ask("192.0.2.1").await, ask("192.0.2.2").await, ask("192.0.2.1").await), (200, 200, 429));
 }
 
 #[tokio::test]

@@ -215,6 +215,36 @@ async fn a_slow_way_and_a_silent_one() {
     assert_eq!(again.send::<u8>().await.unwrap(), 2, "it is sent again if the cut comes after it");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn cuts_in_the_middle_never_repeat_a_call() {
+    let gateway = gateway().await;
+    let proxy = Proxy::start(gateway.local_addr()).await;
+    let client = alice(proxy.port()).await;
+    let (mut done, mut failed) = (0, 0);
+    for round in 0..8_u64 {
+        let calls = (0..25).map(async |n| {
+            tokio::time::sleep(Duration::from_millis(n % 5)).await;
+            client.call::<Order>(SERVICE, "placeOrder", &(order(1),)).await
+        });
+        let cut = async {
+            tokio::time::sleep(Duration::from_micros(700 * round)).await;
+            proxy.cut();
+        };
+        for answer in futures_util::future::join(futures_util::future::join_all(calls), cut).await.0 {
+            match answer {
+                Ok(_) => done += 1,
+                Err(error) => {
+                    assert_eq!(error.code(), Code::ConnectionLost);
+                    failed += 1;
+                }
+            }
+        }
+    }
+    let placed: usize = client.call(SERVICE, "placed", &()).await.unwrap();
+    assert!(done <= placed && placed <= done + failed, "{done} done, {failed} failed, {placed} placed");
+    assert_eq!(done + failed, 200);
+}
+
 #[tokio::test]
 async fn a_credential_is_renewed_while_a_stream_goes_on() {
     let gateway = gateway().await;

@@ -125,6 +125,29 @@ async fn callers_are_limited_and_told_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn calls_of_an_address_are_limited_whoever_calls() {
+    let gateway = desk(|builder| builder.rates(&Rates { address: Some(Rate::new(2, 1)), ..Rates::UNLIMITED })).await;
+    let mut alice = Raw::connect(&gateway, ALICE).await;
+    let mut bob = Raw::connect(&gateway, "tok.bob@example.com.1").await;
+    assert_eq!(ask(&mut alice, "address").await, "\"127.0.0.1\"");
+    assert_eq!(ask(&mut bob, "address").await, "\"127.0.0.1\"");
+    assert_eq!(ask(&mut bob, "address").await, "error RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn rates_are_on_by_default() {
+    let all =
+        matches!(Rates::default(), Rates { identity: Some(_), key: Some(_), address: Some(_), requests: Some(_), .. });
+    assert!(all);
+    let gateway = desk(|builder| builder).await;
+    let mut raw = Raw::connect(&gateway, ALICE).await;
+    assert_eq!(ask(&mut raw, "spare").await, "1", "a gateway that was told nothing counts");
+    let gateway = desk(|builder| builder.rates(&Rates::UNLIMITED)).await;
+    let mut raw = Raw::connect(&gateway, ALICE).await;
+    assert_eq!(ask(&mut raw, "spare").await, "error ACCESS_DENIED", "without a limit there is no quota to read");
+}
+
+#[tokio::test]
 async fn requests_of_an_address_are_limited() {
     let gateway = desk(|builder| builder.rates(&Rates { requests: Some(Rate::new(3, 1)), ..Rates::default() })).await;
     let mut statuses = Vec::new();

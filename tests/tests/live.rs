@@ -11,10 +11,11 @@ use policy_runtime::authn::password::{PasswordAuthenticator, hash};
 use policy_runtime::client::{Client, ConnectOptions, Event, Headers};
 use policy_runtime::clock::SystemClock;
 use policy_runtime::database::{Database, DatabaseAddress};
+use policy_runtime::edge::{Rate, Rates};
 use policy_runtime::gateway::{Gateway, StoredChanges};
 use policy_runtime::identity::{Change, Directory, NewUser, SqlStore, User};
 use policy_runtime::secret::Secret;
-use policy_runtime::{Policy, Scope};
+use policy_runtime::{Code, Policy, Scope};
 use tests::orders::{Order, OrderService, OrderServiceProxy};
 
 struct Stand {
@@ -25,6 +26,10 @@ struct Stand {
 }
 
 async fn stand() -> Stand {
+    stand_with(&Rates::default()).await
+}
+
+async fn stand_with(rates: &Rates) -> Stand {
     let store = SqlStore::new(Database::open(&DatabaseAddress::Memory).await.unwrap());
     let store: Arc<dyn Directory> = Arc::new(store);
     let policy = Policy::for_application("orders").unwrap();
@@ -42,6 +47,7 @@ async fn stand() -> Stand {
         .build();
     let gateway = Gateway::builder(policy, chain)
         .follow(Arc::new(StoredChanges::of(store.clone())))
+        .rates(rates)
         .service(Arc::new(OrderService::default()));
     let gateway = gateway.bind("127.0.0.1:0").await.unwrap();
     Stand { store, gateway, alice, scope }
@@ -113,5 +119,22 @@ async fn keys_and_organizations_too() {
     while stand.gateway.connections() > 0 {
         assert!(began.elapsed() < Duration::from_secs(3), "a suspended organization stays connected");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_a_rate_of_its_own() {
+    let stand = stand_with(&Rates { key: Some(Rate::new(1, 1)), ..Rates::UNLIMITED }).await;
+    let (key, record) = api_key::generate(stand.scope.clone()).unwrap();
+    stand.store.add_key(record).await.unwrap();
+    let (by_key, _) = stand.client(Headers::bearer(key.expose().clone())).await;
+    let (by_password, _) = stand.client(Headers::basic("alice@example.com", "alice-pw")).await;
+    let echo = async |client: &Client| client.call::<u8>("com.example.OrderService", "echo", &[1]).await;
+    assert_eq!(echo(&by_key).await.unwrap(), 1);
+    let refused = echo(&by_key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::RateLimited);
+    assert!(refused.retry_after().is_some_and(|wait| wait <= Duration::from_secs(1)), "{refused:?}");
+    for _ in 0..3 {
+        assert_eq!(echo(&by_password).await.unwrap(), 1);
     }
 }

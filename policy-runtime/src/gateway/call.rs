@@ -74,8 +74,7 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
             Err(Ended::Unwanted) => None,
             Err(Ended::Failed(error)) => {
                 let code = error.code();
-                let _ =
-                    events.send(Event::Call(id, Outcome::Failed { error, request_id: request_id.to_string() })).await;
+                let _ = events.send(Event::Call(id, Outcome::Failed(error))).await;
                 Some(code)
             }
         };

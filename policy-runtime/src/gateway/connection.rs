@@ -9,12 +9,14 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::hosts::Forward;
 use super::limits::Limits;
 use crate::code::Code;
+use crate::edge::is_plain;
 use crate::service::CallError;
 use crate::wire::{Command, ConnectedInfo, Cri, ErrorBody, Frame, Headers, HeartBeat, header, message};
 
@@ -58,6 +60,7 @@ pub(super) enum Farewell {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) id: CallId,
+    pub(super) request_id: Arc<str>,
     pub(super) target: Cri,
     pub(super) headers: Headers,
     pub(super) body: Bytes,
@@ -75,7 +78,7 @@ pub(super) enum Outcome {
     /// A value that a host sent, of its own kind.
     Foreign { content_type: Option<String>, more: bool, body: Bytes },
     /// It failed.
-    Failed { error: CallError, request_id: String },
+    Failed(CallError),
 }
 
 impl Outcome {
@@ -83,7 +86,7 @@ impl Outcome {
     pub(super) const fn is_last(&self) -> bool {
         match self {
             Self::Item(_) | Self::Foreign { more: true, .. } => false,
-            Self::Value(_) | Self::Complete | Self::Foreign { more: false, .. } | Self::Failed { .. } => true,
+            Self::Value(_) | Self::Complete | Self::Foreign { more: false, .. } | Self::Failed(_) => true,
         }
     }
 }
@@ -114,6 +117,10 @@ enum Subscription {
 struct Pending {
     /// `None` when no reply is wanted.
     reply_to: Option<String>,
+    /// The one that was sent, if it is plain, or one of ours.
+    request_id: Arc<str>,
+    /// Values carry the id back to whoever sent it; failures always do.
+    echoes: bool,
     correlation: Option<String>,
     destination: String,
     /// The headers that are copied to every reply.
@@ -124,6 +131,8 @@ struct Pending {
 #[derive(Debug)]
 pub(super) struct Connection {
     phase: Phase,
+    /// Begins the ids of its requests.
+    name: String,
     reply_to_id: String,
     /// The reply id that a legacy client chose: a private name for `reply_to_id`, which no other connection sees.
     alias: Option<String>,
@@ -139,10 +148,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Starts a connection whose replies have this fresh, unguessable id.
-    pub(super) fn new(reply_to_id: String, limits: &Limits) -> Self {
+    /// Starts a connection of this name, whose replies have this fresh, unguessable id.
+    pub(super) fn new(name: String, reply_to_id: String, limits: &Limits) -> Self {
         Self {
             phase: Phase::Waiting,
+            name,
             reply_to_id,
             alias: None,
             max_subscriptions: limits.subscriptions,
@@ -352,8 +362,17 @@ impl Connection {
         }
         let correlation = frame.header(header::CORRELATION_ID).map(str::to_owned);
         let in_flight = self.calls.len();
-        let request_id = frame.header(header::REQUEST_ID).unwrap_or_default().to_owned();
-        self.calls.insert(id, Pending { reply_to, correlation, destination, copied });
+        let sent = frame.header(header::REQUEST_ID).filter(|id| is_plain(id));
+        let request_id: Arc<str> = sent.map_or_else(|| format!("{}-{}", self.name, id.0).into(), Arc::from);
+        let pending = Pending {
+            reply_to,
+            request_id: request_id.clone(),
+            echoes: sent.is_some(),
+            correlation,
+            destination,
+            copied,
+        };
+        self.calls.insert(id, pending);
         let refusal = if self.draining {
             Some(CallError::new(Code::ConnectionLost, "the server is shutting down"))
         } else if in_flight >= self.max_calls {
@@ -362,19 +381,19 @@ impl Connection {
             None
         };
         match (refusal, target) {
-            (Some(error), _) => self.outcome(id, Outcome::Failed { error, request_id }, acts),
+            (Some(error), _) => self.outcome(id, Outcome::Failed(error), acts),
             (None, Ok(target)) if target.scheme() == "srv" => {
                 if target.to_string() == message::RENEW {
                     acts.push(Act::Renew(id, frame.headers));
                 } else {
                     let mut headers = frame.headers;
                     headers.remove(header::SENDER);
-                    acts.push(Act::Call(Call { id, target, headers, body: frame.body }));
+                    acts.push(Act::Call(Call { id, request_id, target, headers, body: frame.body }));
                 }
             }
             (None, Ok(_) | Err(_)) => {
                 let error = CallError::new(Code::UnknownService, Code::UnknownService.text());
-                self.outcome(id, Outcome::Failed { error, request_id }, acts);
+                self.outcome(id, Outcome::Failed(error), acts);
             }
         }
     }
@@ -415,10 +434,15 @@ impl Connection {
         } else {
             pending = self.calls.get(&id);
         }
-        let Some(Pending { reply_to: Some(reply_to), destination, copied, .. }) = pending else { return };
+        let Some(Pending { reply_to: Some(reply_to), request_id, echoes, destination, copied, .. }) = pending else {
+            return;
+        };
         let Some(subscription) = self.by_destination.get(reply_to) else { return };
         self.next_message = self.next_message.wrapping_add(1);
-        let reply = message::reply(subscription, self.next_message, reply_to, copied);
+        let mut reply = message::reply(subscription, self.next_message, reply_to, copied);
+        if *echoes || matches!(outcome, Outcome::Failed(_)) {
+            reply = reply.with(header::REQUEST_ID, &**request_id);
+        }
         let item = |reply: Frame| reply.with(header::ORIGIN_CRI, destination.as_str()).with(header::STREAM, "true");
         acts.push(Act::Send(match outcome {
             Outcome::Value(json) => message::value(reply, json),
@@ -432,10 +456,7 @@ impl Connection {
                     None => reply,
                 }
             }
-            Outcome::Failed { error, request_id } => {
-                let reply = if request_id.is_empty() { reply } else { reply.with(header::REQUEST_ID, &*request_id) };
-                message::failure(reply, &error_body(&error, &request_id))
-            }
+            Outcome::Failed(error) => message::failure(reply, &error_body(&error, request_id)),
         }));
     }
 }
@@ -446,7 +467,7 @@ fn error_body(error: &CallError, request_id: &str) -> ErrorBody {
     body.code = Some(error.code().as_str().to_owned());
     body.decision = error.decision().map(str::to_owned);
     body.retry_after_ms = error.retry_after().and_then(|wait| u64::try_from(wait.as_millis()).ok());
-    body.request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
+    body.request_id = Some(request_id.to_owned());
     body
 }
 

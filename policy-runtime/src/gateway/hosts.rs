@@ -125,10 +125,7 @@ pub(super) async fn ask(
     mut answers: mpsc::Receiver<Outcome>,
     mut pass: impl AsyncFnMut(Outcome),
 ) {
-    let lost = || Outcome::Failed {
-        error: CallError::new(Code::ConnectionLost, "the host of the service is gone"),
-        request_id: String::new(),
-    };
+    let lost = || Outcome::Failed(CallError::new(Code::ConnectionLost, "the host of the service is gone"));
     if host.send(Event::Forward(forward)).await.is_err() {
         return pass(lost()).await;
     }

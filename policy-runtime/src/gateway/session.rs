@@ -35,7 +35,7 @@ use super::sessions::{Order, Registration, SocketPermit};
 use super::shared::{Run, Shared};
 use crate::authn::Outcome as Checked;
 use crate::code::Code;
-use crate::edge::{TooOften, is_plain};
+use crate::edge::TooOften;
 use crate::security::SecurityContext;
 use crate::service::CallError;
 use crate::trace::continue_trace;
@@ -149,7 +149,6 @@ struct Session {
     checking: Option<Running>,
     connect_headers: Headers,
     events: mpsc::Sender<Event>,
-    requests: u64,
     sends_every: Option<Duration>,
     heard: Instant,
     touched: Instant,
@@ -183,7 +182,7 @@ pub(super) async fn run<S>(
     let limits = shared.limits.clone();
     let now = Instant::now();
     let mut session = Session {
-        connection: Connection::new(uuid::Uuid::new_v4().to_string(), &limits),
+        connection: Connection::new(peer.connection.clone(), uuid::Uuid::new_v4().to_string(), &limits),
         decoder: Decoder::new(wire::Limits::CONNECT),
         admission: Some(admission),
         caller: None,
@@ -197,7 +196,6 @@ pub(super) async fn run<S>(
         checking: None,
         connect_headers: Headers::default(),
         events,
-        requests: 0,
         sends_every: None,
         heard: now,
         touched: now,
@@ -433,7 +431,7 @@ impl Session {
         let denied: Vec<_> = decided.filter_map(|(id, decided)| decided.err().map(|denied| (id, denied))).collect();
         let mut acts = Vec::new();
         for (id, denied) in denied {
-            self.outcome(id, Outcome::Failed { error: denied.into(), request_id: String::new() }, &mut acts);
+            self.outcome(id, Outcome::Failed(denied.into()), &mut acts);
         }
         self.perform(&mut acts, out);
     }
@@ -481,23 +479,22 @@ impl Session {
     }
 
     fn call(&mut self, call: Call, acts: &mut Vec<Act>) {
-        let request_id = self.request_id(call.headers.get(header::REQUEST_ID));
         let Some(caller) = &self.caller else { return };
         let context = &caller.context;
         let quota = match self.count_call(context.participant(), &call.target) {
             Ok(quota) => quota,
             Err(too_often) => {
                 let error = CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait());
-                return self.outcome(call.id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
+                return self.outcome(call.id, Outcome::Failed(error), acts);
             }
         };
         let Some(service) = self.shared.services.find(context.application(), &call.target.base()) else {
-            return self.call_host(call, &request_id, acts);
+            return self.call_host(call, acts);
         };
-        let Call { id, target, body, headers } = call;
+        let Call { id, request_id, target, body, headers } = call;
         let Some(method) = target.path() else {
             let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
-            return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_string() }, acts);
+            return self.outcome(id, Outcome::Failed(error), acts);
         };
         let facts = Facts { request_id: Some(request_id.clone()), quota, ..caller.facts.clone() };
         let mut context = context.clone().with_facts(facts);
@@ -525,15 +522,6 @@ impl Session {
         let action = format!("{}.{}", target.name(), target.path().unwrap_or_default());
         let of_action = limiter.action(caller, &action)?;
         Ok(of_caller.into_iter().chain(of_action).min())
-    }
-
-    /// The id that the client sent, if it can stand in a log; else one of ours.
-    fn request_id(&mut self, sent: Option<&str>) -> Arc<str> {
-        if let Some(id) = sent.filter(|id| is_plain(id)) {
-            return id.into();
-        }
-        self.requests = self.requests.wrapping_add(1);
-        format!("{}-{}", self.peer.connection, self.requests).into()
     }
 
     /// The connection is over: what it had running ends, and it may be expected back.

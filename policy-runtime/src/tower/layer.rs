@@ -134,7 +134,8 @@ impl AuthenticateLayer {
         self.changed(|setup| setup.proxies.extend(addresses))
     }
 
-    /// Says how often somebody may ask; a request too many is answered 429 with the time to wait.
+    /// Says how often somebody may ask; a request too many is answered 429 with the time to wait. The rates of single actions
+    /// count at routes that have a [`RefuseEarlyLayer`](super::RefuseEarlyLayer), which knows the action before its handler runs.
     #[must_use]
     pub fn rates(self, rates: &Rates) -> Self {
         self.limiter(Arc::new(Limiter::new(rates)))

@@ -5,7 +5,7 @@ const OWN: &str = "11111111-1111-4111-8111-111111111111";
 const ALIAS: &str = "22222222-2222-4222-8222-222222222222";
 
 fn connection(limits: &Limits) -> Connection {
-    Connection::new(OWN.into(), limits)
+    Connection::new("n".into(), OWN.into(), limits)
 }
 
 fn info() -> ConnectedInfo {
@@ -134,10 +134,10 @@ fn a_call_and_its_reply() {
         "MESSAGE|subscription:sub-0|message-id:1|destination:reply://{own}:x@kinoitc.js.EventBus/replyHandler|__correlation-id:c1|__trace:t|content-type:application/json|body:1"
     );
     assert_eq!(came(&mut open, 0, Outcome::Value("1".into())), "", "a call is answered once");
-    said(&mut open, CALL);
+    said(&mut open, &CALL.replace("|body", "|x-request-id:r-1|body"));
     let error = CallError::new(Code::AccessDenied, "no: \nreally").with_decision("d-1");
     assert_eq!(
-        came(&mut open, 1, Outcome::Failed { error, request_id: "r-1".into() }),
+        came(&mut open, 1, Outcome::Failed(error)),
         "MESSAGE|subscription:sub-0|message-id:2|destination:reply://{own}:x@kinoitc.js.EventBus/replyHandler|__correlation-id:c1|x-request-id:r-1|error:no: \nreally|content-type:application/json|body:{\"exceptionName\":\"AuthorizationException\",\"exceptionClass\":\"AuthorizationException\",\"errorMessage\":\"no: \\nreally\",\"code\":\"ACCESS_DENIED\",\"decision\":\"d-1\",\"requestId\":\"r-1\"}"
     );
     said(&mut open, CALL);
@@ -145,6 +145,39 @@ fn a_call_and_its_reply() {
         came(&mut open, 2, Outcome::Value(Bytes::new())).ends_with("|body:null"),
         "nothing is null, not an empty body"
     );
+}
+
+#[test]
+fn every_failure_has_a_request_id() {
+    let limits = Limits { calls: 3, ..Limits::default() };
+    let mut open = open_with(&limits, None);
+    said(&mut open, SUBSCRIBE);
+    let with = |id: &str| CALL.replace("|body", &format!("|x-request-id:{id}|body"));
+    let id_of = |reply: &str| {
+        let header = reply.split("|x-request-id:").nth(1).map(|rest| rest.split('|').next().unwrap().to_owned());
+        let in_body = header.as_ref().is_some_and(|id| reply.contains(&format!("\"requestId\":\"{id}\"")));
+        (header.unwrap_or_default(), in_body)
+    };
+    let failed = || Outcome::Failed(CallError::new(Code::Internal, "x"));
+    for (sent, expect) in [("r-1", "r-1"), ("a b", "n-1"), ("", "n-2")] {
+        said(&mut open, &with(sent));
+        let call = open.next_call - 1;
+        assert_eq!(id_of(&came(&mut open, call, failed())), (expect.into(), true), "{sent}");
+    }
+    said(&mut open, &with("r-2"));
+    assert!(
+        came(&mut open, 3, Outcome::Value("1".into())).contains("|x-request-id:r-2|"),
+        "an id that was sent comes back"
+    );
+    for _ in 0..3 {
+        said(&mut open, CALL);
+    }
+    assert_eq!(id_of(&said(&mut open, &with("too-many"))), ("too-many".into(), true));
+    assert_eq!(id_of(&said(&mut open, CALL)), ("n-8".into(), true));
+    open.drain();
+    assert_eq!(id_of(&said(&mut open, &with("draining"))), ("draining".into(), true));
+    let nowhere = CALL.replace("srv://com.example.OrderService/echo", "stream://a");
+    assert_eq!(id_of(&said(&mut open, &nowhere)), ("n-10".into(), true));
 }
 
 #[test]

@@ -82,18 +82,18 @@ impl Session {
     }
 
     /// Calls a service that no Rust service answers.
-    pub(super) fn call_host(&mut self, call: Call, request_id: &str, acts: &mut Vec<Act>) {
-        let Call { id, target, mut headers, body } = call;
+    pub(super) fn call_host(&mut self, call: Call, acts: &mut Vec<Act>) {
+        let Call { id, request_id, target, mut headers, body } = call;
         let Some(caller) = &self.caller else { return };
         let address = target.base();
         let host = self.shared.hosts.find(caller.context.application(), &address);
         let Some(host) = host.filter(|_| self.is_granted(CALL, &address)) else {
             let name: String = address.chars().take(100).collect();
             let error = CallError::new(Code::UnknownService, format!("no service at `{name}`"));
-            return self.outcome(id, Outcome::Failed { error, request_id: request_id.to_owned() }, acts);
+            return self.outcome(id, Outcome::Failed(error), acts);
         };
         headers.remove_where(|name| KEPT_BACK.iter().any(|kept| kept.eq_ignore_ascii_case(name)));
-        headers.set(header::REQUEST_ID, request_id);
+        headers.set(header::REQUEST_ID, &*request_id);
         let (answers, answered) = mpsc::channel(ANSWERS);
         let sender = sender_json(&ParticipantInfo::from(caller.context.participant()));
         let forward = Forward { address, target: target.to_string(), headers, body, sender, answers };
@@ -113,8 +113,8 @@ impl Session {
             self.asked.retain(|_, answers| !answers.is_closed());
         }
         if self.asked.len() >= self.shared.limits.hosted_calls {
-            let error = CallError::new(Code::RateLimited, "the host of the service is busy");
-            let _ = forward.answers.try_send(Outcome::Failed { error, request_id: String::new() });
+            let busy = CallError::new(Code::RateLimited, "the host of the service is busy");
+            let _ = forward.answers.try_send(Outcome::Failed(busy));
             return;
         }
         let request = uuid::Uuid::new_v4().to_string();
@@ -142,7 +142,7 @@ impl Session {
         };
         let control = frame.header(header::CONTROL);
         let outcome = if let Some(message) = frame.header(header::ERROR) {
-            Outcome::Failed { error: CallError::new(code_of(&frame.body), message), request_id: String::new() }
+            Outcome::Failed(CallError::new(code_of(&frame.body), message))
         } else if control == Some("complete") {
             Outcome::Complete
         } else {

@@ -163,7 +163,7 @@ impl Session {
             Ok(credentials) => self.read("RENEW", credentials),
             Err(error) => {
                 let error = CallError::new(Code::Unauthenticated, error.to_string());
-                return self.outcome(id, Outcome::Failed { error, request_id: String::new() }, acts);
+                return self.outcome(id, Outcome::Failed(error), acts);
             }
         };
         let (shared, events, looked_up) = (self.shared.clone(), self.events.clone(), Instant::now());
@@ -176,21 +176,22 @@ impl Session {
 
     /// A fresh credential was checked: it must be of the same scope and participant.
     pub(super) fn renewed(&mut self, checked: Checked, looked_up: Instant) -> Outcome {
-        let failed = |error: CallError| Outcome::Failed { error, request_id: String::new() };
         let found = match checked {
             Checked::Authenticated(found) => found,
             Checked::Rejected(error) => {
                 count(&self.shared.metrics.refused_sign_ins);
-                return failed(told(&error.answer()));
+                return Outcome::Failed(told(&error.answer()));
             }
-            Checked::NotPresented => return failed(CallError::new(Code::Unauthenticated, "no credential was sent")),
+            Checked::NotPresented => {
+                return Outcome::Failed(CallError::new(Code::Unauthenticated, "no credential was sent"));
+            }
         };
         let same = self.caller.as_ref().is_some_and(|caller| {
             let current = caller.context.participant();
             current.id() == found.participant().id() && current.scope() == found.participant().scope()
         });
         if !same || self.shared.sessions.has_changed(found.participant().id(), looked_up) {
-            return failed(unauthenticated());
+            return Outcome::Failed(unauthenticated());
         }
         self.install(*found);
         let expires = self.expires_in_ms().map_or_else(|| "null".to_owned(), |ms| ms.to_string());

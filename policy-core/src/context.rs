@@ -71,6 +71,12 @@ impl OwnAttributes {
         }
     }
 
+    /// Takes one away.
+    #[cfg(feature = "engine")]
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(own, _)| **own != *name);
+    }
+
     /// Adds every field of a record; one whose value cannot be held is left out, and therefore absent.
     ///
     /// ```

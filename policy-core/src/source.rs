@@ -31,6 +31,17 @@ impl Span {
     }
 }
 
+/// The line and the column of a byte of a text, counted from 1.
+///
+/// ```
+/// use policy_core::source::line_column;
+/// assert_eq!(line_column("forbid\n  a.b", 9), (2, 3));
+/// ```
+pub fn line_column(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.char_indices().take_while(|(at, _)| *at < byte);
+    before.fold((1, 1), |(line, column), (_, c)| if c == '\n' { (line + 1, 1) } else { (line, column + 1) })
+}
+
 /// A place in a source file, as `file!()` and `line!()` name it.
 ///
 /// ```

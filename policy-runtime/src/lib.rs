@@ -39,10 +39,12 @@ pub mod guard;
 mod id;
 #[cfg(feature = "identity")]
 pub mod identity;
-#[cfg(any(feature = "authzen", feature = "token"))]
+#[cfg(any(feature = "authzen", feature = "offline", feature = "token"))]
 pub mod json;
 #[cfg(feature = "cli")]
 pub mod log;
+#[cfg(feature = "offline")]
+pub mod offline;
 #[cfg(all(feature = "engine", feature = "identity"))]
 pub mod pip;
 #[cfg(feature = "engine")]
@@ -70,6 +72,8 @@ pub mod testing;
 pub mod tower;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 mod trace;
+#[cfg(any(feature = "authzen", feature = "offline"))]
+mod typed;
 #[cfg(feature = "wire")]
 pub mod wire;
 

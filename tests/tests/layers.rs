@@ -27,14 +27,14 @@ const POLICY_CORE: &[&[&str]] = &[
 
 const POLICY_RUNTIME: &[&[&str]] = &[
     &["secret", "clock", "code", "id", "json", "wire", "tally", "trace"],
-    &["database", "seal"],
+    &["database", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["policy", "events"],
     &["question", "sets"],
     &["security"],
     &["guard", "service", "identity"],
     &["authn", "proxy", "edge", "entity", "filter"],
-    &["config", "pip"],
+    &["config", "pip", "offline"],
     &["gateway", "client", "tower"],
     &["admin", "authzen", "log", "signin"],
     &["server"],

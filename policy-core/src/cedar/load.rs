@@ -96,10 +96,15 @@ pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result
     })
 }
 
-fn read(text: &str, file_name: &str, places: &[Span], schema: &CedarSchema) -> Result<Vec<Loaded>, Diagnostics> {
-    let set = PolicySet::from_str(text).map_err(|errors| {
+/// Parses what was scanned.
+pub(super) fn parse(text: &str) -> Result<PolicySet, Diagnostics> {
+    PolicySet::from_str(text).map_err(|errors| {
         Diagnostics(errors.iter().map(|e| validate::finding(Severity::Error, "cedar-syntax", e)).collect())
-    })?;
+    })
+}
+
+fn read(text: &str, file_name: &str, places: &[Span], schema: &CedarSchema) -> Result<Vec<Loaded>, Diagnostics> {
+    let set = parse(text)?;
     let place = |id: &str| {
         let number: usize = id.strip_prefix("policy").and_then(|n| n.parse().ok()).unwrap_or(0);
         (number, places.get(number).copied().unwrap_or_default())

@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use judge::{Written, judge_of};
 pub use load::{Loaded, load};
-pub use policy::{render, to_pst};
+pub use policy::{format, render, to_pst};
 pub use request::{Fallback, Judge, Judgement, judge};
 pub use schema::{CedarSchema, schema, schema_text};
 pub use validate::{IMPOSSIBLE, LETS_ABSENCE_THROUGH, UNSCOPED, lets_absence_through, unscoped_permit, validate};

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use cedar_policy::pst::{self, Expr, Literal, NonEmpty, SmolStr};
 
+use super::load::{on_large_stack, parse};
 use super::names;
-use crate::diagnostic::Diagnostic;
+use super::scan::scan;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ir::{Binary, Ir, Path, Root, Unary, Var};
 use crate::name::EntityUid;
 use crate::policy::{ActionConstraint, Constraint, Effect, Policy};
@@ -94,9 +96,34 @@ pub fn to_pst(policy: &Policy) -> Result<cedar_policy::Policy, Diagnostic> {
 /// ```
 pub fn render(policy: &Policy) -> Result<String, Diagnostic> {
     let text = to_pst(policy)?.to_string();
-    let config = cedar_policy_formatter::Config { line_width: 100, indent_width: 2 };
-    let formatted = cedar_policy_formatter::policies_str_to_pretty(&text, &config);
+    let formatted = cedar_policy_formatter::policies_str_to_pretty(&text, &FORMAT);
     Ok(formatted.map_or(text, |formatted| formatted.trim_end().to_owned()))
+}
+
+const FORMAT: cedar_policy_formatter::Config = cedar_policy_formatter::Config { line_width: 100, indent_width: 2 };
+
+/// Formats Cedar text as [`render`] writes it; comments stay.
+///
+/// # Errors
+/// When it is larger or deeper than policies may be, or does not parse.
+///
+/// ```
+/// use policy_core::cedar;
+/// let text = "// why\nforbid(principal,action,resource) unless{principal.mfa};";
+/// assert!(cedar::format(text).unwrap().starts_with("// why\nforbid (principal, action, resource)\n"));
+/// assert!(cedar::format("forbid(").is_err());
+/// ```
+pub fn format(text: &str) -> Result<String, Diagnostics> {
+    let places = scan(text)?;
+    if places.is_empty() {
+        return Ok(text.to_owned());
+    }
+    on_large_stack(|| {
+        parse(text)?;
+        let formatted = cedar_policy_formatter::policies_str_to_pretty(text, &FORMAT);
+        formatted.map_err(|e| Diagnostics::from(refuse("cedar-syntax", e.to_string())))
+    })
+    .unwrap_or_else(|d| Err(d.into()))
 }
 
 fn refuse(code: &'static str, message: String) -> Diagnostic {

@@ -293,8 +293,10 @@ fn load(
     let policies: Vec<_> = loaded.iter().map(|one| one.cedar.clone()).collect();
     let mut found = cedar::validate(&policies, schema).0;
     if admin.is_some() {
-        found.extend(loaded.iter().filter_map(|one| cedar::unscoped_permit(&one.policy)));
-        found.extend(policies.iter().flat_map(|policy| cedar::lets_absence_through(policy).0));
+        for one in &loaded {
+            let own = cedar::unscoped_permit(&one.policy).into_iter().chain(cedar::lets_absence_through(&one.cedar).0);
+            found.extend(own.map(|d| Diagnostic { span: one.span, ..d }));
+        }
     }
     for diagnostic in found {
         let finding = Finding::in_rule(name, text, &diagnostic);
@@ -360,7 +362,7 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
         action,
         resource: Constraint::Any,
         condition: Some(condition),
-        annotations: vec![(Arc::from("rule"), Arc::from(text))],
+        annotations: vec![(Arc::from("rule"), Arc::from(text.trim()))],
     };
     if scope.tier() == Tier::Application && effect == Effect::Permit {
         return Err(vec![no_permit(registry, &policy)]);
@@ -369,7 +371,8 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
     let found = cedar::validate(std::slice::from_ref(&cedar_policy), &schema);
     if !found.0.is_empty() {
         // What can never be true is an error when somebody saves it.
-        return Err(found.0.iter().map(|d| Finding::new(id, d.to_string())).collect());
+        let told = |d: &Diagnostic| Finding { code: d.code, ..Finding::new(id, d.to_string()) };
+        return Err(found.0.iter().map(told).collect());
     }
     Ok(Member { policy, fallback: None, rules, written: None })
 }

@@ -168,7 +168,7 @@ fn clause(member: &Member, entry: &ActionEntry, env: &Env<'_>) -> Option<Clause>
 }
 
 /// A path as rules spell it, and whether it is secret.
-fn spelled(path: &Path, entry: &ActionEntry) -> (String, bool) {
+pub(super) fn spelled(path: &Path, entry: &ActionEntry) -> (String, bool) {
     let root = entry.env.roots.iter().find(|r| match (&r.root, &path.root) {
         (Root::Arg(a, _), Root::Arg(b, _)) => a == b,
         (a, b) => a == b,

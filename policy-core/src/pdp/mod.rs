@@ -10,14 +10,17 @@
 //! enforcement, storage, and the clock.
 
 mod admit;
+mod altered;
 mod asked;
 mod batch;
 mod both;
+mod clauses;
 mod conform;
 mod explain;
 mod filter;
 mod index;
 mod list;
+mod nearest;
 mod set;
 mod stack;
 mod suppose;
@@ -29,6 +32,8 @@ mod tests_batch;
 mod tests_both;
 #[cfg(test)]
 mod tests_filter;
+#[cfg(test)]
+mod tests_nearest;
 #[cfg(test)]
 mod tests_replace;
 #[cfg(any(test, feature = "testing"))]
@@ -45,9 +50,12 @@ use crate::request::Request;
 use crate::value::Millis;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
+pub use altered::Edit;
+pub use clauses::{Heard, RuleClauses};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
+pub use nearest::{Flip, Nearest};
 pub use suppose::Written;
 
 use asked::Asked;

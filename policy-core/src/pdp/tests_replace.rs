@@ -166,7 +166,7 @@ fn a_permit_without_scope_is_refused() {
         rules.cedar: `all` permits everyone everything
           |
         1 | @id("all") permit (principal, action, resource);
-          | ^
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         help: name a principal, an action or a resource: `principal in ..`, `action == ..`, `resource is ..`"#]],
     );
     refused(
@@ -178,7 +178,7 @@ fn a_permit_without_scope_is_refused() {
             rules.cedar: `all` permits everyone everything
               |
             1 | @id("all") permit (principal, action, resource) when { principal.mfa };
-              | ^
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
             help: name a principal, an action or a resource: `principal in ..`, `action == ..`, `resource is ..`"#]],
     );
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::source::line_column;
 
 /// One finding, with the place in the program.
 ///
@@ -20,17 +21,29 @@ pub struct Finding {
     pub place: Arc<str>,
     /// What is wrong, with the rule and a caret where it is about one.
     pub message: String,
+    /// The stable word for the kind of finding, where it is about a text: `unknown-attribute`.
+    pub code: &'static str,
+    /// Whether it refuses.
+    pub severity: Severity,
+    /// The line and the column of the word that is meant, counted from 1, where it is about a text.
+    pub at: Option<(usize, usize)>,
 }
 
 impl Finding {
     /// Makes a finding.
     pub fn new(place: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self { place: place.to_string().into(), message: message.into() }
+        let place = place.to_string().into();
+        Self { place, message: message.into(), code: "", severity: Severity::Error, at: None }
     }
 
     /// Makes a finding of one in a rule.
     pub fn in_rule(place: impl fmt::Display, text: &str, diagnostic: &Diagnostic) -> Self {
-        Self::new(place, diagnostic.render(text))
+        Self {
+            code: diagnostic.code,
+            severity: diagnostic.severity,
+            at: Some(line_column(text, diagnostic.span.start as usize)),
+            ..Self::new(place, diagnostic.render(text))
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use super::ask::{Ask, Named, Refused, Verb};
 use super::build::AuthZen;
 use super::catalog::{Fields, LookupError};
 use super::mapping::Known;
-use super::value::{Mismatch, fields, read, record_of};
 use crate::audit::{Detail, Record, RecordKind};
 use crate::code::Code;
 use crate::denied::Denied;
 use crate::json::Json;
 use crate::security::SecurityContext;
+use crate::typed::{Mismatch, fields, read, record_of};
 
 /// An answer to one question.
 #[derive(Debug, Clone, PartialEq)]

@@ -38,7 +38,6 @@ mod http;
 mod mapping;
 mod page;
 mod search;
-mod value;
 
 pub use build::{AuthZen, AuthZenBuilder, SetupError};
 pub use catalog::{Catalog, Fields, LookupError, Resources, Subjects};

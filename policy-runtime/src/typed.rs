@@ -1,20 +1,23 @@
-//! What a request says, as values of the kinds that rules were checked against.
+//! JSON as values of the kinds that rules were checked against.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use policy_core::kind::{Described, Kind, RecordType};
 use policy_core::value::{IpRange, Millis, Value, parse_uuid};
 
-use super::catalog::Fields;
 use crate::json::Json;
+
+/// Attributes by name.
+pub(crate) type Fields = BTreeMap<Arc<str>, Value>;
 
 /// A value that its kind cannot hold. Says where, and never what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mismatch(pub(super) String);
+pub(crate) struct Mismatch(pub(crate) String);
 
 /// Reads a value; `None` when there is none.
-pub(super) fn read(json: &Json, kind: &Kind, path: &str) -> Result<Option<Value>, Mismatch> {
+pub(crate) fn read(json: &Json, kind: &Kind, path: &str) -> Result<Option<Value>, Mismatch> {
     let mismatch = || Mismatch(format!("`{path}` is not a {kind}"));
     let text = || json.as_text().ok_or_else(mismatch);
     Ok(Some(match (json, kind) {
@@ -46,7 +49,7 @@ pub(super) fn read(json: &Json, kind: &Kind, path: &str) -> Result<Option<Value>
 }
 
 /// Reads the declared attributes of an object; others are nobody's business.
-pub(super) fn fields(json: &Json, record: &RecordType, path: &str) -> Result<Fields, Mismatch> {
+pub(crate) fn fields(json: &Json, record: &RecordType, path: &str) -> Result<Fields, Mismatch> {
     let mut out = Fields::new();
     for field in &record.fields {
         if let Some(value) = json.get(&field.name)
@@ -59,7 +62,7 @@ pub(super) fn fields(json: &Json, record: &RecordType, path: &str) -> Result<Fie
 }
 
 /// The record of a described type, if it is one.
-pub(super) fn record_of(described: Option<&Described>) -> Option<&RecordType> {
+pub(crate) fn record_of(described: Option<&Described>) -> Option<&RecordType> {
     match &described?.kind {
         Kind::Record(record) => Some(record),
         Kind::Bool

@@ -191,14 +191,15 @@ mod tests {
         let made = fitting(&table, std::slice::from_ref(&condition), 50, 3);
         assert_eq!(made, fitting(&table, &[condition], 50, 3));
         let having = |attribute: &str, value: Value| {
-            made.iter().filter(|row| match row.cell(attribute) {
+            let meant = |cell: &Cell| match cell {
                 Cell::Value(Value::Set(items)) => items.contains(&value),
                 cell => *cell == Cell::Value(value.clone()),
-            })
+            };
+            made.iter().filter(|row| meant(row.cell(attribute))).count()
         };
-        assert!(having("amount", Value::Long(4_711)).count() > 3);
-        assert!(having("amount", Value::Long(4_712)).count() > 3);
-        assert!(having("tags", Value::text("it")).count() > 3 && having("tags", Value::text("IT")).count() > 3);
-        assert_eq!((made.len(), having("id", Value::text("me")).count()), (50, 1));
+        assert!(having("amount", Value::Long(4_711)) > 3);
+        assert!(having("amount", Value::Long(4_712)) > 3);
+        assert!(having("tags", Value::text("it")) > 3 && having("tags", Value::text("IT")) > 3);
+        assert_eq!((made.len(), having("id", Value::text("me"))), (50, 1));
     }
 }

@@ -22,7 +22,7 @@ use super::report::{Report, Status, count};
 /// std::fs::write(folder.join("sys/mfa.rule"), "forbid Platform.organizations.* unless participant.mffa").unwrap();
 /// let report = check(&Folder::read(&folder, None).unwrap(), &[]);
 /// assert_eq!(report.status, Status::Findings);
-/// assert!(report.text.contains("mfa.rule:1:56: ") && report.text.contains("did you mean `mfa`?"), "{report}");
+/// assert!(report.text.contains("mfa.rule:1:52: ") && report.text.contains("did you mean `mfa`?"), "{report}");
 /// # std::fs::remove_dir_all(&folder).unwrap();
 /// ```
 pub fn check(folder: &Folder, only: &[PathBuf]) -> Report {

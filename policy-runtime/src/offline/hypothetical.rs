@@ -297,7 +297,7 @@ fn arguments(json: Option<&Json>, entry: &ActionEntry) -> Result<Vec<Option<Valu
 /// use policy_runtime::offline::Supposed;
 /// let supposed = Supposed { action: Some("Platform.createOrganization".to_owned()), ..Supposed::default() };
 /// let json = supposed.over("participant: { id: ann }").unwrap();
-/// assert_eq!(json, r#"{"action":"Platform.createOrganization","participant":{"id":"ann"}}"#);
+/// assert!(json.contains(r#""action":"Platform.createOrganization""#) && json.contains(r#""id":"ann""#), "{json}");
 /// ```
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]

@@ -304,7 +304,7 @@ pub use policy_macros::Attributes;
 /// | `#[entity(table = "photos")]` | the table of its rows, if not its name in snake case; `schema.table` names both |
 /// | `#[entity(column = "owner_id")]` | on a field: its column, if not the field's name |
 /// | `#[entity(tenant = field)]` | the field that keeps tenants apart; it is filled and filtered with `participant.tenant` |
-/// | `#[entity(tenant_from = "organization")]` | the participant's attribute that the tenant equals, if not `tenant` |
+/// | `#[entity(tenant_from = "organization")]` | the participant's attribute that the tenant equals, if not `tenant`: `organization`, or one of the application's own; who has none reads nothing |
 /// | `#[entity(crate = path)]` | where this crate is, when it is re-exported by another |
 /// | `#[abac_policy(all_read(..))]` | the rule of `find_by_id`, `find_by_ids`, `find_all`, `search`, `count`, `count_by_query` |
 /// | `all_create(..)`, `all_update(..)`, `all_delete(..)` | of `save`, `bulk_save`; `update`, `bulk_update`; `delete_by_id`, `delete_by_query` |

@@ -205,11 +205,13 @@ fn uid(name: &ActionName) -> EntityUid {
     EntityUid::new(&name.cedar_type(), name.id())
 }
 
-/// A service's methods are in a group of its name; an entity's operations in their own groups too.
+/// A service's methods are in a group of its name; an entity's operations in their own groups too, and so are its fields' rules.
 fn groups(name: &ActionName, about: &About) -> Vec<String> {
     let Some(group) = name.group() else { return Vec::new() };
     let mut out = vec![group.to_owned()];
     if matches!(about, About::Entity { .. }) {
+        // `Photo.salary.read` is of `Photo.salary`, and like every operation of `Photo`.
+        out.extend(group.split_once('.').map(|(entity, _)| entity.to_owned()));
         let operation = name.id().rsplit('.').next().unwrap_or_default();
         let all = match operation {
             "save" | "bulkSave" => Some("allCreate"),

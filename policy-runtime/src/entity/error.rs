@@ -66,6 +66,12 @@ pub enum EntityError {
         /// The bound.
         limit: usize,
     },
+    /// The database did not answer in time; see [`Entities::statement_timeout`](super::Entities::statement_timeout).
+    #[error("the rows of `{entity}` took too long")]
+    Timeout {
+        /// The entity's type.
+        entity: &'static str,
+    },
     /// The database failed or is gone.
     #[error("the database cannot be asked")]
     Database(#[source] Arc<sqlx::Error>),
@@ -83,6 +89,7 @@ impl EntityError {
             Self::Stored { .. } => Code::StoredValue,
             Self::Conflict { .. } => Code::Conflict,
             Self::TooManyRows { .. } => Code::TooManyRows,
+            Self::Timeout { .. } => Code::Timeout,
             Self::Database(_) => Code::StoreUnavailable,
         }
     }
@@ -95,6 +102,10 @@ impl EntityError {
         if let Some((kind, code)) = of_it {
             // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available; 5 and 6 busy and locked in SQLite.
             let meanwhile = matches!(&*code, "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517");
+            // What the server's `statement_timeout` ends.
+            if &*code == "57014" {
+                return Self::Timeout { entity };
+            }
             if meanwhile || matches!(kind, ErrorKind::UniqueViolation) {
                 tracing::info!(target: "policy::entity", entity, code, "a write conflicts");
                 return Self::Conflict { entity, retry: meanwhile };
@@ -116,6 +127,7 @@ impl From<EntityError> for CallError {
             | EntityError::Stored { .. }
             | EntityError::Conflict { .. }
             | EntityError::TooManyRows { .. }
+            | EntityError::Timeout { .. }
             | EntityError::Database(_) => Self::new(error.code(), error.to_string()),
         }
     }

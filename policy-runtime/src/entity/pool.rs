@@ -3,6 +3,7 @@
 //! In: statements that `sea_query` built, so that every value is bound. Out: rows as cells. Absent: which rows, and for whom.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use policy_core::table::Dialect;
@@ -11,7 +12,7 @@ use sea_query::{
     UpdateStatement,
 };
 use sea_query_sqlx::{SqlxBinder as _, SqlxValues};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
 
 use super::error::EntityError;
 use super::layout::{Layout, Row};
@@ -30,7 +31,11 @@ use super::{postgres, sqlite};
 #[derive(Debug, Clone)]
 pub struct Pool {
     kind: Kind,
+    limit: Duration,
 }
+
+/// How long a statement may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -40,13 +45,13 @@ enum Kind {
 
 impl From<SqlitePool> for Pool {
     fn from(pool: SqlitePool) -> Self {
-        Self { kind: Kind::Sqlite(pool) }
+        Self { kind: Kind::Sqlite(pool), limit: LIMIT }
     }
 }
 
 impl From<PgPool> for Pool {
     fn from(pool: PgPool) -> Self {
-        Self { kind: Kind::Postgres(pool) }
+        Self { kind: Kind::Postgres(pool), limit: LIMIT }
     }
 }
 
@@ -105,18 +110,22 @@ impl Pool {
         }
     }
 
+    /// Sets how long a statement may take.
+    pub(super) const fn limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     pub(super) async fn rows(&self, layout: &Layout, select: &SelectStatement) -> Result<Vec<Row>, EntityError> {
-        let failed = |e| EntityError::database(layout.entity, e);
         match &self.kind {
             Kind::Sqlite(pool) => {
                 let (sql, values) = select.build_sqlx(SqliteQueryBuilder);
-                let rows = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(pool).await.map_err(failed)?;
-                rows.iter().map(|row| sqlite::read(layout, row)).collect()
+                let rows = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(pool);
+                within(self.limit, layout, rows).await?.iter().map(|row| sqlite::read(layout, row)).collect()
             }
             Kind::Postgres(pool) => {
                 let (sql, values) = select.build_sqlx(PostgresQueryBuilder);
-                let rows = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(pool).await.map_err(failed)?;
-                rows.iter().map(|row| postgres::read(layout, row)).collect()
+                let rows = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(pool);
+                within(self.limit, layout, rows).await?.iter().map(|row| postgres::read(layout, row)).collect()
             }
         }
     }
@@ -161,28 +170,55 @@ impl Pool {
         let counted = match &self.kind {
             Kind::Sqlite(pool) => {
                 let (sql, values) = select.build_sqlx(SqliteQueryBuilder);
-                let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(pool).await;
-                row.and_then(|row| row.try_get::<i64, _>(0))
+                within(self.limit, layout, sqlx::query_scalar_with(AssertSqlSafe(sql), values).fetch_one(pool)).await
             }
             Kind::Postgres(pool) => {
                 let (sql, values) = select.build_sqlx(PostgresQueryBuilder);
-                let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(pool).await;
-                row.and_then(|row| row.try_get::<i64, _>(0))
+                within(self.limit, layout, sqlx::query_scalar_with(AssertSqlSafe(sql), values).fetch_one(pool)).await
             }
         };
-        counted.map(|n| u64::try_from(n).unwrap_or_default()).map_err(|e| EntityError::database(layout.entity, e))
+        counted.map(|n: i64| u64::try_from(n).unwrap_or_default())
     }
 
     /// Begins a transaction that writes: in SQLite it holds the one place for writers from now on, so that nothing that it
     /// has read can change; in PostgreSQL the rows that it reads are to be locked by it.
     pub(super) async fn begin(&self, layout: &Layout) -> Result<Transaction, EntityError> {
-        let begun = match &self.kind {
-            Kind::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Transaction::Sqlite),
+        self.transaction(layout, "BEGIN IMMEDIATE", "BEGIN ISOLATION LEVEL READ COMMITTED").await
+    }
+
+    /// Begins a transaction that reads, and in which nothing changes between its statements.
+    pub(super) async fn snapshot(&self, layout: &Layout) -> Result<Transaction, EntityError> {
+        self.transaction(layout, "BEGIN DEFERRED", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    async fn transaction(
+        &self,
+        layout: &Layout,
+        sqlite: &'static str,
+        postgres: &str,
+    ) -> Result<Transaction, EntityError> {
+        let kind = match &self.kind {
+            Kind::Sqlite(pool) => Begun::Sqlite(within(self.limit, layout, pool.begin_with(sqlite)).await?),
             Kind::Postgres(pool) => {
-                pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map(Transaction::Postgres)
+                // The server ends a statement too, and not only the wait for it.
+                let millis = i32::try_from(self.limit.as_millis()).unwrap_or(i32::MAX);
+                let sql = AssertSqlSafe(format!("{postgres}; SET LOCAL statement_timeout = {millis}"));
+                Begun::Postgres(within(self.limit, layout, pool.begin_with(sql)).await?)
             }
         };
-        begun.map_err(|e| EntityError::database(layout.entity, e))
+        Ok(Transaction { kind, limit: self.limit })
+    }
+}
+
+/// Waits no longer than that for the database.
+async fn within<T>(
+    limit: Duration,
+    layout: &Layout,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, EntityError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done.map_err(|error| EntityError::database(layout.entity, error)),
+        Err(_) => Err(EntityError::Timeout { entity: layout.entity }),
     }
 }
 
@@ -236,55 +272,77 @@ impl Statement {
 
 /// A transaction; dropped, it is rolled back.
 #[derive(Debug)]
-pub(super) enum Transaction {
+pub(super) struct Transaction {
+    kind: Begun,
+    limit: Duration,
+}
+
+#[derive(Debug)]
+enum Begun {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
 impl Transaction {
+    pub(super) async fn rows(&mut self, layout: &Layout, select: &SelectStatement) -> Result<Vec<Row>, EntityError> {
+        let built = match &self.kind {
+            Begun::Sqlite(_) => select.build_sqlx(SqliteQueryBuilder),
+            Begun::Postgres(_) => select.build_sqlx(PostgresQueryBuilder),
+        };
+        self.run(layout, built).await
+    }
+
     /// Reads rows and, in PostgreSQL, locks them until the end.
     pub(super) async fn lock(&mut self, layout: &Layout, mut select: SelectStatement) -> Result<Vec<Row>, EntityError> {
-        let failed = |e| EntityError::database(layout.entity, e);
-        match self {
-            Self::Sqlite(transaction) => {
-                let (sql, values) = select.build_sqlx(SqliteQueryBuilder);
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
-                rows.iter().map(|row| sqlite::read(layout, row)).collect()
-            }
-            Self::Postgres(transaction) => {
-                let (sql, values) = select.lock_exclusive().build_sqlx(PostgresQueryBuilder);
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
-                rows.iter().map(|row| postgres::read(layout, row)).collect()
-            }
+        if matches!(self.kind, Begun::Postgres(_)) {
+            select.lock_exclusive();
         }
+        self.rows(layout, &select).await
     }
 
     /// Changes rows and reads what the statement returns of them.
     pub(super) async fn change(&mut self, layout: &Layout, statement: &Statement) -> Result<Vec<Row>, EntityError> {
-        let failed = |e| EntityError::database(layout.entity, e);
-        match self {
-            Self::Sqlite(transaction) => {
-                let (sql, values) = statement.sqlite();
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
-                rows.iter().map(|row| sqlite::read(layout, row)).collect()
+        let built = match &self.kind {
+            Begun::Sqlite(_) => statement.sqlite(),
+            Begun::Postgres(_) => statement.postgres(),
+        };
+        self.run(layout, built).await
+    }
+
+    async fn run(&mut self, layout: &Layout, (sql, values): (String, SqlxValues)) -> Result<Vec<Row>, EntityError> {
+        let query = AssertSqlSafe(sql);
+        match &mut self.kind {
+            Begun::Sqlite(transaction) => {
+                let rows = sqlx::query_with(query, values).fetch_all(&mut **transaction);
+                within(self.limit, layout, rows).await?.iter().map(|row| sqlite::read(layout, row)).collect()
             }
-            Self::Postgres(transaction) => {
-                let (sql, values) = statement.postgres();
-                let rows =
-                    sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **transaction).await.map_err(failed)?;
-                rows.iter().map(|row| postgres::read(layout, row)).collect()
+            Begun::Postgres(transaction) => {
+                let rows = sqlx::query_with(query, values).fetch_all(&mut **transaction);
+                within(self.limit, layout, rows).await?.iter().map(|row| postgres::read(layout, row)).collect()
             }
         }
     }
 
-    pub(super) async fn commit(self, layout: &Layout) -> Result<(), EntityError> {
-        let done = match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+    pub(super) async fn count(&mut self, layout: &Layout, select: &SelectStatement) -> Result<u64, EntityError> {
+        let counted = match &mut self.kind {
+            Begun::Sqlite(transaction) => {
+                let (sql, values) = select.build_sqlx(SqliteQueryBuilder);
+                let query = sqlx::query_scalar_with(AssertSqlSafe(sql), values);
+                within(self.limit, layout, query.fetch_one(&mut **transaction)).await
+            }
+            Begun::Postgres(transaction) => {
+                let (sql, values) = select.build_sqlx(PostgresQueryBuilder);
+                let query = sqlx::query_scalar_with(AssertSqlSafe(sql), values);
+                within(self.limit, layout, query.fetch_one(&mut **transaction)).await
+            }
         };
-        done.map_err(|e| EntityError::database(layout.entity, e))
+        counted.map(|n: i64| u64::try_from(n).unwrap_or_default())
+    }
+
+    pub(super) async fn commit(self, layout: &Layout) -> Result<(), EntityError> {
+        match self.kind {
+            Begun::Sqlite(transaction) => within(self.limit, layout, transaction.commit()).await,
+            Begun::Postgres(transaction) => within(self.limit, layout, transaction.commit()).await,
+        }
     }
 }

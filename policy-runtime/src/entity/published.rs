@@ -108,8 +108,8 @@ impl fmt::Debug for Published {
 ///     Ok(Query::lt("price", parameters.get::<i64>("price")?))
 /// }
 /// let parameters: Parameters = serde_json::from_str(r#"[{"key": "price", "value": 100}]"#)?;
-/// assert_eq!(cheaper(&parameters), Ok(Query::lt("price", 100)).map_err(|e: EntityError| e));
-/// # Ok::<(), serde_json::Error>(())
+/// assert_eq!(cheaper(&parameters)?, Query::lt("price", 100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]

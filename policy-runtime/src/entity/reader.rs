@@ -170,7 +170,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     ) -> Result<u64, EntityError> {
         let asked = self.ask(cx, operation, query).await?;
         if asked.rules.access.exact {
-            return self.total(&asked).await;
+            return self.core.database.count(&self.core.layout, &self.total(&asked)).await;
         }
         let rows = self.scanned(self.core.select(self.condition(&asked))).await?;
         let mut count = 0;
@@ -180,11 +180,27 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         Ok(count)
     }
 
-    async fn total(&self, asked: &Asked<'_>) -> Result<u64, EntityError> {
+    /// The statement that counts what is asked for.
+    fn total(&self, asked: &Asked<'_>) -> SelectStatement {
         let mut select = Sql::select();
         let everything = Expr::col(sea_query::Asterisk);
         select.expr(Func::count(everything)).from(self.core.table()).cond_where(self.condition(asked));
-        self.core.database.count(&self.core.layout, &select).await
+        select
+    }
+
+    /// Rows and, if it is asked for, how many there are in all, of one moment.
+    async fn counted(
+        &self,
+        select: &SelectStatement,
+        total: Option<SelectStatement>,
+    ) -> Result<(Vec<Row>, Option<u64>), EntityError> {
+        let (database, layout) = (&self.core.database, &self.core.layout);
+        let Some(total) = total else { return Ok((database.rows(layout, select).await?, None)) };
+        let mut snapshot = database.snapshot(layout).await?;
+        let rows = snapshot.rows(layout, select).await?;
+        let total = snapshot.count(layout, &total).await?;
+        snapshot.commit(layout).await?;
+        Ok((rows, Some(total)))
     }
 
     /// Rows that are to be looked at one by one: all of them, or an error where they are too many.
@@ -219,13 +235,13 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         let size = usize::try_from(paging.size).unwrap_or(usize::MAX);
         let (content, last, total) = if asked.rules.access.exact {
             select.limit(paging.size).offset(offset);
-            let rows = self.core.database.rows(&self.core.layout, &select).await?;
+            let counts = matches!(paging.at, At::Page(_));
+            let (rows, total) = self.counted(&select, counts.then(|| self.total(&asked))).await?;
             let last = rows.last().cloned();
             let mut content = Vec::with_capacity(rows.len());
             for row in rows {
                 content.extend(self.seen(&asked.caller, &asked.rules, row)?);
             }
-            let total = if matches!(paging.at, At::Page(_)) { Some(self.total(&asked).await?) } else { None };
             (content, last, total)
         } else {
             let mut seen = Vec::new();

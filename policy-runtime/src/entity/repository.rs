@@ -47,6 +47,7 @@ const LIFETIME: Duration = Duration::from_hours(1);
 /// let entities = Entities::new(Pool::connect("sqlite::memory:").await?)?
 ///     .scan_limit(5_000)
 ///     .page_limit(100)
+///     .statement_timeout(std::time::Duration::from_secs(5))
 ///     .cursor_key([7; 32])
 ///     .cursor_lifetime(std::time::Duration::from_secs(600));
 /// entities.create_table::<Photo>().await?;
@@ -103,6 +104,15 @@ impl Entities {
     #[must_use]
     pub const fn cursor_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// How long a statement may take (30 s), streams apart; then the operation fails and nothing is written. PostgreSQL ends
+    /// the statement too where it is in a transaction, which is all that writes and pages with totals; for single reads set
+    /// its own `statement_timeout` as well.
+    #[must_use]
+    pub const fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.pool.limit(limit);
         self
     }
 

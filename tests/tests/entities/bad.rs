@@ -1,8 +1,11 @@
 //! Bad input: a clear error, nothing half-written, nothing disclosed.
 
+use std::time::{Duration, Instant};
+
 use policy_runtime::entity::{Entities, Paging, Pool, Query, SchemaError};
 use policy_runtime::{Code, Entity};
 use serde::{Deserialize, Serialize};
+use sqlx::Connection as _;
 
 use crate::photos::{Photo, photo};
 use crate::{World, both, code, repository};
@@ -13,6 +16,7 @@ both! {
     a_table_that_differs_refuses_to_start
     a_stored_value_that_its_kind_cannot_hold_is_no_row
     a_lost_connection_leaves_nothing_behind
+    a_statement_takes_no_longer_than_it_may
 }
 
 async fn no_string_becomes_sql(world: World) {
@@ -160,4 +164,50 @@ async fn a_lost_connection_leaves_nothing_behind(world: World) {
     let nowhere = if world.is_postgres() { "postgres://policy@127.0.0.1:1/none" } else { "sqlite:/none/rows.db" };
     assert_eq!(code(Pool::connect(nowhere).await), Code::StoreUnavailable);
     let _ = Entities::new(world.entities.pool().clone()).unwrap();
+}
+
+async fn a_statement_takes_no_longer_than_it_may(world: World) {
+    let photos = repository::<Photo>(&world).await;
+    let alice = world.caller("alice", &["user"]);
+    photos.save(&alice, photo("p", "alice", "a", &[])).await.unwrap();
+    let brief = Entities::new(Pool::connect(&world.url).await.unwrap()).unwrap();
+    let brief = brief.statement_timeout(Duration::from_millis(200)).repository::<Photo>().await.unwrap();
+    // Another transaction holds the row, or in SQLite the one place for writers.
+    let mut other = Holding::of(&world).await;
+    let began = Instant::now();
+    let code = code(brief.update(&alice, photo("p", "alice", "b", &[])).await);
+    assert!(matches!(code, Code::Timeout), "{code}");
+    assert!(code.retry() && began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    other.end().await;
+    assert_eq!(photos.find_by_id(&alice, "p").await.unwrap().unwrap().title, "a");
+    brief.update(&alice, photo("p", "alice", "b", &[])).await.unwrap();
+}
+
+/// A transaction that has written to the photos and goes on.
+enum Holding {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl Holding {
+    async fn of(world: &World) -> Self {
+        let write = "UPDATE photos SET title = title";
+        if world.is_postgres() {
+            let mut other = sqlx::PgConnection::connect(&world.url).await.unwrap();
+            sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
+            sqlx::raw_sql(write).execute(&mut other).await.unwrap();
+            return Self::Postgres(other);
+        }
+        let mut other = sqlx::SqliteConnection::connect(&world.url).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        sqlx::raw_sql(write).execute(&mut other).await.unwrap();
+        Self::Sqlite(other)
+    }
+
+    async fn end(&mut self) {
+        match self {
+            Self::Sqlite(other) => sqlx::raw_sql("ROLLBACK").execute(other).await.map(|_| ()).unwrap(),
+            Self::Postgres(other) => sqlx::raw_sql("ROLLBACK").execute(other).await.map(|_| ()).unwrap(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy_runtime::Code;
-use policy_runtime::entity::{Entities, Pool, Query, Repository};
+use policy_runtime::entity::{Entities, Paging, Pool, Query, Repository};
 use sqlx::Connection as _;
 
 use crate::photos::{Photo, photo};
@@ -14,6 +14,7 @@ both! {
     changes_in_parallel_are_all_checked_on_what_is_stored
     saves_of_one_id_make_one_row
     bulks_in_any_order_wait_for_each_other_and_never_for_ever
+    a_page_and_its_total_are_of_one_moment
 }
 
 /// Repositories over connections of their own, as several servers have them.
@@ -97,6 +98,31 @@ async fn bulks_in_any_order_wait_for_each_other_and_never_for_ever(world: World)
     }
     let title = photos.find_by_id(&alice, "00").await.unwrap().unwrap().title;
     assert_eq!(photos.count_by_query(&alice, &Query::eq("title", title)).await.unwrap(), 20);
+}
+
+async fn a_page_and_its_total_are_of_one_moment(world: World) {
+    let photos = repository::<Photo>(&world).await;
+    let alice = world.caller("alice", &["user"]);
+    let some = || (0..5).map(|n| photo(&n.to_string(), "alice", "a", &[])).collect::<Vec<_>>();
+    let writer = {
+        let (photos, alice) = (servers(&world, 1).await.remove(0), alice.clone());
+        tokio::spawn(async move {
+            loop {
+                photos.bulk_save(&alice, some()).await.unwrap();
+                photos.delete_by_query(&alice, &Query::all()).await.unwrap();
+            }
+        })
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        let page = photos.find_all(&alice, &Paging::page(0, 100)).await.unwrap();
+        let rows = u64::try_from(page.content.len()).unwrap();
+        assert_eq!(page.total_elements, Some(rows));
+        seen.insert(rows);
+    }
+    assert!(!writer.is_finished(), "the writer failed");
+    writer.abort();
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 5], "nothing was written meanwhile");
 }
 
 /// A change that waits for a row sees what was committed before it, not what it saw first.

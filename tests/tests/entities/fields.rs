@@ -28,6 +28,7 @@ both! {
     nobody_reads_a_field_by_asking
     nobody_erases_a_field_by_not_seeing_it
     a_change_of_a_field_is_decided_on_both_rows
+    what_is_said_of_all_of_an_entity_is_said_of_its_fields
 }
 
 fn person(id: &str, salary: Option<i64>) -> Person {
@@ -125,4 +126,31 @@ async fn a_change_of_a_field_is_decided_on_both_rows(world: World) {
     boss.grade = 3;
     assert_eq!(code(people.update(&hr, boss).await), Code::AccessDenied);
     assert_eq!(people.find_by_id(&hr, "ben").await.unwrap().unwrap().grade, 0);
+}
+
+async fn what_is_said_of_all_of_an_entity_is_said_of_its_fields(world: World) {
+    let (people, hr, _) = people(&world).await;
+    let salaries = |found: policy_runtime::entity::Page<Person>| -> Vec<Option<i64>> {
+        found.content.into_iter().map(|person| person.salary).collect()
+    };
+    let set = |target: &str| {
+        let rule = format!("forbid {target} when participant.id == 'hr'");
+        policy_runtime::SetSource { rules: vec![("fields".into(), rule)], ..Default::default() }
+    };
+    let acme = world.policy.organization();
+    world.policy.replace(&acme, &set("com.example.Person.salary.*")).unwrap();
+    assert_eq!(salaries(people.find_all(&hr, &Paging::page(0, 10)).await.unwrap()), [None, None]);
+    world.policy.replace(&acme, &set("com.example.Person.*")).unwrap();
+    assert_eq!(people.count(&hr).await.unwrap(), 0);
+    let all = policy_core::EntityUid::new("com::example::Action", "Person");
+    let registry = world.policy.engine().registry();
+    let names: Vec<String> = registry
+        .members(&all)
+        .iter()
+        .filter_map(|id| registry.action(*id))
+        .map(|entry| entry.name.to_string())
+        .collect();
+    for name in ["com.example.Person.findAll", "com.example.Person.salary.read", "com.example.Person.salary.write"] {
+        assert!(names.iter().any(|known| known == name), "{name} is not of {names:?}");
+    }
 }

@@ -1,7 +1,10 @@
 //! Tenants are filled and filtered by themselves; crossing them is another action.
 
+use std::sync::Arc;
+
+use policy_core::value::Value;
 use policy_runtime::entity::{Paging, Query, Repository, Tenants};
-use policy_runtime::{Code, Entity};
+use policy_runtime::{Code, Entity, Participant, SecurityContext};
 use serde::{Deserialize, Serialize};
 
 use crate::{World, both, code, repository};
@@ -24,6 +27,7 @@ both! {
     without_a_tenant_nothing_is_read_or_written
     a_tenant_set_by_hand_is_refused
     crossing_is_denied_by_default_and_a_list_only_narrows
+    the_tenant_is_the_organization_or_what_else_is_named
 }
 
 fn contract(id: &str, text: &str) -> Contract {
@@ -113,4 +117,46 @@ async fn crossing_is_denied_by_default_and_a_list_only_narrows(world: World) {
     assert!(!one.delete_by_id(&auditor, "a1").await.unwrap());
     world.run("UPDATE contracts SET text = 'old' WHERE id = 'a1'").await;
     assert!(all.delete_by_id(&auditor, "a1").await.unwrap());
+}
+
+#[derive(Entity, Serialize, Deserialize, Debug)]
+#[entity(namespace = "com.example", table = "offices", tenant = organization, tenant_from = "organization")]
+#[abac_policy(all_read(participant.roles contains "user"), all_create(participant.roles contains "user"))]
+struct Office {
+    id: String,
+    #[serde(default)]
+    organization: String,
+}
+
+#[derive(Entity, Serialize, Deserialize, Debug)]
+#[entity(namespace = "com.example", table = "lockers", tenant = floor, tenant_from = "floor")]
+#[abac_policy(all_read(participant.roles contains "user"), all_create(participant.roles contains "user"))]
+struct Locker {
+    id: String,
+    #[serde(default)]
+    floor: String,
+}
+
+async fn the_tenant_is_the_organization_or_what_else_is_named(world: World) {
+    let (offices, lockers) = (repository::<Office>(&world).await, repository::<Locker>(&world).await);
+    let user = world.caller("u", &["user"]);
+    let organization = user.participant().scope().organization_id().unwrap().to_string();
+    let office = offices.save(&user, Office { id: "o".into(), organization: String::new() }).await.unwrap();
+    assert_eq!(office.entity().unwrap().organization, organization);
+    world.run("INSERT INTO offices (id, organization) VALUES ('x', 'globex')").await;
+    assert_eq!(offices.count(&user).await.unwrap(), 1);
+    // An attribute of the participant that is not there is no tenant; one of another kind is none either.
+    let locker = || Locker { id: "d".into(), floor: String::new() };
+    assert_eq!(code(lockers.save(&user, locker()).await), Code::AccessDenied);
+    let on = |floor: Value| {
+        let builder = Participant::builder(world.policy.application().clone(), "u").role("user");
+        SecurityContext::new(&world.policy, Arc::new(builder.attribute("floor", floor).build()))
+    };
+    let third = on(Value::text("third"));
+    assert_eq!(lockers.save(&third, locker()).await.unwrap().entity().unwrap().floor, "third");
+    assert_eq!(lockers.count(&third).await.unwrap(), 1);
+    for other in [user, on(Value::text("fourth")), on(Value::Long(3))] {
+        assert_eq!(lockers.count(&other).await.unwrap_or_default(), 0);
+        assert!(lockers.find_by_id(&other, "d").await.unwrap_or_default().is_none());
+    }
 }

@@ -23,6 +23,8 @@ const LONGEST_URI: usize = 1_000;
 /// use policy_runtime::signin::ClientSettings;
 /// let shop = ClientSettings::new("The shop").redirect_uri("https://shop.example/callback").word("orders:read");
 /// assert!(shop.words.contains(&"openid".to_owned()));
+/// let robot = ClientSettings::new("The robot").for_itself(["packer"]);
+/// assert!(robot.redirect_uris.is_empty(), "nobody signs in to it");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

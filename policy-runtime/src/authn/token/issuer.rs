@@ -27,6 +27,7 @@ pub const LONGEST_TOKEN_S: u32 = 24 * 3_600;
 
 const ACCESS_KIND: &str = "at+jwt";
 const TICKET_KIND: &str = "ticket+jwt";
+#[cfg(feature = "signin")]
 const ID_KIND: &str = "JWT";
 
 /// What was given out to clients, as it stands now; asked about each token that names one.
@@ -91,6 +92,7 @@ struct Inner {
     access: TokenRules,
     tickets: TokenRules,
     /// As `access`, for whomever the token is meant, and no longer than it says.
+    #[cfg(feature = "signin")]
     inspected: TokenRules,
     clock: Arc<dyn Clock>,
     users: Arc<dyn UserStore>,
@@ -136,6 +138,7 @@ impl Issuer {
         Self {
             inner: Arc::new(Inner {
                 ring: RwLock::new(Arc::new(ring)),
+                #[cfg(feature = "signin")]
                 inspected: access.clone().any_audience().leeway_s(0),
                 access,
                 tickets: rules(format!("{url}#connect")).kind(TICKET_KIND).max_lifetime_s(TICKET_S).leeway_s(5),

@@ -202,6 +202,7 @@ impl TokenRules {
     }
 
     /// Accepts tokens of our own for whomever they are meant.
+    #[cfg(feature = "signin")]
     #[must_use]
     pub(super) fn any_audience(mut self) -> Self {
         self.audience.clear();

@@ -60,7 +60,7 @@ cargo check --quiet -p policy-runtime --no-default-features
 cargo check --quiet -p policy-runtime --no-default-features --features client
 
 step "packages from npm"
-for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers; do
+for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers tests/providers/kottster; do
     [ -d "$folder/node_modules" ] || (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
 done
 

@@ -1,4 +1,5 @@
-//! Facts that a decision needs and nobody brought: asked of [`AttributeSource`]s when they are wanted.
+//! Facts that a decision needs and nobody brought: asked of [`AttributeSource`]s when they are wanted. The gateway and the
+//! tower layer ask by themselves, before each call, those that were given to them.
 //!
 //! In: a caller, or the name of a resource. Out: the caller with more attributes, or a record about the resource. Each source
 //! has a deadline, and its answers are kept for a while; what a source does not say in time is absent, which rules see as
@@ -33,7 +34,7 @@
 //! let sources = Sources::default().participant(Entitlements, Duration::from_millis(500), Duration::from_secs(30));
 //! let alice = SecurityContext::test().id("alice");
 //! assert!(alice.run(export).is_err());
-//! assert!(sources.complete(&alice).await.run(export).is_ok());
+//! assert!(sources.complete(SecurityContext::clone(&alice)).await.run(export).is_ok());
 //! # });
 //! ```
 
@@ -207,12 +208,19 @@ impl Sources {
     }
 
     /// The same caller with what the sources know about it and its request. A built-in attribute is never replaced.
-    pub async fn complete(&self, cx: &SecurityContext) -> SecurityContext {
+    ///
+    /// What is known of a participant is kept by its id, of a request by participant, address and kind of connection.
+    pub async fn complete(&self, cx: SecurityContext) -> SecurityContext {
+        if self.0.is_empty() {
+            return cx;
+        }
         let participant = cx.participant();
-        let (about_participant, about_context) = (About::Participant(participant), About::Context(cx));
+        let (about_participant, about_context) = (About::Participant(participant), About::Context(&cx));
+        let facts = cx.facts();
+        let request = format!("{}\0{:?}\0{:?}\0{}", participant.uid_id(), facts.ip, facts.connection, facts.mfa);
         let (own, around) = futures_util::join!(
             self.ask(Subject::Participant, participant.uid_id(), &about_participant),
-            self.ask(Subject::Context, participant.uid_id(), &about_context),
+            self.ask(Subject::Context, &request, &about_context),
         );
         let added = own.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         let completed = with_attributes(participant, added).unwrap_or_else(|_| {
@@ -221,7 +229,7 @@ impl Sources {
         });
         let mut facts = cx.facts().clone();
         facts.attributes.extend(&around);
-        cx.clone().knowing(Arc::new(completed), facts)
+        cx.knowing(Arc::new(completed), facts)
     }
 
     /// What the sources know about a resource.
@@ -234,7 +242,7 @@ impl Sources {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use policy_core::context::Context;
+    use policy_core::context::{Context, Facts as Known};
     use policy_core::value::{Millis, Slot, ValueRef};
 
     use super::*;
@@ -272,7 +280,7 @@ mod tests {
         let asked = Arc::new(AtomicU32::new(0));
         let keep = Duration::from_secs(10);
         let sources = Sources::default().participant(Counted(asked.clone(), ""), DEADLINE, keep);
-        let n = async || sources.complete(&caller()).await.participant().attributes().to_vec();
+        let n = async || sources.complete(caller()).await.participant().attributes().to_vec();
         assert_eq!(n().await, [("n".into(), Value::Long(0))]);
         assert_eq!(n().await, [("n".into(), Value::Long(0))]);
         tokio::time::advance(Duration::from_secs(11)).await;
@@ -285,7 +293,7 @@ mod tests {
             let asked = Arc::new(AtomicU32::new(0));
             let sources = Sources::default().participant(Counted(asked.clone(), kind), DEADLINE, DEADLINE);
             let began = Instant::now();
-            let completed = sources.complete(&caller()).await;
+            let completed = sources.complete(caller()).await;
             assert!(began.elapsed() <= DEADLINE + Duration::from_millis(5), "{kind}");
             assert_eq!((completed.participant().attributes(), completed.participant().roles().len()), (&[][..], 1));
         }
@@ -299,10 +307,17 @@ mod tests {
             DEADLINE,
             DEADLINE,
         );
-        let completed = sources.complete(&caller()).await;
+        let completed = sources.complete(caller()).await;
         let context = Context { time: Millis(0), facts: completed.facts() };
         assert!(matches!(context.attribute(&Slot::named("n")), ValueRef::Long(7)));
-        assert_eq!(sources.about("Photo", "p1").await, Facts::from([("n".into(), Value::Long(8))]));
-        assert_eq!(sources.about("Photo", "p2").await, Facts::from([("n".into(), Value::Long(9))]));
+        let elsewhere = Known { ip: Some("192.0.2.1".parse().unwrap()), ..Known::default() };
+        let elsewhere = sources.complete(caller().with_facts(elsewhere)).await;
+        let context = Context { time: Millis(0), facts: elsewhere.facts() };
+        assert!(
+            matches!(context.attribute(&Slot::named("n")), ValueRef::Long(8)),
+            "not what was said of another address"
+        );
+        assert_eq!(sources.about("Photo", "p1").await, Facts::from([("n".into(), Value::Long(9))]));
+        assert_eq!(sources.about("Photo", "p2").await, Facts::from([("n".into(), Value::Long(10))]));
     }
 }

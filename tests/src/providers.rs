@@ -20,14 +20,13 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("providers")
 }
 
-/// Installs the packages, once.
-fn install() -> Result<(), Error> {
-    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
-    DONE.get_or_init(|| {
-        if folder().join("node_modules").is_dir() {
+/// Installs the packages of a folder, once.
+fn install(done: &OnceLock<Result<(), String>>, folder: &Path) -> Result<(), Error> {
+    done.get_or_init(|| {
+        if folder.join("node_modules").is_dir() {
             return Ok(());
         }
-        let done = Command::new("npm").arg("ci").arg("--silent").current_dir(folder()).stdout(Stdio::null()).status();
+        let done = Command::new("npm").arg("ci").arg("--silent").current_dir(folder).stdout(Stdio::null()).status();
         match done {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(format!("`npm ci` ended with {status}")),
@@ -36,6 +35,15 @@ fn install() -> Result<(), Error> {
     })
     .clone()
     .map_err(Into::into)
+}
+
+/// Installs what a script needs.
+fn install_for(script: &str) -> Result<(), Error> {
+    static ALL: OnceLock<Result<(), String>> = OnceLock::new();
+    static KOTTSTER: OnceLock<Result<(), String>> = OnceLock::new();
+    install(&ALL, &folder())?;
+    // Its packages compile for minutes, so they stand apart.
+    if script.starts_with("kottster") { install(&KOTTSTER, &folder().join("kottster")) } else { Ok(()) }
 }
 
 /// A provider that runs until this is dropped.
@@ -52,7 +60,8 @@ impl Provider {
     /// # Errors
     /// When it does not come up within half a minute.
     pub async fn start(script: &str, settings: &[(&str, &str)]) -> Result<Self, Error> {
-        tokio::task::spawn_blocking(install).await??;
+        let needs = script.to_owned();
+        tokio::task::spawn_blocking(move || install_for(&needs)).await??;
         let mut process = AsyncCommand::new("node")
             .arg(script)
             .envs(settings.iter().copied())

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use policy_runtime::authn::Chain;
 use policy_runtime::authn::api_key::{self, ApiKeyAuthenticator};
 use policy_runtime::authn::password::{PasswordAuthenticator, hash};
+use policy_runtime::authn::token::Issuer;
 use policy_runtime::client::{Client, ConnectOptions, Event, Headers};
 use policy_runtime::clock::SystemClock;
 use policy_runtime::database::{Database, DatabaseAddress};
@@ -21,6 +22,7 @@ use tests::orders::{Order, OrderService, OrderServiceProxy};
 struct Stand {
     store: Arc<dyn Directory>,
     gateway: Gateway,
+    issuer: Issuer,
     alice: User,
     scope: Scope,
 }
@@ -41,8 +43,10 @@ async fn stand_with(rates: &Rates) -> Stand {
     let new = NewUser::new(scope.clone(), "alice@example.com").password_hash(stored);
     let alice = store.add_user(new).await.unwrap();
     let clock = Arc::new(SystemClock);
+    let issuer = Issuer::generate("https://here.example", clock.clone(), store.clone()).unwrap();
     let chain = Chain::builder()
         .with(PasswordAuthenticator::new(store.clone(), clock.clone()))
+        .with(issuer.clone())
         .with(ApiKeyAuthenticator::new(store.clone(), clock))
         .build();
     let gateway = Gateway::builder(policy, chain)
@@ -50,7 +54,7 @@ async fn stand_with(rates: &Rates) -> Stand {
         .rates(rates)
         .service(Arc::new(OrderService::default()));
     let gateway = gateway.bind("127.0.0.1:0").await.unwrap();
-    Stand { store, gateway, alice, scope }
+    Stand { store, gateway, issuer, alice, scope }
 }
 
 impl Stand {
@@ -75,16 +79,15 @@ async fn until(orders: &OrderServiceProxy, allowed: bool) -> Duration {
     began.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn roles_come_and_go_on_a_live_connection() {
-    let stand = stand().await;
-    let (client, orders) = stand.client(Headers::basic("alice@example.com", "alice-pw")).await;
+/// Gives a role and takes it away, twice; the decisions of one connection follow.
+async fn follows(stand: &Stand, headers: Headers, change: impl AsyncFn(&Change)) {
+    let (client, orders) = stand.client(headers).await;
     let mut events = client.events();
     assert!(orders.place_order(order()).await.is_err());
     for _ in 0..2 {
-        stand.store.change_user(&stand.alice.id, &Change::default().add_role("finance")).await.unwrap();
+        change(&Change::default().add_role("finance")).await;
         assert!(until(&orders, true).await < Duration::from_millis(1_500));
-        stand.store.change_user(&stand.alice.id, &Change::default().remove_role("finance")).await.unwrap();
+        change(&Change::default().remove_role("finance")).await;
         assert!(until(&orders, false).await < Duration::from_millis(1_500));
     }
     let lost = tokio::time::timeout(Duration::from_millis(50), async {
@@ -95,7 +98,25 @@ async fn roles_come_and_go_on_a_live_connection() {
         }
     });
     assert!(lost.await.is_err(), "it is the same connection all the time");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_come_and_go_on_a_live_connection() {
+    let stand = stand().await;
+    let change_user = async |change: &Change| {
+        stand.store.change_user(&stand.alice.id, change).await.unwrap();
+    };
+    follows(&stand, Headers::basic("alice@example.com", "alice-pw"), change_user).await;
+    let token = stand.issuer.access_token(&stand.alice, &["pwd"]).unwrap();
+    follows(&stand, Headers::bearer(token.expose().clone()), change_user).await;
+    let (key, record) = api_key::generate(stand.scope.clone()).unwrap();
+    stand.store.add_key(record.clone()).await.unwrap();
+    let change_key = async |change: &Change| {
+        stand.store.change_key(&record.id, change).await.unwrap();
+    };
+    follows(&stand, Headers::bearer(key.expose().clone()), change_key).await;
+
+    let _client = stand.client(Headers::basic("alice@example.com", "alice-pw")).await;
     stand.store.change_user(&stand.alice.id, &Change::default().enabled(false)).await.unwrap();
     let began = Instant::now();
     while stand.gateway.connections() > 0 {

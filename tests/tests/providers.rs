@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use policy_core::{Participant, Scope};
 use policy_runtime::authn::token::{
-    ClaimPath, JwksTimes, ParticipantIds, Preset, Reach, RemoteKeys, SharedSecret, TokenAuthenticator, TokenRules,
-    TokenSource,
+    ClaimPath, Json, JwksTimes, ParticipantIds, Preset, Reach, RemoteKeys, SharedSecret, TokenAuthenticator,
+    TokenCheck, TokenRules, TokenSource, VerifiedToken,
 };
-use policy_runtime::authn::{AuthnCode, Chain, Outcome};
+use policy_runtime::authn::{AuthnCode, AuthnError, BoxFuture, Chain, Outcome};
 use policy_runtime::clock::SystemClock;
 use policy_runtime::credential::{Credential, Credentials};
 use policy_runtime::secret::Secret;
@@ -202,6 +202,11 @@ const COLD: &[(&str, bool)] = &[
     ("disco-missing-jwks", false),
     ("disco-huge", false),
     ("disco-endless", false),
+    // Whoever verifies tokens asks for none.
+    ("token-500", true),
+    ("token-slow", true),
+    ("token-html", true),
+    ("token-no-id-token", true),
     ("all-down", false),
 ];
 
@@ -285,4 +290,62 @@ async fn kottster_tokens_of_the_older_platform() {
     };
     assert_eq!(present(&of("app-1"), token.trim()).await.unwrap().subject(), Some("42"));
     assert_eq!(present(&of("app-2"), token.trim()).await.unwrap_err(), AuthnCode::TokenClaim);
+}
+
+/// What the server's table says of a user at the moment.
+#[derive(Debug)]
+struct OneSession(String);
+
+impl TokenCheck for OneSession {
+    fn check<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(), AuthnError>> {
+        let same = token.claims().get("check").and_then(Json::as_text) == Some(&self.0);
+        Box::pin(async move {
+            if same { Ok(()) } else { Err(AuthnError::new(AuthnCode::TokenClaim, "the session was ended")) }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kottster_tokens_of_the_real_server() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let settings = [("PORT", "0"), ("SECRET_KEY", "kottster-secret-key-0123456789ab")];
+    let provider = Provider::start("kottster-token.mjs", &settings).await.unwrap();
+    let base = provider.fact("base").to_owned();
+    let alice = provider.facts["users"]["alice"].to_string();
+    let token = async || {
+        let answer = send("GET", &format!("{base}/__control/token?user={alice}"), &[], "").await.unwrap();
+        answer.json().unwrap()["token"].as_str().unwrap().to_owned()
+    };
+    let accepts = async |token: &str| {
+        let body = serde_json::json!({ "token": token }).to_string();
+        let json = [("content-type", "application/json")];
+        let answer = send("POST", &format!("{base}/__control/verify"), &json, &body).await.unwrap().json().unwrap();
+        answer["isTokenValid"].as_bool().unwrap_or_else(|| panic!("{answer}"))
+    };
+    let first = token().await;
+    let payload = URL_SAFE_NO_PAD.decode(first.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let check = OneSession(claims["check"].as_str().unwrap().to_owned());
+
+    let secret = provider.fact("hs256_secret").as_bytes().to_vec();
+    let preset = Preset::find("kottster").unwrap();
+    let key = SharedSecret::new(&Secret::new(secret.clone())).unwrap();
+    let source = TokenSource::with_secret("kottster", scope(), preset.rules("", ""), key).check(Arc::new(check));
+    let chain = chain_of(source);
+    assert_eq!(present(&chain, &first).await.unwrap().subject(), Some(alice.as_str()), "its id is a number");
+    assert!(accepts(&first).await, "the package itself says so too");
+
+    // Spoiled, it is refused here as there.
+    let (signed, _) = first.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([7; 32]));
+    assert_eq!(present(&chain, &forged).await.unwrap_err(), AuthnCode::TokenSignature);
+    assert!(!accepts(&forged).await);
+
+    // After all sessions were ended, the token of before is over, and one of after is another session's.
+    send("POST", &format!("{base}/__control/revoke?user={alice}"), &[], "").await.unwrap();
+    assert!(!accepts(&first).await);
+    let second = token().await;
+    assert!(accepts(&second).await);
+    assert_eq!(present(&chain, &second).await.unwrap_err(), AuthnCode::TokenClaim);
 }

@@ -65,7 +65,7 @@ async fn told() -> Result<Vec<String>> {
     let sources = Sources::default().participant(billing, deadline, keep);
     let call = async |name: &str| {
         let participant = Participant::builder(policy.application().clone(), name).build();
-        let cx = sources.complete(&SecurityContext::new(&policy, participant.into())).await;
+        let cx = sources.complete(SecurityContext::new(&policy, participant.into())).await;
         match cx.scope(export()).await {
             Ok(done) => format!("{name}: {done}"),
             Err(denied) => format!("{name}: {}", denied.code().as_str()),

@@ -39,7 +39,7 @@ impl Admin {
     ) -> Result<User, AdminError> {
         let permitted = self.permit(cx, Right::CREATE_ORGANIZATION, &Scope::System).await?;
         let scope = Scope::Organization(slug(id)?);
-        let owner = owner.role("owner").prepare(&scope).await?;
+        let owner = owner.role("owner").prepare(&scope, &self.passwords).await?;
         self.change(permitted.about("organization", id), async {
             self.store.add_organization(id).await?;
             self.policy.add(&scope)?;

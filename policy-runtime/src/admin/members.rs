@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::decide::Right;
 use super::{Admin, AdminError};
-use crate::authn::password::{PasswordPolicy, hash};
+use crate::authn::password::{PasswordError, Passwords};
 use crate::id::random_id;
 use crate::identity::{Change, NewUser, User};
 use crate::secret::Secret;
@@ -92,7 +92,7 @@ impl NewMember {
         !self.roles.is_empty() || !self.attributes.is_empty() || self.tenant.is_some()
     }
 
-    pub(super) async fn prepare(self, scope: &Scope) -> Result<NewUser, AdminError> {
+    pub(super) async fn prepare(self, scope: &Scope, passwords: &Passwords) -> Result<NewUser, AdminError> {
         refuse_built_in(self.attributes.keys())?;
         let mut user = NewUser::new(scope.clone(), &self.email);
         user = self.roles.iter().fold(user, |user, role| user.role(role));
@@ -104,7 +104,7 @@ impl NewMember {
             user = user.tenant(tenant);
         }
         if let Some(password) = self.password {
-            user = user.password_hash(hashed(password, &[self.email.as_str()]).await?);
+            user = user.password_hash(passwords.hash_for(scope, password, &[self.email.as_str()]).await?);
         }
         Ok(user)
     }
@@ -188,12 +188,13 @@ fn refuse_built_in<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<()
     }
 }
 
-async fn hashed(password: Secret<String>, known: &[&str]) -> Result<Secret<String>, AdminError> {
-    let weak = PasswordPolicy::default().check(&password, known);
-    weak.map_err(|weakness| AdminError::Invalid(weakness.to_string()))?;
-    let hashed = tokio::task::spawn_blocking(move || hash(&password)).await;
-    let hashed = hashed.map_err(|error| AdminError::Unavailable(error.to_string()))?;
-    hashed.map_err(|_| AdminError::Invalid("the password cannot be hashed".into()))
+impl From<PasswordError> for AdminError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Store(error) => error.into(),
+            PasswordError::Weak(_) | PasswordError::Hash(_) => Self::Invalid(error.to_string()),
+        }
+    }
 }
 
 impl Admin {
@@ -237,7 +238,7 @@ impl Admin {
         after.email = Some(new.email.clone());
         self.refuse_beyond(cx, scope, &[after.participant()])?;
         let roles = new.roles.iter().cloned().collect::<Vec<_>>().join(" ");
-        let new = new.prepare(scope).await?;
+        let new = new.prepare(scope, &self.passwords).await?;
         self.change(permitted.detail("roles", roles), async { Ok(self.store.add_user(new).await?) }).await
     }
 
@@ -266,7 +267,7 @@ impl Admin {
         self.refuse_beyond(cx, scope, &[before.participant(), after.participant()])?;
         self.stays_steered(cx, scope, id, Some(after)).await?;
         let password = match change.password {
-            Some(password) => Some(hashed(password, &[before.email.as_deref().unwrap_or_default()]).await?),
+            Some(password) => Some(self.passwords.hash_for(scope, password, &before.known()).await?),
             None => None,
         };
         self.change(permitted, async {

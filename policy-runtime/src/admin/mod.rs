@@ -52,6 +52,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::audit::journal::Journal;
+use crate::authn::password::Passwords;
 use crate::identity::Directory;
 use crate::policy::Policy;
 use crate::sets::PolicySets;
@@ -67,6 +68,7 @@ pub use policies::{Activated, Review};
 pub struct Admin {
     policy: Policy,
     store: Arc<dyn Directory>,
+    passwords: Passwords,
     sets: PolicySets,
     journal: Arc<Journal>,
     /// Held while it is looked whether a change locks everybody out, and until it is made.
@@ -76,6 +78,7 @@ pub struct Admin {
 impl Admin {
     /// Puts them together over what they change.
     pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
-        Self { policy: policy.clone(), store, sets, journal, turn: Arc::default() }
+        let passwords = Passwords::new(store.clone());
+        Self { policy: policy.clone(), store, passwords, sets, journal, turn: Arc::default() }
     }
 }

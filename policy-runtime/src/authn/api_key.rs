@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use policy_core::{Participant, Scope};
+use policy_core::Scope;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -126,19 +126,7 @@ impl ApiKeyAuthenticator {
             // When it was last used is for people to read; the sign-in does not hang on it.
             tracing::warn!(key = id, %error, "the use of a key could not be noted");
         }
-        let mut builder = Participant::builder(record.scope.clone(), &record.participant)
-            .roles(record.roles.iter().map(String::as_str))
-            .auth_type("api-key");
-        if !record.name.is_empty() {
-            builder = builder.display_name(&record.name);
-        }
-        if let Some(tenant) = &record.tenant {
-            builder = builder.tenant(tenant);
-        }
-        for (name, value) in &record.attributes {
-            builder = builder.attribute(name, value.clone());
-        }
-        let found = Authenticated::new(builder.build(), "api-key").epoch(record.epoch);
+        let found = Authenticated::new(record.participant(), "api-key").epoch(record.epoch);
         Ok(match record.expires_at {
             Some(end) => found.expires_at(end),
             None => found,

@@ -46,7 +46,7 @@ use self::raw::{Raw, RawProvider};
 use self::secrets::Written;
 use crate::authn::token::{Algorithm, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
-use crate::identity::{Configuration, Reference};
+use crate::identity::{Configuration, PasswordRules, Reference};
 use crate::secret::Secret;
 
 mod environment;
@@ -167,6 +167,8 @@ pub struct Config {
     pub references: Vec<Reference>,
     /// The methods of signing in that are on, scope by scope.
     pub methods: Vec<(Scope, BTreeSet<String>)>,
+    /// What is asked of new passwords, scope by scope.
+    pub passwords: Vec<(Scope, PasswordRules)>,
 }
 
 impl Config {
@@ -262,10 +264,16 @@ impl Checker<'_> {
         for provider in &raw.provider {
             self.provider(provider, &mut configurations, &mut references);
         }
-        let mut methods = Vec::new();
+        let (mut methods, mut passwords) = (Vec::new(), Vec::new());
         for entry in &raw.scope {
-            if let Some(scope) = self.scope(&entry.scope) {
-                methods.push((scope, self.methods(&entry.methods)));
+            let Some(scope) = self.scope(&entry.scope) else { continue };
+            if let Some(rules) = &entry.passwords {
+                let good = rules.check().map_err(|error| format!("scope `{scope}`: {error}"));
+                self.or(good, || ());
+                passwords.push((scope.clone(), rules.clone()));
+            }
+            if let Some(names) = &entry.methods {
+                methods.push((scope, self.methods(names)));
             }
         }
         Config {
@@ -289,6 +297,7 @@ impl Checker<'_> {
             configurations,
             references,
             methods,
+            passwords,
         }
     }
 

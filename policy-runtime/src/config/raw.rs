@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::secrets::Written;
-use crate::identity::{ProviderSettings, ReferenceSettings};
+use crate::identity::{PasswordRules, ProviderSettings, ReferenceSettings};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,7 +122,8 @@ fn taken<T: serde::de::DeserializeOwned>(table: &mut toml::Table, key: &str) -> 
 #[serde(deny_unknown_fields)]
 pub(super) struct RawScope {
     pub(super) scope: String,
-    pub(super) methods: Vec<String>,
+    pub(super) methods: Option<Vec<String>>,
+    pub(super) passwords: Option<PasswordRules>,
 }
 
 /// The variables that stand for a setting.

@@ -43,6 +43,7 @@ provisioning = {{ mode = "auto", domains = ["acme.example"], roles = ["user"] }}
 [[scope]]
 scope = "app:acme/orders"
 methods = ["token"]
+passwords = {{ min_chars = 14 }}
 "#
     )
 }
@@ -58,6 +59,7 @@ fn a_whole_file() {
     assert_eq!((config.configurations.len(), config.references.len()), (1, 1));
     assert!(config.configurations[0].declared && config.references[0].declared);
     assert_eq!(config.methods, [(config.application.clone(), BTreeSet::from(["token".to_owned()]))]);
+    assert_eq!(config.passwords[0].1.min_chars, 14);
     let DatabaseAddress::Postgres { user, password, .. } = &config.database else { panic!() };
     assert_eq!((user.as_deref(), password.as_ref().unwrap().expose().as_str()), (Some("policy"), "hush hush"));
     let shown = format!("{config:?}");
@@ -226,6 +228,7 @@ fn what_is_misspelt_is_refused() {
         ),
         ("[[provider]]\nname = \"a\"\nowner = \"sys\"\nissuer = \"https://x\"", "there is no `audience`"),
         ("[[scope]]\nscope = \"sys\"\nmethods = [\"fax\"]", "there is no method `fax`"),
+        ("[[scope]]\nscope = \"sys\"\npasswords = { min_chars = 4 }", "`min_chars` is 8 to 64, not 4"),
     ] {
         let faults = check(text, &[]).unwrap_err();
         assert!(faults.join("\n").contains(part), "{part}: {faults:?}");

@@ -61,7 +61,7 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
         let is_logged = tracing::event_enabled!(target: "policy::requests", tracing::Level::INFO);
         let method = is_logged.then(|| job.method.clone());
         let mut streamed = false;
-        let made = AssertUnwindSafe(make(job, &events, &mut streamed)).catch_unwind().await;
+        let made = AssertUnwindSafe(make(job, &shared, &events, &mut streamed)).catch_unwind().await;
         let result = made.unwrap_or_else(|_| {
             tracing::error!(target: "policy::gateway", request = &*request_id, "a service panicked");
             Err(Ended::Failed(CallError::new(Code::Internal, Code::Internal.text())))
@@ -109,10 +109,11 @@ impl From<CallError> for Ended {
     }
 }
 
-async fn make(job: Job, events: &mpsc::Sender<Event>, streamed: &mut bool) -> Result<Outcome, Ended> {
+async fn make(job: Job, shared: &Shared, events: &mpsc::Sender<Event>, streamed: &mut bool) -> Result<Outcome, Ended> {
     let Job { id, service, method, body, context, .. } = job;
     let arguments = Arguments::parse(&body)?;
     drop(body);
+    let context = shared.sources.complete(context).await;
     // A stream is polled as the caller too.
     let work = async {
         match service.call(&method, arguments, context.clone()).await? {

@@ -85,8 +85,9 @@ pub trait Feed: fmt::Debug + Send + Sync {
 /// ```
 pub fn renewed(user: &User, held: &Participant) -> Option<Participant> {
     let is_same = user.enabled && user.id == held.id() && user.scope == *held.scope();
-    // Only a password adds nothing to what is stored.
-    (is_same && held.auth_type() == "password" && !held.mfa()).then(|| user.participant().auth_type("password").build())
+    // A password and a token of ours add nothing to what is stored but how it was proved; claims of a provider's token do.
+    let adds_nothing = matches!(held.auth_type(), "password" | "token");
+    (is_same && adds_nothing).then(|| user.participant().auth_type(held.auth_type()).mfa(held.mfa()).build())
 }
 
 /// Where to begin: asked before anybody can connect, so that no change after that is missed.
@@ -185,8 +186,10 @@ mod tests {
         user.roles.insert("admin".to_owned());
         let held =
             |auth_type: &str| Participant::builder(scope.clone(), "alice").role("user").auth_type(auth_type).build();
-        let now = renewed(&user, &held("password")).unwrap();
-        assert_eq!(now.roles(), ["admin".into()]);
+        for auth_type in ["password", "token"] {
+            let now = renewed(&user, &held(auth_type)).unwrap();
+            assert_eq!((now.roles(), now.auth_type()), (&["admin".into()][..], auth_type));
+        }
         assert!(renewed(&user, &held("oidc")).is_none());
         user.enabled = false;
         assert!(renewed(&user, &held("password")).is_none());

@@ -36,6 +36,7 @@ use crate::credential::{Facts, Listener};
 use crate::edge::{Arrival, Limiter, Origins, Rates, RequestId, TrustedProxies};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::entity::Published;
+use crate::pip::Sources;
 use crate::policy::Policy;
 
 /// Who may read `/metrics`.
@@ -111,6 +112,7 @@ pub struct GatewayBuilder {
     cookies: Option<Cookies>,
     limiter: Arc<Limiter>,
     attributes: Option<AddAttributes>,
+    sources: Sources,
     tls: Option<Tls>,
     feed: Option<Arc<dyn Feed>>,
     mounts: Vec<Mount>,
@@ -290,6 +292,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// Asks these before each call what they know of the caller and of the call; guards read it like any attribute.
+    #[must_use]
+    pub fn sources(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
+    }
+
     /// Adds the application's own attributes of the context, once for each connection, from what its upgrade said beside
     /// credentials. Rules read them as `context.<name>`.
     #[must_use]
@@ -332,6 +341,7 @@ impl GatewayBuilder {
             cookies: self.cookies,
             limiter: self.limiter,
             attributes: self.attributes,
+            sources: self.sources,
             tls: self.tls.as_ref().map(Tls::acceptor),
             feed: self.feed,
             services,
@@ -393,6 +403,7 @@ impl Gateway {
             cookies: None,
             limiter: Arc::default(),
             attributes: None,
+            sources: Sources::default(),
             tls: None,
             feed: None,
             mounts: Vec::new(),

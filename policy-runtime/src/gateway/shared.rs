@@ -20,6 +20,7 @@ use crate::authn::session::Sessions as Cookies;
 use crate::authn::{Authenticated, AuthnCode, AuthnError, Chain, Outcome};
 use crate::credential::{Credentials, Facts as Presented, Listener};
 use crate::edge::{Limiter, Origins, TrustedProxies};
+use crate::pip::Sources;
 use crate::policy::Policy;
 use crate::security::SecurityContext;
 
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) cookies: Option<Cookies>,
     pub(super) limiter: Arc<Limiter>,
     pub(super) attributes: Option<AddAttributes>,
+    pub(super) sources: Sources,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) services: Services,

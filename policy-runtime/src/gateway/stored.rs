@@ -41,6 +41,11 @@ impl Feed for StoredChanges {
 
     fn participant<'a>(&'a self, held: &'a Participant) -> BoxFuture<'a, Result<Option<Participant>, StoreError>> {
         Box::pin(async move {
+            if held.auth_type() == "api-key" {
+                let keys = self.0.keys(held.scope()).await?;
+                let key = keys.into_iter().find(|key| key.participant == held.id() && key.enabled);
+                return Ok(key.map(|key| key.participant()));
+            }
             let user = self.0.user(held.id()).await?;
             Ok(user.and_then(|user| renewed(&user, held)))
         })

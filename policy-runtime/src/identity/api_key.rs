@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use policy_core::Scope;
 use policy_core::value::{Millis, Value};
+use policy_core::{Participant, Scope};
 
 use super::StoreError;
 use futures_util::future::BoxFuture;
@@ -69,6 +69,25 @@ impl ApiKeyRecord {
             last_used: None,
             epoch: 1,
         }
+    }
+}
+
+impl ApiKeyRecord {
+    /// The participant that the key proves.
+    pub fn participant(&self) -> Participant {
+        let mut builder = Participant::builder(self.scope.clone(), &self.participant)
+            .roles(self.roles.iter().map(String::as_str))
+            .auth_type("api-key");
+        if !self.name.is_empty() {
+            builder = builder.display_name(&self.name);
+        }
+        if let Some(tenant) = &self.tenant {
+            builder = builder.tenant(tenant);
+        }
+        for (name, value) in &self.attributes {
+            builder = builder.attribute(name, value.clone());
+        }
+        builder.build()
     }
 }
 

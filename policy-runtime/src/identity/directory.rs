@@ -7,7 +7,7 @@ use policy_core::value::{Millis, Value};
 use policy_core::{Scope, Slug};
 
 use super::provider::{Configuration, Reference};
-use super::{ApiKeyRecord, ExternalIdentity, IdentityStore, KeyStore, StoreError, User, UserStore};
+use super::{ApiKeyRecord, ExternalIdentity, IdentityStore, KeyStore, PasswordRules, StoreError, User, UserStore};
 use crate::secret::Secret;
 
 /// What a store answers.
@@ -85,6 +85,15 @@ impl NewUser {
             attributes: Vec::new(),
             tenant: None,
             hash: None,
+        }
+    }
+
+    /// A user as its first sign-in brings it.
+    pub(super) fn signed_in(scope: &Scope, email: &str, display_name: Option<&str>, roles: &[String]) -> Self {
+        Self {
+            display_name: display_name.map(str::to_owned),
+            roles: roles.iter().cloned().collect(),
+            ..Self::new(scope.clone(), email)
         }
     }
 
@@ -327,6 +336,12 @@ pub trait Directory: UserStore + IdentityStore + KeyStore {
 
     /// The scopes of which that was said.
     fn methods(&self) -> Stored<'_, Vec<(Scope, BTreeSet<String>)>>;
+
+    /// Says what a scope asks of new passwords; `None` for what the scope above asks.
+    fn set_password_rules<'a>(&'a self, scope: &'a Scope, rules: Option<&'a PasswordRules>) -> Stored<'a, ()>;
+
+    /// What was said of a scope's passwords.
+    fn password_rules<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Option<PasswordRules>>;
 
     /// Creates a user; (scope, e-mail) is one identity.
     fn add_user(&self, new: NewUser) -> Stored<'_, User>;

@@ -6,7 +6,7 @@ use policy_core::Scope;
 use policy_core::value::{Decimal, Millis, Value, parse_uuid, uuid_text};
 use serde_json::{Map, Value as Json, json};
 
-use super::StoreError;
+use super::{PasswordRules, StoreError};
 
 fn spoilt(what: &str) -> StoreError {
     StoreError::Unavailable(format!("{what} in the store is not what was written"))
@@ -23,6 +23,14 @@ pub(super) fn from_set(set: &BTreeSet<String>) -> String {
 
 pub(super) fn set(text: &str) -> Result<BTreeSet<String>, StoreError> {
     serde_json::from_str(text).map_err(|_| spoilt("a list"))
+}
+
+pub(super) fn from_rules(rules: &PasswordRules) -> Result<String, StoreError> {
+    serde_json::to_string(rules).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+pub(super) fn rules(text: &str) -> Result<PasswordRules, StoreError> {
+    serde_json::from_str(text).map_err(|_| spoilt("rules of passwords"))
 }
 
 pub(super) fn from_attributes(attributes: &[(String, Value)]) -> String {

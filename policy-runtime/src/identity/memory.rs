@@ -8,7 +8,10 @@ use policy_core::{Scope, Slug};
 use tokio::sync::watch;
 
 use super::provider::{Configuration, Reference};
-use super::{ApiKeyRecord, EmailKey, ExternalIdentity, IdentityStore, KeyStore, NewUser, StoreError, User, UserStore};
+use super::{
+    ApiKeyRecord, EmailKey, ExternalIdentity, IdentityStore, KeyStore, NewUser, PasswordRules, StoreError, User,
+    UserStore,
+};
 use crate::id::random_id;
 use crate::secret::Secret;
 use futures_util::future::BoxFuture;
@@ -51,6 +54,7 @@ struct Inner {
     identities: BTreeMap<(Scope, ExternalIdentity), String>,
     keys: BTreeMap<String, ApiKeyRecord>,
     methods: BTreeMap<Scope, BTreeSet<String>>,
+    password_rules: BTreeMap<Scope, PasswordRules>,
     invitations: BTreeMap<[u8; 32], (String, Millis)>,
     configurations: BTreeMap<String, Configuration>,
     references: BTreeMap<(String, Scope), Reference>,
@@ -381,8 +385,7 @@ impl IdentityStore for MemoryStore {
         roles: &'a [String],
         identity: &'a ExternalIdentity,
     ) -> BoxFuture<'a, Result<User, StoreError>> {
-        let new = roles.iter().fold(NewUser::new(scope.clone(), email), |new, role| new.role(role));
-        let new = display_name.into_iter().fold(new, NewUser::display_name);
+        let new = NewUser::signed_in(scope, email, display_name, roles);
         let mut inner = self.inner();
         let key = (scope.clone(), identity.clone());
         let user = if inner.identities.contains_key(&key) {

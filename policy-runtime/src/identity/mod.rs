@@ -21,6 +21,7 @@ mod email;
 mod encode;
 mod external;
 mod memory;
+mod password;
 mod provider;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -30,6 +31,7 @@ pub use directory::{Change, Changes, Directory, NewUser, Organization, Stored};
 pub use email::{EmailError, EmailKey};
 pub use external::{ExternalIdentity, IdentityStore};
 pub use memory::MemoryStore;
+pub use password::PasswordRules;
 pub use provider::{
     AttributeSettings, Configuration, MfaSettings, ProviderSettings, ProvisioningSettings, Reference,
     ReferenceSettings, TenantSettings,
@@ -83,6 +85,12 @@ impl User {
             enabled: true,
             epoch: 0,
         }
+    }
+
+    /// What others know of it, and no password may be made of.
+    #[cfg(feature = "password")]
+    pub(crate) fn known(&self) -> Vec<&str> {
+        [&self.email, &self.display_name].into_iter().filter_map(|text| text.as_deref()).collect()
     }
 
     /// Starts the participant that this user becomes.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Prepared, ServerError};
-use crate::authn::password::{PasswordPolicy, hash};
+use crate::authn::password::PasswordError;
 use crate::events::{Actor, Event, EventKind};
 use crate::id::random_id;
 use crate::identity::{NewUser, StoreError, User};
@@ -101,12 +101,11 @@ impl Prepared {
         if !token.expose().starts_with(PREFIX) {
             return Err(BootstrapError::Token);
         }
-        let weak = PasswordPolicy::default().check(&password, &[email]);
-        weak.map_err(|weakness| BootstrapError::Invalid(weakness.to_string()))?;
-        let hashed = tokio::task::spawn_blocking(move || hash(&password)).await;
-        let unavailable = |error: String| BootstrapError::Store(StoreError::Unavailable(error));
-        let hashed = hashed.map_err(|error| unavailable(error.to_string()))?;
-        let hashed = hashed.map_err(|_| BootstrapError::Invalid("the password cannot be hashed".into()))?;
+        let hashed =
+            self.passwords.hash_for(&Scope::System, password, &[email]).await.map_err(|error| match error {
+                PasswordError::Store(error) => BootstrapError::Store(error),
+                PasswordError::Weak(_) | PasswordError::Hash(_) => BootstrapError::Invalid(error.to_string()),
+            })?;
         let operator = NewUser::new(Scope::System, email).role("operator").password_hash(hashed);
         match self.store.bootstrap(&digest(token.expose()), operator, self.clock.now()).await {
             Ok(user) => user.ok_or(BootstrapError::Token),

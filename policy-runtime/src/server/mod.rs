@@ -27,7 +27,7 @@ use crate::admin::{Admin, Api};
 use crate::audit::AuditError;
 use crate::audit::journal::{AnchorKey, Journal};
 use crate::authn::api_key::ApiKeyAuthenticator;
-use crate::authn::password::{PasswordAuthenticator, Throttle};
+use crate::authn::password::{PasswordAuthenticator, Passwords, Throttle};
 use crate::authn::session::Sessions;
 use crate::authn::token::{Issuer, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, token_sources};
 use crate::authn::{AuthnError, Chain, ChainBuilder};
@@ -114,6 +114,8 @@ pub enum ServerError {
 pub struct Prepared {
     /// Who may sign in. Every change through it is an event.
     pub store: Arc<dyn Directory>,
+    /// Sets their passwords, under the rules of their scopes.
+    pub passwords: Passwords,
     /// How they sign in.
     pub chain: Chain,
     /// What they may do.
@@ -197,6 +199,7 @@ impl Prepared {
             chain = chain.methods(scope, methods.iter().map(String::as_str));
         }
         let policy = policy(config, store.as_ref(), journal.clone()).await?;
+        let passwords = Passwords::new(store.clone());
         let chain = add(chain).build();
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
         sign_in.keep_keys();
@@ -211,7 +214,21 @@ impl Prepared {
             tracing::error!(target: "policy::server", %error, "the active policy sets are not confirmed");
         }
         let following = Arc::new(Following(tokio::spawn(follower.clone().run(FOLLOWED))));
-        Ok(Self { store, chain, policy, issuer, sign_in, events, journal, admin, follower, clock, cookies, following })
+        Ok(Self {
+            store,
+            passwords,
+            chain,
+            policy,
+            issuer,
+            sign_in,
+            events,
+            journal,
+            admin,
+            follower,
+            clock,
+            cookies,
+            following,
+        })
     }
 
     /// Starts a gateway with these parts; services are mounted on it.

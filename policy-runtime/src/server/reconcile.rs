@@ -47,6 +47,11 @@ pub async fn reconcile(store: &dyn Directory, config: &Config) -> Result<(), Sto
             store.set_methods(scope, Some(methods)).await?;
         }
     }
+    for (scope, rules) in &config.passwords {
+        if store.password_rules(scope).await?.as_ref() != Some(rules) {
+            store.set_password_rules(scope, Some(rules)).await?;
+        }
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::events::{Actor, Event, EventKind, EventSink};
 use crate::identity::{
     ApiKeyRecord, Change, Changes, Configuration, Directory, EmailKey, ExternalIdentity, IdentityStore, KeyStore,
-    NewUser, Organization, Reference, StoreError, Stored, User, UserStore,
+    NewUser, Organization, PasswordRules, Reference, StoreError, Stored, User, UserStore,
 };
 use crate::secret::Secret;
 use crate::security::SecurityContext;
@@ -169,6 +169,7 @@ impl Directory for Told {
         fn keys(scope: &'a Scope) -> Vec<ApiKeyRecord>;
         fn configurations() -> Vec<Configuration>;
         fn references() -> Vec<Reference>;
+        fn password_rules(scope: &'a Scope) -> Option<PasswordRules>;
         fn use_once(id: &'a str, until: Millis, now: Millis) -> bool;
         fn epoch() -> String;
         fn changed_since(number: Option<u64>) -> Changes;
@@ -189,6 +190,8 @@ impl Directory for Told {
             let on = on.unwrap_or_else(|| "all".to_owned());
             this.tell(ConfigurationChanged, "methods.set", &scope.to_string(), scope, Some(on)).await;
         };
+        fn set_password_rules(scope: &'a Scope, rules: Option<&'a PasswordRules>) -> () =>
+            |this, done| this.tell(ConfigurationChanged, "passwords.set", &scope.to_string(), scope, None);
         fn add_user(new: NewUser) -> User => |this, user| this.user_changed("user.create", &user);
         fn change_user(id: &'a str, change: &'a Change) -> User => |this, user| async {
             this.tell(CredentialChanged, "user.change", id, &user.scope, Some(change.summary())).await;

@@ -21,6 +21,7 @@ use crate::authn::{Authenticated, AuthnError, Chain, Outcome};
 use crate::code::Code;
 use crate::credential::{Credential, Credentials, Facts as Presented, Listener};
 use crate::edge::{Limiter, Origins, Rates, RequestId, TooOften, TrustedProxies};
+use crate::pip::Sources;
 use crate::policy::Policy;
 use crate::security::SecurityContext;
 use crate::service::CallError;
@@ -65,6 +66,7 @@ struct Setup {
     listener: Listener,
     peer: OfRequest<Option<IpAddr>>,
     attributes: Option<AddAttributes>,
+    sources: Sources,
     custom: Vec<&'static str>,
     origins: Origins,
     proxies: TrustedProxies,
@@ -83,6 +85,7 @@ impl AuthenticateLayer {
                 chain,
                 peer: Arc::new(peer_of_socket),
                 attributes: None,
+                sources: Sources::default(),
                 custom: Vec::new(),
                 origins: Origins::default(),
                 proxies: TrustedProxies::default(),
@@ -96,6 +99,12 @@ impl AuthenticateLayer {
     fn changed(mut self, change: impl FnOnce(&mut Setup)) -> Self {
         change(Arc::make_mut(&mut self.setup));
         self
+    }
+
+    /// Asks these before each request what they know of the caller and of the request; guards read it like any attribute.
+    #[must_use]
+    pub fn sources(self, sources: Sources) -> Self {
+        self.changed(|setup| setup.sources = sources)
     }
 
     /// Adds the application's own attributes of the context, which rules read as `context.<name>`.
@@ -332,7 +341,8 @@ impl Setup {
         match self.chain.authenticate(&presented).await {
             Outcome::Authenticated(found) => {
                 let quota = self.limiter.call(found.participant(), peer).map_err(too_often)?;
-                Ok(Some(self.context_of(*found, parts, peer, id, quota)))
+                let cx = self.context_of(*found, parts, peer, id, quota);
+                Ok(Some(self.sources.complete(cx).await))
             }
             Outcome::NotPresented if self.optional => Ok(None),
             Outcome::NotPresented => Err(Problem::new(Code::Unauthenticated).challenge(self.challenge.clone())),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use policy_core::Scope;
 use policy_core::value::{Millis, Value};
 use policy_runtime::authn::api_key;
-use policy_runtime::identity::{Change, EmailKey, NewUser, StoreError};
+use policy_runtime::authn::password::{PasswordError, PasswordPolicy, Passwords, Weakness};
+use policy_runtime::identity::{Change, EmailKey, NewUser, PasswordRules, StoreError};
 use policy_runtime::secret::Secret;
 
 use crate::{Store, acme, furnish, orders};
@@ -18,6 +19,7 @@ crate::on_every_store!(
     a_suspended_organization_lets_nobody_in,
     keys_are_kept_changed_and_gone,
     methods_are_kept_by_scope,
+    rules_of_passwords_are_kept_by_scope,
     the_first_operator_is_made_once,
     a_token_is_used_once,
     a_new_epoch_ends_what_was_handed_out,
@@ -206,6 +208,40 @@ async fn methods_are_kept_by_scope(store: Store) {
     assert_eq!(store.methods().await.unwrap().len(), 1);
     let unknown = Scope::organization("nobody").unwrap();
     assert!(store.set_methods(&unknown, None).await.is_err());
+}
+
+async fn rules_of_passwords_are_kept_by_scope(store: Store) {
+    let alice = furnish(&store).await;
+    let rules = |min_chars| PasswordRules { min_chars, words: vec!["acme".into()], ..PasswordRules::default() };
+    assert_eq!(store.password_rules(&orders()).await.unwrap(), None);
+    store.set_password_rules(&acme(), Some(&rules(20))).await.unwrap();
+    store.set_password_rules(&acme(), Some(&rules(24))).await.unwrap();
+    assert_eq!(store.password_rules(&acme()).await.unwrap(), Some(rules(24)));
+    assert!(matches!(store.set_password_rules(&acme(), Some(&rules(4))).await, Err(StoreError::Invalid(_))));
+    let unknown = Scope::organization("nobody").unwrap();
+    assert!(matches!(store.set_password_rules(&unknown, Some(&rules(9))).await, Err(StoreError::Missing { .. })));
+
+    let passwords = Passwords::new(store.clone());
+    let set = async |text: &str| passwords.set(&alice.id, Secret::new(text.to_owned())).await;
+    let weak = |weakness| Err(PasswordError::Weak(weakness));
+    assert_eq!(set("correct horse battery").await, weak(Weakness::TooShort(24)), "those of the scope above");
+    store.set_password_rules(&orders(), Some(&rules(12))).await.unwrap();
+    assert_eq!(set("correct horse battery").await, Ok(()));
+    let before = store.user(&alice.id).await.unwrap().unwrap().epoch;
+    for (text, weakness) in [
+        ("Acme-2026-2027", Weakness::Personal),
+        ("Alice-Example-1", Weakness::Personal),
+        ("Password12345", Weakness::Common),
+        ("482910573655", Weakness::Guessable),
+    ] {
+        assert_eq!(set(text).await, weak(weakness), "{text}");
+    }
+    assert_eq!(store.user(&alice.id).await.unwrap().unwrap().epoch, before, "nothing was changed");
+    store.set_password_rules(&orders(), None).await.unwrap();
+    store.set_password_rules(&acme(), None).await.unwrap();
+    assert_eq!(passwords.policy(&orders()).await.unwrap(), PasswordPolicy::default());
+    let missing = passwords.set("nobody", Secret::new("correct horse battery".into())).await;
+    assert!(matches!(missing, Err(PasswordError::Store(StoreError::Missing { .. }))));
 }
 
 async fn the_first_operator_is_made_once(store: Store) {

@@ -6,6 +6,7 @@
 
 mod hash;
 mod policy;
+mod setting;
 mod throttle;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 pub use hash::{HashError, Match, StoredHash, hash};
 pub use policy::{PasswordPolicy, Weakness};
+pub use setting::{PasswordError, Passwords};
 pub use throttle::Throttle;
 
 use self::throttle::Key;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::credential::MAX_PASSCODE;
+use crate::identity::PasswordRules;
 use crate::secret::Secret;
 
 /// Passwords of eight characters and more that people choose most, in lower case: the list of Django 5.2 (BSD), which its
@@ -36,9 +37,12 @@ pub enum Weakness {
     /// It repeats or counts.
     #[error("the password repeats itself or counts")]
     Pattern,
-    /// It is made of what everybody knows about the user.
-    #[error("the password is made of the user's own words")]
+    /// It is made of what everybody knows about the user, or in the scope.
+    #[error("the password is made of words that others know of")]
     Personal,
+    /// It is too easily guessed by trying.
+    #[error("the password has too few different characters; make it longer or mix more kinds")]
+    Guessable,
 }
 
 /// The passwords that a scope takes: by length, a kept list of common ones, and what is known of the user.
@@ -56,13 +60,17 @@ pub enum Weakness {
 /// assert_eq!(check("correct horse battery"), Ok(()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PasswordPolicy {
-    min_chars: usize,
-}
+pub struct PasswordPolicy(PasswordRules);
 
 impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self { min_chars: 10 }
+        PasswordRules::default().into()
+    }
+}
+
+impl From<PasswordRules> for PasswordPolicy {
+    fn from(rules: PasswordRules) -> Self {
+        Self(rules)
     }
 }
 
@@ -70,7 +78,7 @@ impl PasswordPolicy {
     /// Sets the least number of characters; eight is the least that can be set.
     #[must_use]
     pub const fn min_chars(mut self, count: usize) -> Self {
-        self.min_chars = if count < 8 { 8 } else { count };
+        self.0.min_chars = if count < 8 { 8 } else { count };
         self
     }
 
@@ -85,8 +93,8 @@ impl PasswordPolicy {
         }
         let folded: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
         let chars: Vec<char> = folded.chars().collect();
-        if chars.len() < self.min_chars {
-            return Err(Weakness::TooShort(self.min_chars));
+        if chars.len() < self.0.min_chars {
+            return Err(Weakness::TooShort(self.0.min_chars));
         }
         if is_pattern(&chars) {
             return Err(Weakness::Pattern);
@@ -96,11 +104,15 @@ impl PasswordPolicy {
             return Err(Weakness::Common);
         }
         let mut rest = core.to_owned();
-        for word in known.iter().flat_map(|text| words_of(text)) {
+        let shared = self.0.words.iter().map(String::as_str);
+        for word in known.iter().copied().chain(shared).flat_map(words_of) {
             rest = rest.replace(&word, "");
         }
         let left = rest.chars().filter(|c| c.is_alphabetic()).count();
-        if rest != core && left < 4 { Err(Weakness::Personal) } else { Ok(()) }
+        if rest != core && left < 4 {
+            return Err(Weakness::Personal);
+        }
+        if bits(text) < f64::from(self.0.min_bits) { Err(Weakness::Guessable) } else { Ok(()) }
     }
 }
 
@@ -116,6 +128,26 @@ fn core_of(text: &str) -> &str {
 fn words_of(text: &str) -> Vec<String> {
     let folded = caseless::default_case_fold_str(text);
     folded.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= 3).map(str::to_owned).collect()
+}
+
+/// The strength of a text whose characters are drawn at random from kinds like those that are there. One that repeats the one
+/// before it, or is its neighbour, tells nothing.
+fn bits(text: &str) -> f64 {
+    let has = |is_kind: fn(&char) -> bool| text.chars().any(|c| is_kind(&c));
+    let kinds = [
+        (has(char::is_ascii_lowercase), 26),
+        (has(char::is_ascii_uppercase), 26),
+        (has(char::is_ascii_digit), 10),
+        (has(char::is_ascii_punctuation) || has(|c| *c == ' '), 33),
+        (has(|c| !c.is_ascii()), 100),
+    ];
+    let alphabet: u32 = kinds.iter().filter(|(has, _)| *has).map(|(_, size)| size).sum();
+    let mut before = None;
+    let telling = text.chars().filter(|c| {
+        let last = before.replace(u32::from(*c));
+        last.is_none_or(|last| last.abs_diff(u32::from(*c)) > 1)
+    });
+    telling.map(|_| f64::from(alphabet.max(1)).log2()).sum()
 }
 
 /// Whether few different characters stand there, a short piece is repeated, or each follows the one before.
@@ -156,6 +188,8 @@ mod tests {
             ("ＰＡＳＳＷＯＲＤ２０２６", Some(Weakness::Common)),
             ("AliceSmith1", Some(Weakness::Personal)),
             ("acme-2026-alice", Some(Weakness::Personal)),
+            ("4829105736", Some(Weakness::Guessable)),
+            ("aabbcddeffghhi", Some(Weakness::Guessable)),
             ("correct horse battery", None),
             ("ein Satz mit Umlauten äöü", None),
             ("🦀🐢🦊🐙🦉🐝🐳🦁🐼🦄", None),
@@ -165,5 +199,11 @@ mod tests {
         }
         assert_eq!(check(&"ab7 ".repeat(300)), Some(Weakness::TooLong));
         assert_eq!(PasswordPolicy::default().min_chars(1), PasswordPolicy::default().min_chars(8));
+        let own = PasswordRules { min_chars: 12, min_bits: 80, words: vec!["Acme Rockets".into()] };
+        let own = |text: &str| PasswordPolicy::from(own.clone()).check(&Secret::new(text.to_owned()), &[]).err();
+        assert_eq!(own("acmeRockets-2026"), Some(Weakness::Personal));
+        assert_eq!(own("k7#pQ2vX"), Some(Weakness::TooShort(12)));
+        assert_eq!(own("hxwqozbnatpm"), Some(Weakness::Guessable));
+        assert_eq!(own("hxwqozbn-Atpm7"), None);
     }
 }

@@ -35,6 +35,12 @@ CREATE TABLE policy_scope_methods (
     methods TEXT NOT NULL
 );
 
+-- What a scope asks of new passwords, as JSON; no row means what the scope above asks.
+CREATE TABLE policy_scope_passwords (
+    scope TEXT PRIMARY KEY,
+    rules TEXT NOT NULL
+);
+
 CREATE TABLE policy_users (
     id TEXT PRIMARY KEY,
     scope TEXT NOT NULL,

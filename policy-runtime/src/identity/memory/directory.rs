@@ -10,7 +10,7 @@ use super::{MemoryStore, missing};
 use crate::id::random_id;
 use crate::identity::directory::{Change, Changes, Directory, NewUser, Organization, Stored};
 use crate::identity::provider::{Configuration, Reference};
-use crate::identity::{ApiKeyRecord, ExternalIdentity, StoreError, User};
+use crate::identity::{ApiKeyRecord, ExternalIdentity, PasswordRules, StoreError, User};
 use crate::secret::Secret;
 
 /// An answer that is there at once.
@@ -56,6 +56,20 @@ impl Directory for MemoryStore {
 
     fn methods(&self) -> Stored<'_, Vec<(Scope, BTreeSet<String>)>> {
         done(Ok(self.inner().methods.iter().map(|(scope, methods)| (scope.clone(), methods.clone())).collect()))
+    }
+
+    fn set_password_rules<'a>(&'a self, scope: &'a Scope, rules: Option<&'a PasswordRules>) -> Stored<'a, ()> {
+        let mut inner = self.inner();
+        done(rules.map_or(Ok(()), PasswordRules::check).and_then(|()| inner.require(scope)).map(|()| {
+            match rules {
+                Some(rules) => inner.password_rules.insert(scope.clone(), rules.clone()),
+                None => inner.password_rules.remove(scope),
+            };
+        }))
+    }
+
+    fn password_rules<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Option<PasswordRules>> {
+        done(Ok(self.inner().password_rules.get(scope).cloned()))
     }
 
     fn add_user(&self, new: NewUser) -> Stored<'_, User> {

@@ -7,8 +7,8 @@ use policy_core::{Scope, Slug};
 
 use super::SqlStore;
 use crate::identity::{
-    ApiKeyRecord, Change, Changes, Configuration, Directory, ExternalIdentity, NewUser, Organization, Reference,
-    Stored, User,
+    ApiKeyRecord, Change, Changes, Configuration, Directory, ExternalIdentity, NewUser, Organization, PasswordRules,
+    Reference, Stored, User,
 };
 use crate::secret::Secret;
 
@@ -43,6 +43,14 @@ impl Directory for SqlStore {
 
     fn methods(&self) -> Stored<'_, Vec<(Scope, BTreeSet<String>)>> {
         Box::pin(self.methods())
+    }
+
+    fn set_password_rules<'a>(&'a self, scope: &'a Scope, rules: Option<&'a PasswordRules>) -> Stored<'a, ()> {
+        Box::pin(self.write_password_rules(scope, rules))
+    }
+
+    fn password_rules<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Option<PasswordRules>> {
+        Box::pin(self.read_password_rules(scope))
     }
 
     fn add_user(&self, new: NewUser) -> Stored<'_, User> {

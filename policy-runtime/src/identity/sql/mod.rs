@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use policy_core::Scope;
 
-use super::{Changes, Organization, StoreError, encode};
+use super::{Changes, Organization, PasswordRules, StoreError, encode};
 use crate::database::{Arg, Database, DatabaseError, Transaction};
 use crate::id::random_id;
 use crate::seal::SealingKeys;
@@ -153,6 +153,25 @@ impl SqlStore {
         }
         all.sort();
         Ok(all)
+    }
+
+    async fn write_password_rules(&self, scope: &Scope, rules: Option<&PasswordRules>) -> Result<(), StoreError> {
+        rules.map_or(Ok(()), PasswordRules::check)?;
+        let mut tx = self.database.begin().await?;
+        require(&mut tx, scope).await?;
+        let at = Arg::from(scope.to_string());
+        tx.run("DELETE FROM policy_scope_passwords WHERE scope = $1", vec![at.clone()]).await?;
+        if let Some(rules) = rules {
+            let sql = "INSERT INTO policy_scope_passwords (scope, rules) VALUES ($1, $2)";
+            tx.run(sql, vec![at, encode::from_rules(rules)?.into()]).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn read_password_rules(&self, scope: &Scope) -> Result<Option<PasswordRules>, StoreError> {
+        let sql = "SELECT rules FROM policy_scope_passwords WHERE scope = $1";
+        let row = self.database.row(sql, vec![scope.to_string().into()]).await?;
+        row.map(|row| encode::rules(&row.text(0)?)).transpose()
     }
 
     async fn changed_since(&self, number: Option<u64>) -> Result<Changes, StoreError> {

@@ -305,8 +305,7 @@ impl IdentityStore for SqlStore {
         roles: &'a [String],
         identity: &'a ExternalIdentity,
     ) -> BoxFuture<'a, Result<User, StoreError>> {
-        let new = roles.iter().fold(NewUser::new(scope.clone(), email), |new, role| new.role(role));
-        let new = display_name.into_iter().fold(new, NewUser::display_name);
+        let new = NewUser::signed_in(scope, email, display_name, roles);
         Box::pin(async move { self.create_bound(&new, scope, identity).await })
     }
 }

@@ -172,17 +172,33 @@ pub(crate) fn refuse(cx: &SecurityContext, action: &str, code: Code, why: &str) 
     denied
 }
 
-/// The permit of an operation on rows; a list is one record.
+/// The permit of an operation on rows. A list is one record, with the hash of the filter that it was made by.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn permit(cx: &SecurityContext, request: &Request<'_>, action: &str) -> Permit {
+pub(crate) fn permit(
+    cx: &SecurityContext,
+    request: &Request<'_>,
+    action: &str,
+    filter: Option<&policy_core::filter::Predicate>,
+) -> Permit {
     let entry = cx.policy().engine().registry().action(request.action);
     let must = entry.is_some_and(|entry| entry.must_audit) || cx.policy().must_audit(request.action);
     if !must && !is_wanted(cx, request.action, true) {
         return Permit { due: None };
     }
     let revisions = cx.policy().engine().revisions(request.scope);
-    let record = record(cx, request, action, "allow").revisions(&revisions);
+    let mut record = record(cx, request, action, "allow").revisions(&revisions);
+    if let Some(filter) = filter {
+        // As it is shown, so without what secret attributes are compared with.
+        let hash = ring::digest::digest(&ring::digest::SHA256, filter.to_string().as_bytes());
+        let hash: String = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(nibble).collect();
+        record = record.detail("filter", audit::Detail::Plain(hash));
+    }
     Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn nibble(four: u8) -> Option<char> {
+    char::from_digit(u32::from(four), 16)
 }
 
 /// The organization that a parameter names: any for the System tier, and for others their own alone.

@@ -136,11 +136,11 @@ impl<'c> Caller<'c> {
         guard::refuse(self.cx, id, Code::AccessDenied, why).into()
     }
 
-    /// Writes the opening record of an operation that needs one.
-    pub(super) async fn begin<T: Stored>(&self, id: &str) -> Result<Opened, EntityError> {
+    /// Writes the opening record of an operation that needs one; of a list, with its filter.
+    pub(super) async fn begin<T: Stored>(&self, id: &str, filter: Option<&Predicate>) -> Result<Opened, EntityError> {
         let action = self.action::<T>(id)?;
         let name = ActionName::new(T::NAMESPACE, id).to_string();
-        let permit = guard::permit(self.cx, &self.request(action, None), &name);
+        let permit = guard::permit(self.cx, &self.request(action, None), &name, filter);
         Ok(permit.begin().await?)
     }
 

@@ -69,7 +69,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         let fields = caller.fields::<T>(&self.core.bare)?;
         let readable = |name: &str| fields.iter().all(|field| field.attribute != name || field.read == Reading::Always);
         let query = query.predicate::<T>(&self.core.layout.table, &readable)?;
-        let audit = caller.begin::<T>(&id).await?;
+        let audit = caller.begin::<T>(&id, Some(&access.predicate)).await?;
         let bound = format!("{}|{}|{id}|{:?}|{query:?}", cx.participant().uid_id(), T::NAMESPACE, self.reach);
         Ok(Asked { caller, rules: Rules { access, fields }, query, bound, audit })
     }

@@ -155,7 +155,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
             caller.require::<T>(&id, &given.both.entity)?;
             new.push(given);
         }
-        let _audit = caller.begin::<T>(&id).await?;
+        let _audit = caller.begin::<T>(&id, None).await?;
         // Rows are locked in one order by everybody, so that two bulks never wait for each other.
         new.sort_by(|a, b| a.both.entity.entity_id().cmp(&b.both.entity.entity_id()));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
@@ -207,7 +207,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         for change in changes {
             keyed.push((self.key(&change)?, change));
         }
-        let _audit = caller.begin::<T>(&id).await?;
+        let _audit = caller.begin::<T>(&id, None).await?;
         keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let mut written = Vec::with_capacity(keyed.len());
@@ -231,7 +231,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         let action = self.reach.action::<T>(Operation::DeleteById);
         let caller = Caller::of::<T>(cx, &action)?;
         let tenant = self.tenant(&caller, &action)?;
-        let _audit = caller.begin::<T>(&action).await?;
+        let _audit = caller.begin::<T>(&action, None).await?;
         let Some(key) = self.core.key(id) else { return Ok(false) };
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let within = rendered(&self.core.render(), [tenants(&self.core.layout.table, self.reach)]);
@@ -260,7 +260,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         let fields = caller.fields::<T>(&self.core.bare)?;
         let readable = |name: &str| fields.iter().all(|field| field.attribute != name || field.read == Reading::Always);
         let query = query.predicate::<T>(&self.core.layout.table, &readable)?;
-        let _audit = caller.begin::<T>(&action).await?;
+        let _audit = caller.begin::<T>(&action, None).await?;
         let all: [Predicate; 3] = [tenants(&self.core.layout.table, self.reach), visible.predicate.clone(), query];
         let mut select = self.core.select(rendered(&self.core.render(), all).add(self.own(tenant.as_ref())));
         if let Some(column) = self.core.layout.id() {

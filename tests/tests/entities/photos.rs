@@ -255,7 +255,7 @@ async fn a_stream_gives_what_a_search_would(world: World) {
 
 async fn an_audited_list_needs_its_record(world: World) {
     use policy_runtime::audit::MemoryAudit;
-    let (photos, alice, _) = gallery(&world).await;
+    let (photos, alice, bob) = gallery(&world).await;
     world.policy.require_audit("com.example.Photo.findAll").unwrap();
     assert_eq!(code(photos.find_all(&alice, &Paging::page(0, 10)).await), Code::AuditUnavailable);
     let log = std::sync::Arc::new(MemoryAudit::default());
@@ -264,4 +264,10 @@ async fn an_audited_list_needs_its_record(world: World) {
     let records = log.records();
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].0.action.as_str(), records[0].1), ("com.example.Photo.findAll", true));
+    // Which filter it was: the same list has the same hash, another caller's another.
+    assert_eq!(ids(&photos, &audited).await, ["a1", "a2"]);
+    let bob = bob.with_audit(log.clone());
+    assert_eq!(ids(&photos, &bob).await, ["a2", "b1"]);
+    let hashes: Vec<_> = log.records().into_iter().map(|(record, _)| record.details["filter"].clone()).collect();
+    assert!(hashes[0] == hashes[1] && hashes[1] != hashes[2], "{hashes:?}");
 }

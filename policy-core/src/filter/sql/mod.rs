@@ -90,7 +90,12 @@ impl<'t> Render<'t> {
         match predicate {
             Predicate::Const(b) => constant(*b),
             Predicate::Row(_) => constant(true),
-            Predicate::All(items) => joined(items.iter().map(|item| self.condition(item)).collect(), true),
+            Predicate::All(items) => {
+                // What tells rows apart comes first: SQLite keeps this order, and looks at the form of what is stored only then.
+                let is_form = |item: &&Predicate| matches!(item, Predicate::Test(Test::Usable { .. }));
+                let (form, telling): (Vec<_>, Vec<_>) = items.iter().partition(is_form);
+                joined(telling.into_iter().chain(form).map(|item| self.condition(item)).collect(), true)
+            }
             Predicate::Any(items) => joined(items.iter().map(|item| self.condition(item)).collect(), false),
             Predicate::Test(test) => self.test(test),
         }

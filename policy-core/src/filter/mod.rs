@@ -8,7 +8,12 @@
 //! exactly where the policy decides so, and never is unknown. Absent: tiers; [`crate::pdp::Engine::filter`] joins them.
 //!
 //! What cannot be said of a row becomes [`Predicate::Row`]: the rest of the predicate still narrows the rows, and the decision
-//! point is asked about each that is left. Nothing is dropped.
+//! point is asked about each that is left. Nothing is dropped. That is so for arithmetic on attributes of the row, for sets and
+//! records of it that are compared as a whole (`containsAll` of two of its sets is one such comparison), and for what stands in a
+//! nested record under a name that no path can have.
+//!
+//! A kind is what is compared, not the Rust type: a number below zero in the column of a `u64` is a number to every condition, and
+//! cannot be read as a row; a repository answers with an error then, and hands out nothing.
 
 mod leaf;
 pub(crate) mod partial;

@@ -3,7 +3,9 @@
 
 mod client;
 mod offline;
+mod online;
 mod output;
+mod recover;
 mod serve;
 
 use std::process::ExitCode;
@@ -49,6 +51,10 @@ enum Command {
     Explain(offline::Explain),
     /// Says how two folders of policies differ, in words, and which requests they decide differently
     Diff(offline::Diff),
+    #[command(flatten)]
+    Online(online::Online),
+    /// Gives a scope its earlier policies back, without a server: when nobody may change them any more
+    Recover(recover::Recover),
     /// Writes a script that completes commands in a shell
     Completions {
         /// Which shell
@@ -74,6 +80,8 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => offline::test(&arguments),
         Command::Explain(arguments) => offline::explain(&arguments),
         Command::Diff(arguments) => offline::diff(&arguments),
+        Command::Online(command) => Ok(online::run(command).await),
+        Command::Recover(arguments) => recover::recover(&arguments).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "policy", &mut script);

@@ -1,0 +1,279 @@
+//! Organizations, applications, users and keys.
+
+use std::path::PathBuf;
+
+use ::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::sign_in::password;
+use super::told::{Told, cell, rows, table};
+use super::{As, At, Done, encoded};
+
+#[derive(Subcommand)]
+pub(crate) enum Org {
+    /// Lists organizations
+    List(As),
+    /// Creates an organization with its first owner
+    Create {
+        /// Its permanent id
+        id: String,
+        /// The owner's address
+        #[arg(long, value_name = "EMAIL")]
+        owner: String,
+        /// Reads the owner's first password from a file, `-` for the input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Lets nobody of an organization sign in
+    Suspend {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Lets them sign in again
+    Resume {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        who: As,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum App {
+    /// Lists the applications of an organization
+    List {
+        /// The organization
+        #[arg(long)]
+        org: String,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Creates an application
+    Create {
+        /// Its permanent id, unique in the deployment
+        id: String,
+        /// The organization
+        #[arg(long)]
+        org: String,
+        #[command(flatten)]
+        who: As,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Selected {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    at: At,
+    #[command(flatten)]
+    who: As,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Lists users
+    List {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Adds a user
+    Add {
+        /// The address
+        email: String,
+        /// A role; may be said again
+        #[arg(long = "role")]
+        roles: Vec<String>,
+        /// Reads a first password from a file, `-` for the input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Assigns roles or takes them away, lets in or locks out
+    Change {
+        /// The user's id
+        id: String,
+        /// A role to assign; may be said again
+        #[arg(long = "add-role", value_name = "ROLE")]
+        add_roles: Vec<String>,
+        /// A role to take away; may be said again
+        #[arg(long = "remove-role", value_name = "ROLE")]
+        remove_roles: Vec<String>,
+        /// Lets the user in again
+        #[arg(long, conflicts_with = "disable")]
+        enable: bool,
+        /// Lets the user in no more
+        #[arg(long)]
+        disable: bool,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Removes a user with everything it signs in with
+    Remove(Selected),
+    /// Makes an invitation for a user who signs in with a provider
+    Invite(Selected),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Key {
+    /// Lists keys
+    List {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Makes a key, and shows it once
+    Create {
+        /// The name to show
+        name: String,
+        /// A role; may be said again
+        #[arg(long = "role")]
+        roles: Vec<String>,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        who: As,
+    },
+    /// Revokes a key
+    Revoke(Selected),
+}
+
+pub(super) async fn org(command: Org) -> (bool, Done) {
+    match command {
+        Org::List(who) => (who.json, list_orgs(&who).await),
+        Org::Create { id, owner, password_file, who } => {
+            (who.json, create_org(&who, &id, &owner, password_file.as_ref()).await)
+        }
+        Org::Suspend { id, who } => (who.json, suspend(&who, &id, "suspend").await),
+        Org::Resume { id, who } => (who.json, suspend(&who, &id, "resume").await),
+    }
+}
+
+async fn list_orgs(who: &As) -> Done {
+    let items = who.all("/api/v1/organizations").await?;
+    let text = table(&["ORGANIZATION", "SUSPENDED"], &rows(&items, &["id", "suspended"]));
+    Ok(Told::new(text, Value::from(items), "policy org create ORG --owner EMAIL"))
+}
+
+async fn create_org(who: &As, id: &str, owner: &str, file: Option<&PathBuf>) -> Done {
+    let password = file.map(|file| password(Some(file))).transpose()?;
+    let owner = json!({ "email": owner, "password": password });
+    let made = who.post("/api/v1/organizations", Some(&json!({ "id": id, "owner": owner }))).await?.body;
+    let text = format!("organization `{id}` is there; {} owns it", cell(&made, "email"));
+    Ok(Told::new(text, made, format!("policy login --org {id} --email {}", cell(&owner, "email"))))
+}
+
+async fn suspend(who: &As, id: &str, verb: &str) -> Done {
+    who.post(&format!("/api/v1/organizations/{}/{verb}", encoded(id)), None).await?;
+    let (told, other) = if verb == "suspend" { ("suspended", "resume") } else { ("resumed", "suspend") };
+    Ok(Told::new(format!("organization `{id}` is {told}"), json!({}), format!("policy org {other} {id} undoes it")))
+}
+
+pub(super) async fn app(command: App) -> (bool, Done) {
+    match command {
+        App::List { org, who } => (who.json, list_apps(&who, &org).await),
+        App::Create { id, org, who } => (who.json, create_app(&who, &org, &id).await),
+    }
+}
+
+async fn list_apps(who: &As, org: &str) -> Done {
+    let items = who.all(&format!("/api/v1/organizations/{}/applications", encoded(org))).await?;
+    let text = table(&["APPLICATION", "SCOPE"], &rows(&items, &["id", "scope"]));
+    Ok(Told::new(text, Value::from(items), format!("policy app create APP --org {org}")))
+}
+
+async fn create_app(who: &As, org: &str, id: &str) -> Done {
+    let path = format!("/api/v1/organizations/{}/applications", encoded(org));
+    let made = who.post(&path, Some(&json!({ "id": id }))).await?.body;
+    Ok(Told::new(format!("application `{id}` is there"), made, format!("policy user add EMAIL --app {org}/{id}")))
+}
+
+pub(super) async fn user(command: User) -> (bool, Done) {
+    match command {
+        User::List { at, who } => (who.json, list_users(&who, &at).await),
+        User::Add { email, roles, password_file, at, who } => {
+            (who.json, add_user(&who, &at, &email, &roles, password_file.as_ref()).await)
+        }
+        User::Change { id, add_roles, remove_roles, enable, disable, at, who } => {
+            let enabled = (enable || disable).then_some(enable);
+            let change = json!({ "addRoles": add_roles, "removeRoles": remove_roles, "enabled": enabled });
+            (who.json, change_user(&who, &at, &id, &change).await)
+        }
+        User::Remove(one) => (one.who.json, gone(&one, "users", "user").await),
+        User::Invite(one) => (one.who.json, invite(&one).await),
+    }
+}
+
+const USER: [&str; 4] = ["id", "email", "roles", "enabled"];
+
+async fn list_users(who: &As, at: &At) -> Done {
+    let items = who.all(&at.path("/users")).await?;
+    let text = table(&["ID", "EMAIL", "ROLES", "ENABLED"], &rows(&items, &USER));
+    Ok(Told::new(text, Value::from(items), format!("policy user add EMAIL {}", at.flag())))
+}
+
+async fn add_user(who: &As, at: &At, email: &str, roles: &[String], file: Option<&PathBuf>) -> Done {
+    let password = file.map(|file| password(Some(file))).transpose()?;
+    let new = json!({ "email": email, "roles": roles, "password": password });
+    let made = who.post(&at.path("/users"), Some(&new)).await?.body;
+    let id = cell(&made, "id");
+    let text = format!("{email} is in {} as {id}, with roles: {}", at.scope(), cell(&made, "roles"));
+    let next = match file {
+        Some(_) => format!("policy user list {}", at.flag()),
+        None => format!("policy user invite {id} {}", at.flag()),
+    };
+    Ok(Told::new(text, made, next))
+}
+
+async fn change_user(who: &As, at: &At, id: &str, change: &Value) -> Done {
+    let path = at.path(&format!("/users/{}", encoded(id)));
+    let now = who.server()?.send(Method::PATCH, &path, &[], Some(change)).await?.body;
+    let text = table(&["ID", "EMAIL", "ROLES", "ENABLED"], &rows(std::slice::from_ref(&now), &USER));
+    Ok(Told::new(text, now, format!("policy user list {}", at.flag())))
+}
+
+async fn gone(one: &Selected, kind: &str, word: &str) -> Done {
+    let path = one.at.path(&format!("/{kind}/{}", encoded(&one.id)));
+    one.who.server()?.send(Method::DELETE, &path, &[], None).await?;
+    Ok(Told::new(format!("{word} `{}` is gone", one.id), json!({}), format!("policy {word} list {}", one.at.flag())))
+}
+
+async fn invite(one: &Selected) -> Done {
+    let made = one.who.post(&one.at.path(&format!("/users/{}/invitation", encoded(&one.id))), None).await?.body;
+    let text = format!("{}\n\nit is good once, for a week, and is not shown again", cell(&made, "invitation"));
+    Ok(Told::new(text, made, "hand it to the user"))
+}
+
+pub(super) async fn key(command: Key) -> (bool, Done) {
+    match command {
+        Key::List { at, who } => (who.json, list_keys(&who, &at).await),
+        Key::Create { name, roles, at, who } => (who.json, create_key(&who, &at, &name, &roles).await),
+        Key::Revoke(one) => (one.who.json, gone(&one, "keys", "key").await),
+    }
+}
+
+async fn list_keys(who: &As, at: &At) -> Done {
+    let items = who.all(&at.path("/keys")).await?;
+    let names = ["id", "name", "roles", "lastUsed", "expiresAt"];
+    let text = table(&["ID", "NAME", "ROLES", "LAST USED", "ENDS"], &rows(&items, &names));
+    Ok(Told::new(text, Value::from(items), format!("policy key create NAME {}", at.flag())))
+}
+
+async fn create_key(who: &As, at: &At, name: &str, roles: &[String]) -> Done {
+    let made = who.post(&at.path("/keys"), Some(&json!({ "name": name, "roles": roles }))).await?.body;
+    let text = format!("{}\n\nit is not shown again", cell(&made, "key"));
+    Ok(Told::new(text, made, "POLICY_KEY=KEY policy whoami"))
+}

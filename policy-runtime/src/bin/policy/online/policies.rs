@@ -97,14 +97,12 @@ async fn list(who: &As, at: &At) -> Done {
 async fn active(who: &As, at: &At) -> Result<(Value, Option<String>, i64), Trouble> {
     let listed = who.get(&at.path("/policies?limit=1")).await?;
     let number = listed.body.get("active").and_then(Value::as_i64).unwrap_or(0);
-    let set = match number {
-        0 => json!({ "baseline": "shipped", "rules": [], "cedar": [] }),
-        _ => {
-            let version = who.get(&at.path(&format!("/policies/{number}"))).await?.body;
-            let take = |name: &str| version.get(name).cloned().unwrap_or(Value::Null);
-            json!({ "baseline": take("baseline"), "rules": take("rules"), "cedar": take("cedar") })
-        }
-    };
+    if number == 0 {
+        return Ok((json!({ "baseline": "shipped", "rules": [], "cedar": [] }), listed.etag, number));
+    }
+    let version = who.get(&at.path(&format!("/policies/{number}"))).await?.body;
+    let take = |name: &str| version.get(name).cloned().unwrap_or(Value::Null);
+    let set = json!({ "baseline": take("baseline"), "rules": take("rules"), "cedar": take("cedar") });
     Ok((set, listed.etag, number))
 }
 

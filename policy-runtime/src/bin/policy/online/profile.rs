@@ -19,6 +19,7 @@ pub(super) struct Profile {
     pub(super) ends: i64,
 }
 
+#[expect(clippy::disallowed_methods, reason = "these are settings of whoever calls the command, not of a server")]
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -19,7 +19,8 @@ use crate::name::Tier;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Revision {
-    /// Counts restores.
+    /// When it began, where revisions were given out anew: at the start of a process that keeps none, and after a restore. 0 for
+    /// what a scope begins with, which only its content tells apart.
     pub epoch: u64,
     /// Counts activations within the epoch, from 1; 0 means that there is no set.
     pub number: u64,

@@ -149,11 +149,11 @@ fn binary(op: Binary, left: Ir, right: Ir) -> Ir {
 fn plain(test: &Test, negated: bool) -> Ir {
     let ir = match test {
         Test::Compare(op, left, right) => {
-            let op = if negated { opposite(*op) } else { *op };
+            let op = if negated { op.opposite() } else { *op };
             // The attribute goes first: `50000 > order.amount` reads `order.amount < 50000` from then on.
             return match (left, right) {
                 (Term::Value(_), Term::Path(path)) => {
-                    binary(lowered(mirrored(op)).of_kind(&path.kind), side(right), side(left))
+                    binary(lowered(op.mirrored()).of_kind(&path.kind), side(right), side(left))
                 }
                 (Term::Path(path), _) => binary(lowered(op).of_kind(&path.kind), side(left), side(right)),
                 (Term::Value(_), Term::Value(_)) => binary(lowered(op), side(left), side(right)),
@@ -173,27 +173,6 @@ fn plain(test: &Test, negated: bool) -> Ir {
         Test::Exists(path) => Ir::Has(path.path.clone()),
     };
     if negated { negate(ir) } else { ir }
-}
-
-const fn opposite(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Ne,
-        CompareOp::Ne => CompareOp::Eq,
-        CompareOp::Lt => CompareOp::Ge,
-        CompareOp::Le => CompareOp::Gt,
-        CompareOp::Gt => CompareOp::Le,
-        CompareOp::Ge => CompareOp::Lt,
-    }
-}
-
-const fn mirrored(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq | CompareOp::Ne => op,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
-    }
 }
 
 const fn lowered(op: CompareOp) -> Binary {

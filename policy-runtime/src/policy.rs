@@ -237,7 +237,7 @@ impl PolicyBuilder {
         }
         warnings.extend(missing);
         let must_audit = registry.actions().map(|_| AtomicBool::new(false)).collect();
-        let engine = Engine::new(registry)?;
+        let engine = Engine::new(registry)?.in_epoch(u64::try_from(self.clock.now().0).unwrap_or(0));
         let engine = if self.by_both { engine.by_both() } else { engine };
         let application = Scope::application(&self.organization, &self.application)?;
         engine.add_application(&application)?;

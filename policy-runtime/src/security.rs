@@ -210,7 +210,7 @@ impl SecurityContext {
     }
 
     /// What this caller may do in the application that it calls, as far as it can be told without arguments.
-    pub fn possible(&self) -> Vec<Possible> {
+    pub fn possible(&self) -> Vec<Possible<'_>> {
         let policy = self.policy();
         let context = Context { time: policy.clock().now(), facts: self.facts() };
         policy.engine().possible(self.participant(), self.application(), context)

@@ -97,6 +97,13 @@ async fn from_draft_to_active_and_back_on_two_servers() {
         assert_eq!(sets.recover(&acme, "operator", NOW).await.unwrap(), open);
         follower.confirm().await.unwrap();
         assert!(allowed(&there));
+
+        // A restored database knows nothing of what was given out since its backup.
+        let before = there.engine().revisions(&acme)[1];
+        sets.begin_epoch(NOW).await.unwrap();
+        follower.confirm().await.unwrap();
+        let after = there.engine().revisions(&acme)[1];
+        assert!(after.epoch > before.epoch && after.hash == before.hash && after > before);
         if let Some(path) = path {
             let _ = std::fs::remove_file(path);
         }

@@ -110,7 +110,7 @@ pub(super) fn ordered<'e>(left: Side, right: Side, op: CompareOp, decimal: bool)
     };
     match (left, right) {
         (Side::Field(field), Side::Known(Known::Value(value))) => with(field, value, op),
-        (Side::Known(Known::Value(value)), Side::Field(field)) => with(field, value, mirrored(op)),
+        (Side::Known(Known::Value(value)), Side::Field(field)) => with(field, value, op.mirrored()),
         (Side::Field(a), Side::Field(b)) if fits(&a.kind) && a.kind == b.kind => match alike(&a, &b) {
             Ok(_) => {
                 let right = Operand::Field(b.clone());
@@ -119,16 +119,6 @@ pub(super) fn ordered<'e>(left: Side, right: Side, op: CompareOp, decimal: bool)
             Err(why) => Leaf::Opaque(why, Vec::new()),
         },
         _ => Leaf::Error,
-    }
-}
-
-const fn mirrored(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq | CompareOp::Ne => op,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
     }
 }
 

@@ -340,17 +340,7 @@ impl Test {
             // Nothing that is asked twice depends on it: it stands beside the policies.
             Self::Usable { field } => Self::Usable { field },
             Self::Truth { field, wanted } => Self::Truth { field, wanted: !wanted },
-            Self::Compare { op, left, right } => {
-                let op = match op {
-                    CompareOp::Eq => CompareOp::Ne,
-                    CompareOp::Ne => CompareOp::Eq,
-                    CompareOp::Lt => CompareOp::Ge,
-                    CompareOp::Le => CompareOp::Gt,
-                    CompareOp::Gt => CompareOp::Le,
-                    CompareOp::Ge => CompareOp::Lt,
-                };
-                Self::Compare { op, left, right }
-            }
+            Self::Compare { op, left, right } => Self::Compare { op: op.opposite(), left, right },
             Self::OneOf { field, values, wanted } => Self::OneOf { field, values, wanted: !wanted },
             Self::Contains { set, item, wanted } => Self::Contains { set, item, wanted: !wanted },
             Self::Empty { set, wanted } => Self::Empty { set, wanted: !wanted },

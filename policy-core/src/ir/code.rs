@@ -108,23 +108,24 @@ impl Code {
     }
 
     /// Whether the condition is true; `None` where it has no truth.
-    #[inline]
     pub(crate) fn holds<'a>(&self, facts: &impl Facts<'a>) -> Option<bool> {
-        match self {
-            Self::All(items) => {
-                for item in items {
-                    match item.single(facts) {
-                        Some(true) => {}
-                        other => return other,
-                    }
-                }
-                Some(true)
+        let (items, on) = match self {
+            Self::All(items) => (&**items, true),
+            Self::Any(items) => (&**items, false),
+            one => (std::slice::from_ref(one), true),
+        };
+        for item in items {
+            match item.leaf(facts) {
+                Some(truth) if truth == on => {}
+                other => return other,
             }
-            single => single.single(facts),
         }
+        Some(on)
     }
 
-    fn single<'a>(&self, facts: &impl Facts<'a>) -> Option<bool> {
+    /// What rules have most has its way here; all else is elsewhere, so that this stays small.
+    #[inline]
+    fn leaf<'a>(&self, facts: &impl Facts<'a>) -> Option<bool> {
         match self {
             Self::Role(role, hash) => Some(facts.participant().participant().has_role(role, *hash)),
             Self::Long(place, op, constant) => match place.fetch(facts) {
@@ -146,6 +147,13 @@ impl Code {
                 ValueRef::Bool(b) => Some(b),
                 _ => None,
             },
+            other => other.single(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn single<'a>(&self, facts: &impl Facts<'a>) -> Option<bool> {
+        match self {
             Self::Has(place) => match place.fetch(facts) {
                 ValueRef::Absent => Some(false),
                 ValueRef::Unusable(_) => None,
@@ -164,27 +172,10 @@ impl Code {
                 }
             }
             Self::Const(truth) => Some(*truth),
-            Self::All(items) => {
-                for item in items {
-                    match item.single(facts) {
-                        Some(true) => {}
-                        other => return other,
-                    }
-                }
-                Some(true)
-            }
-            Self::Any(items) => {
-                for item in items {
-                    match item.single(facts) {
-                        Some(false) => {}
-                        other => return other,
-                    }
-                }
-                Some(false)
-            }
-            Self::Not(inner) => inner.single(facts).map(|truth| !truth),
+            Self::Not(inner) => inner.holds(facts).map(|truth| !truth),
             Self::Fails => None,
             Self::Other(ir) => long_way(ir, facts),
+            joined_or_leaf => joined_or_leaf.holds(facts),
         }
     }
 
@@ -195,7 +186,7 @@ impl Code {
             Self::Any(items) => joined(items, facts, seen, false),
             Self::Not(inner) => inner.settled(facts, seen).map(|truth| !truth),
             leaf if leaf.is_open(seen) => None,
-            leaf => leaf.single(facts),
+            leaf => leaf.holds(facts),
         }
     }
 
@@ -210,7 +201,7 @@ impl Code {
                 inner => Self::Not(Box::new(inner)),
             },
             leaf if leaf.is_open(seen) => leaf.clone(),
-            leaf => leaf.single(facts).map_or(Self::Fails, Self::Const),
+            leaf => leaf.holds(facts).map_or(Self::Fails, Self::Const),
         }
     }
 
@@ -242,15 +233,16 @@ impl Code {
 
 /// `and` (or `or`), where one operand settles all whatever stands before it, unless that may fail.
 fn joined<'a>(items: &[Code], facts: &impl Facts<'a>, known: Seen, all: bool) -> Option<bool> {
-    let (mut open, mut fails) = (false, false);
-    for item in items {
+    let mut open = false;
+    for (at, item) in items.iter().enumerate() {
         match item.settled(facts, known) {
             Some(truth) if truth == all => {}
-            Some(truth) => return (!fails).then_some(truth),
-            None => {
-                open = true;
-                fails |= item.may_fail();
+            Some(truth) => {
+                let before = items.iter().take(if open { at } else { 0 });
+                let fails = before.filter(|item| item.settled(facts, known).is_none()).any(Code::may_fail);
+                return (!fails).then_some(truth);
             }
+            None => open = true,
         }
     }
     (!open).then_some(all)

@@ -164,17 +164,14 @@ impl fmt::Display for SetError {
 impl std::error::Error for SetError {}
 
 /// Counts and hashes a set (FNV-1a, 64 bits: a name for the content, no proof of it).
-pub(super) fn revision(epoch: u64, number: u64, source: &SetSource) -> Revision {
+pub(super) fn revision(scope: &Scope, source: &SetSource, (epoch, number): (u64, u64)) -> Revision {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut feed = |text: &str| {
         for byte in (text.len() as u64).to_le_bytes().into_iter().chain(text.bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
-    feed(match source.baseline {
-        Baseline::Shipped => cedar::baseline::ORGANIZATION,
-        Baseline::Replaced => "",
-    });
+    feed(baseline(scope, source).map_or("", |(_, text)| text));
     for (section, entries) in [("cedar", &source.cedar), ("rules", &source.rules)] {
         feed(section);
         for (name, text) in entries {
@@ -207,6 +204,15 @@ fn measured(scope: &Scope, source: &SetSource) -> Result<(), SetError> {
     Ok(())
 }
 
+/// The baseline that a set starts from, if it has one.
+fn baseline(scope: &Scope, source: &SetSource) -> Option<(&'static str, &'static str)> {
+    match (scope.tier(), &source.baseline) {
+        (Tier::System, Baseline::Shipped) => Some(("baseline/system.cedar", cedar::baseline::SYSTEM)),
+        (Tier::Organization, Baseline::Shipped) => Some(("baseline/organization.cedar", cedar::baseline::ORGANIZATION)),
+        (Tier::Application, _) | (_, Baseline::Replaced) => None,
+    }
+}
+
 pub(super) fn admit(
     registry: &Registry,
     scope: &Scope,
@@ -214,14 +220,9 @@ pub(super) fn admit(
 ) -> Result<(Vec<Member>, Vec<Finding>), SetError> {
     measured(scope, source)?;
     let (mut members, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-    let baseline = match (scope.tier(), &source.baseline) {
-        (Tier::System, Baseline::Shipped) => Some(("baseline/system.cedar", cedar::baseline::SYSTEM)),
-        (Tier::Organization, Baseline::Shipped) => Some(("baseline/organization.cedar", cedar::baseline::ORGANIZATION)),
-        (Tier::Application, _) | (_, Baseline::Replaced) => None,
-    };
     // System rules hold for every application, so they read only what every application has.
     let schema = if scope.tier() == Tier::System { registry.platform_schema() } else { registry.schema() };
-    if let Some((name, text)) = baseline {
+    if let Some((name, text)) = baseline(scope, source) {
         load(schema, name, text, None, &mut members, &mut errors, &mut warnings);
     }
     for (name, text) in &source.cedar {

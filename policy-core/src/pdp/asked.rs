@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::stack::Stack;
 use crate::context::Context;
 use crate::ir::eval::{EntityRef, Env, Facts};
-use crate::name::{EntityUid, hash_of, hash_of_uid};
+use crate::name::{EntityUid, hash_of};
 use crate::participant::Caller;
 use crate::platform;
 use crate::registry::ActionEntry;
@@ -20,41 +20,36 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) entry: &'a ActionEntry,
     stack: &'a Stack,
+    caller: Caller<'a>,
     /// Made where a policy asks for a uid.
     env: OnceCell<Env<'a>>,
 }
 
 impl<'a> Asked<'a> {
     #[inline]
-    pub(super) const fn new(entry: &'a ActionEntry, request: &'a Request<'a>, stack: &'a Stack) -> Self {
-        Self { request, entry, stack, env: OnceCell::new() }
+    pub(super) fn new(entry: &'a ActionEntry, request: &'a Request<'a>, stack: &'a Stack) -> Self {
+        let own = is_native(entry, request) || *entry.participant == *platform::PARTICIPANT;
+        let caller = if own { request.participant.into() } else { Caller::without_own_attributes(request.participant) };
+        Self { request, entry, stack, caller, env: OnceCell::new() }
     }
 
-    /// Whether the caller is of the tier of the service: one of another tier is no instance of the participant type that the
-    /// service declares.
-    #[inline]
-    fn is_native(&self) -> bool {
-        self.request.participant.scope().tier() == self.entry.tier
-    }
-
-    /// The hash of the principal's uid.
-    pub(super) fn principal(&self) -> u64 {
+    /// The hashes of the principal's type and of its id.
+    pub(super) fn principal_hashes(&self) -> (u64, u64) {
         static PARTICIPANT: LazyLock<u64> = LazyLock::new(|| hash_of(platform::PARTICIPANT));
-        let kind = if self.is_native() { self.entry.hashes.0 } else { *PARTICIPANT };
-        hash_of_uid(kind, self.request.participant.uid_hash())
+        let kind = if is_native(self.entry, self.request) { self.entry.hashes.0 } else { *PARTICIPANT };
+        (kind, self.request.participant.uid_hash())
     }
 
-    /// The hash of the resource's uid.
-    pub(super) fn resource(&self) -> u64 {
+    /// The hash of the resource's id.
+    pub(super) fn resource_hash(&self) -> u64 {
         let kept = self.request.resource.is_none() && !self.entry.is_about_scope() && !self.stack.chain.is_empty();
-        let id = if kept { self.stack.id_hash } else { hash_of(self.resource_uids().0.id) };
-        hash_of_uid(self.entry.hashes.1, id)
+        if kept { self.stack.id_hash } else { hash_of(self.resource_uids().0.id) }
     }
 
     /// The principal's uid.
     #[inline]
     pub(super) fn principal_uid(&self) -> EntityRef<'a> {
-        let kind = if self.is_native() { &*self.entry.participant } else { platform::PARTICIPANT };
+        let kind = if is_native(self.entry, self.request) { &*self.entry.participant } else { platform::PARTICIPANT };
         EntityRef { kind, id: self.request.participant.uid_id() }
     }
 
@@ -90,14 +85,17 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Whether the caller is of the tier of the service: one of another tier is no instance of the participant type that the
+/// service declares.
+#[inline]
+fn is_native(entry: &ActionEntry, request: &Request<'_>) -> bool {
+    request.participant.scope().tier() == entry.tier
+}
+
 impl<'a> Facts<'a> for Asked<'a> {
     #[inline]
     fn participant(&self) -> Caller<'a> {
-        if self.is_native() || *self.entry.participant == *platform::PARTICIPANT {
-            self.request.participant.into()
-        } else {
-            Caller::without_own_attributes(self.request.participant)
-        }
+        self.caller
     }
 
     #[inline]

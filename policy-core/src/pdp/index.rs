@@ -3,14 +3,11 @@
 //! Groups and policies about any action are expanded into the slice of every action when a set is built, and what the action
 //! settles of their conditions is settled then.
 
-use std::sync::Arc;
-
 use super::asked::Asked;
 use super::set::Member;
 use crate::ir::code::Code;
-use crate::ir::eval::Facts as _;
 use crate::ir::fold::{Known, fold};
-use crate::name::{ByName, EntityUid};
+use crate::name::{ByName, EntityUid, hash_of, hash_of_uid};
 use crate::policy::{Constraint, Effect};
 
 /// A policy of which only a part is left to be asked.
@@ -79,20 +76,22 @@ pub(super) struct Bucket {
 /// Policies by the hash of the uid that they constrain; whether it is that uid, the policy itself says.
 #[derive(Debug, Default)]
 struct ByUid {
-    /// The types of the uids, each with its policies: an entity of another type is only looked up by what it belongs to.
-    kinds: Vec<(Arc<str>, Vec<u32>)>,
+    /// The types of the uids by their hashes, each with its policies: an entity of another type is only looked up by what it
+    /// belongs to.
+    kinds: Vec<(u64, Vec<u32>)>,
     numbers: ByName<u64, Vec<u32>>,
-    /// A bit for each hash, sixteen times as many as there are: most of what a participant belongs to is in no policy, and
-    /// that is told here by one look at little memory.
+    /// Two bits of one word for each hash, among sixteen times as many as there are: most of what a participant belongs to is
+    /// in no policy, and that is told here by one look at little memory.
     bits: Box<[u64]>,
 }
 
 impl ByUid {
     fn put(map: &mut Option<Box<Self>>, uid: &EntityUid, number: u32) {
         let map = map.get_or_insert_default();
-        match map.kinds.iter_mut().find(|(kind, _)| **kind == *uid.kind()) {
+        let kind = hash_of(uid.kind());
+        match map.kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, numbers)) => numbers.push(number),
-            None => map.kinds.push((uid.kind().into(), vec![number])),
+            None => map.kinds.push((kind, vec![number])),
         }
         map.numbers.entry(uid.hash()).or_default().push(number);
     }
@@ -102,46 +101,67 @@ impl ByUid {
         let words = (self.numbers.len() / 4).next_power_of_two();
         let mut bits = vec![0; words];
         for hash in self.numbers.keys() {
-            let (word, bit) = Self::bit(*hash, words);
+            let (word, two) = Self::bits_of(*hash, words);
             if let Some(word) = bits.get_mut(word) {
-                *word |= bit;
+                *word |= two;
             }
         }
         self.bits = bits.into();
     }
 
-    /// The word of a hash and its bit there; taken from other digits than the map uses.
+    /// The word of a hash and its bits there; taken from other digits than the map uses.
     #[inline]
-    const fn bit(hash: u64, words: usize) -> (usize, u64) {
+    const fn bits_of(hash: u64, words: usize) -> (usize, u64) {
         let place = (hash >> 26) as usize;
-        (place & words.wrapping_sub(1), 1 << ((hash >> 20) & 63))
+        (place & words.wrapping_sub(1), 1 << ((hash >> 20) & 63) | 1 << ((hash >> 14) & 63))
     }
 
+    /// Whether there may be policies of a hash.
     #[inline]
-    fn at(&self, hash: u64) -> &[u32] {
-        let (word, bit) = Self::bit(hash, self.bits.len());
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, two) = Self::bits_of(hash, self.bits.len());
         // Before it is sealed nothing is noted.
-        if self.bits.get(word).is_some_and(|word| word & bit == 0) {
-            return &[];
-        }
-        self.numbers.get(&hash).map_or(&[], |numbers| numbers)
+        self.bits.get(word).is_none_or(|word| word & two == two)
+    }
+
+    #[inline(never)]
+    fn at(&self, hash: u64, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        self.numbers.get(&hash).is_some_and(|numbers| numbers.iter().any(|number| visit(*number)))
     }
 
     /// Visits the policies about the principal and about all that it belongs to, until `visit` has seen enough.
     fn any_principal(&self, asked: &Asked<'_>, visit: &mut impl FnMut(u32) -> bool) -> bool {
-        self.any(asked.principal_uid().kind, || asked.principal(), asked.request.participant.parents(), visit)
+        let (kind, id) = asked.principal_hashes();
+        self.any(kind, || id, asked.request.participant.parents(), visit)
     }
 
-    /// Visits the policies about an entity and about all that it belongs to, until `visit` has seen enough.
+    /// Visits the policies about the resource and about all that it belongs to, until `visit` has seen enough.
+    fn any_resource(&self, asked: &Asked<'_>, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        self.any(asked.entry.hashes.1, || asked.resource_hash(), asked.resource_uids().1, visit)
+    }
+
+    #[inline]
     fn any(
         &self,
-        kind: &str,
-        own: impl FnOnce() -> u64,
+        kind: u64,
+        id: impl FnOnce() -> u64,
         parents: &[EntityUid],
         visit: &mut impl FnMut(u32) -> bool,
     ) -> bool {
-        (self.kinds.iter().any(|(k, _)| **k == *kind) && self.at(own()).iter().any(|n| visit(*n)))
-            || parents.iter().any(|parent| self.at(parent.hash()).iter().any(|n| visit(*n)))
+        (self.kinds.iter().any(|(known, _)| *known == kind) && self.one(hash_of_uid(kind, id()), visit))
+            || self.within(parents, visit)
+    }
+
+    /// Visits the policies about what an entity belongs to.
+    #[inline]
+    fn within(&self, parents: &[EntityUid], visit: &mut impl FnMut(u32) -> bool) -> bool {
+        parents.iter().any(|parent| self.one(parent.hash(), visit))
+    }
+
+    /// Visits the policies of a hash until `visit` has seen enough.
+    #[inline]
+    fn one(&self, hash: u64, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        self.may_have(hash) && self.at(hash, visit)
     }
 }
 
@@ -174,20 +194,21 @@ impl Bucket {
     }
 
     /// Visits the candidates until `visit` says that it has seen enough; whether it has.
-    #[inline]
     pub(super) fn any<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
         self.open.iter().any(|rest| visit(Candidate::Rest(rest)))
-            || ((self.by_principal.is_some() || self.by_resource.is_some()) && self.keyed(asked, visit))
+            || self.keyed(asked, &mut |number| visit(Candidate::Whole(number)))
+    }
+
+    /// Visits the candidates that are found by what they constrain, until `visit` has seen enough.
+    #[inline]
+    pub(super) fn keyed(&self, asked: &Asked<'_>, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        !self.is_open() && self.found(asked, visit)
     }
 
     #[inline(never)]
-    fn keyed<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>) -> bool) -> bool {
-        let mut whole = |number| visit(Candidate::Whole(number));
-        self.by_principal.as_ref().is_some_and(|map| map.any_principal(asked, &mut whole))
-            || self.by_resource.as_ref().is_some_and(|map| {
-                let (own, parents) = asked.resource_uids();
-                map.any(own.kind, || asked.resource(), parents, &mut whole)
-            })
+    fn found(&self, asked: &Asked<'_>, visit: &mut impl FnMut(u32) -> bool) -> bool {
+        self.by_principal.as_ref().is_some_and(|map| map.any_principal(asked, visit))
+            || self.by_resource.as_ref().is_some_and(|map| map.any_resource(asked, visit))
     }
 
     /// The candidates for a principal, whatever the resource is.
@@ -220,7 +241,6 @@ impl Bucket {
     /// Visits the candidates for a principal and any resource of the request's type that belongs to what it belongs to.
     pub(super) fn rows<'b>(&'b self, asked: &Asked<'_>, visit: &mut impl FnMut(Candidate<'b>)) {
         self.open.iter().for_each(|rest| visit(Candidate::Rest(rest)));
-        let env = asked.env();
         let mut whole = |number| {
             visit(Candidate::Whole(number));
             false
@@ -230,11 +250,11 @@ impl Bucket {
         }
         if let Some(map) = &self.by_resource {
             // No uid of a row is a scope's, so that nothing is visited twice.
-            let own = map.kinds.iter().filter(|(kind, _)| **kind == *env.resource.kind);
+            let own = map.kinds.iter().filter(|(kind, _)| *kind == asked.entry.hashes.1);
             own.flat_map(|(_, numbers)| numbers).for_each(|n| {
                 whole(*n);
             });
-            map.any("", || 0, env.resource_parents, &mut whole);
+            map.within(asked.resource_uids().1, &mut whole);
         }
     }
 
@@ -249,8 +269,6 @@ impl Bucket {
 pub(super) struct Slice {
     pub(super) forbids: Bucket,
     pub(super) permits: Bucket,
-    /// The permit that is always satisfied, where nothing forbids and none stands before it.
-    pub(super) settled: Option<u32>,
 }
 
 impl Slice {
@@ -275,7 +293,12 @@ impl Slice {
             let keyed = bucket.by_principal.iter_mut().chain(&mut bucket.by_resource);
             keyed.for_each(|map| map.seal());
         }
-        let first = self.permits.open.first().filter(|rest| rest.always() && self.forbids.is_empty());
-        self.settled = first.map(|rest| rest.number);
+    }
+
+    /// The permit that is always satisfied, where nothing forbids and none stands before it. Where no `permit` is asked for,
+    /// any number.
+    pub(super) fn always(&self, permit: bool) -> Option<u32> {
+        let first = if permit { self.permits.open.first().filter(|rest| rest.always())?.number } else { 0 };
+        self.forbids.is_empty().then_some(first)
     }
 }

@@ -2,12 +2,11 @@
 
 use super::Engine;
 use super::asked::Asked;
-use super::stack::Sets;
+use super::stack::{Sets, Snapshot};
 use crate::context::Context;
 use crate::ir::code::Seen;
 use crate::name::{ActionName, Scope};
 use crate::participant::Participant;
-use crate::policy::Effect;
 use crate::registry::ActionEntry;
 use crate::request::{ActionId, Request, Resource};
 
@@ -61,18 +60,18 @@ pub enum May {
 /// let open = engine.possible(&operator, &Scope::System, request.context);
 /// assert!(open.iter().any(|one| one.action.id() == "createOrganization" && one.may == May::Always));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Possible {
+pub struct Possible<'e> {
     /// The action's name.
-    pub action: ActionName,
+    pub action: &'e ActionName,
     /// Whether it is open.
     pub may: May,
 }
 
 impl Engine {
     /// Every action of the scope's tier, and whether it is open to the participant.
-    pub fn possible(&self, participant: &Participant, scope: &Scope, context: Context<'_>) -> Vec<Possible> {
+    pub fn possible(&self, participant: &Participant, scope: &Scope, context: Context<'_>) -> Vec<Possible<'_>> {
         self.listed(participant, scope, context, None)
     }
 
@@ -99,7 +98,7 @@ impl Engine {
         context: Context<'_>,
         kind: &str,
         resource: Resource<'_>,
-    ) -> Vec<Possible> {
+    ) -> Vec<Possible<'_>> {
         self.listed(participant, scope, context, Some((kind, resource)))
     }
 
@@ -109,28 +108,32 @@ impl Engine {
         scope: &Scope,
         context: Context<'_>,
         on: Option<(&str, Resource<'_>)>,
-    ) -> Vec<Possible> {
-        let snapshot = self.current.load();
-        let stack = snapshot.stack(scope).filter(|_| participant.scope().covers(scope));
+    ) -> Vec<Possible<'_>> {
         let (kind, resource) = (on.map(|(kind, _)| kind), on.map(|(_, resource)| resource));
+        let (tier, caller) = (scope.tier(), participant.scope().tier());
         let meant = |entry: &ActionEntry| {
-            entry.tier == scope.tier() && kind.is_none_or(|kind| entry.about_entity && *entry.resource == *kind)
+            entry.tier == tier && kind.is_none_or(|kind| entry.about_entity && *entry.resource == *kind)
         };
-        let mut out = Vec::with_capacity(self.registry.len());
-        for (action, entry) in self.registry.actions().filter(|(_, entry)| meant(entry)) {
-            let sets = stack.and_then(|stack| snapshot.sets_within(entry, participant.scope().tier(), stack));
-            let request = Request { participant, action, scope, resource, context, args: &[] };
-            let may = sets.map_or(May::Never, |sets| may(&sets, entry, &request, resource.is_some()));
-            out.push(Possible { action: entry.name.clone(), may });
-        }
-        out
+        self.current.read(|snapshot| {
+            let stack = snapshot.stack(scope).filter(|_| participant.scope().covers(scope));
+            let mut out = Vec::with_capacity(self.registry.len());
+            for (action, entry) in self.registry.actions().filter(|(_, entry)| meant(entry)) {
+                let sets = stack.and_then(|stack| snapshot.sets_within(entry, caller, stack));
+                let request = Request { participant, action, scope, resource, context, args: &[] };
+                let may = sets.map_or(May::Never, |sets| may(&sets, entry, &request, resource.is_some()));
+                out.push(Possible { action: &entry.name, may });
+            }
+            out
+        })
     }
 
     /// Whether the action is open when its arguments and its resource are not known yet; those of the request are not read.
     pub fn may(&self, request: &Request<'_>) -> May {
-        let snapshot = self.current.load();
         let Some(entry) = self.registry.action(request.action) else { return May::Never };
-        snapshot.sets(entry, request).map_or(May::Never, |sets| may(&sets, entry, request, false))
+        let sets = |snapshot: &Snapshot| {
+            snapshot.sets(entry, request).map_or(May::Never, |sets| may(&sets, entry, request, false))
+        };
+        self.current.read(sets)
     }
 
     /// The action of a declaration's full dotted name.
@@ -144,35 +147,16 @@ fn may(sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>, known: bool)
     let asked = Asked::new(entry, request, sets.stack);
     // What the request is about is known where it is a scope or a service, and not where it is an entity.
     let seen = Seen { uid: known || (request.resource.is_none() && !entry.about_entity), attributes: known };
-    let mut all = May::Always;
+    let (mut all, mut permitted) = (May::Always, false);
     for tier in sets.tiers() {
-        for set in sets.parts(tier) {
-            match set.settled(Effect::Forbid, &asked, seen) {
-                Some(true) => return May::Never,
-                Some(false) => {}
-                None => all = weaker(all, May::Depends),
-            }
-        }
-        let mut none = true;
-        for set in sets.permitting(tier) {
-            none = false;
-            match set.settled(Effect::Permit, &asked, seen) {
+        for (set, permits) in sets.asked(tier) {
+            permitted |= permits && tier == entry.tier;
+            match set.allows(&asked, seen, permits) {
                 Some(true) => {}
                 Some(false) => return May::Never,
-                None => all = weaker(all, May::Depends),
+                None => all = May::Depends,
             }
         }
-        if none {
-            return May::Never;
-        }
     }
-    all
-}
-
-const fn weaker(a: May, b: May) -> May {
-    match (a, b) {
-        (May::Never, _) | (_, May::Never) => May::Never,
-        (May::Depends, _) | (_, May::Depends) => May::Depends,
-        (May::Always, May::Always) => May::Always,
-    }
+    if permitted { all } else { May::Never }
 }

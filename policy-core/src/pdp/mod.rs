@@ -16,6 +16,7 @@ mod batch;
 mod both;
 mod clauses;
 mod conform;
+mod current;
 mod explain;
 mod filter;
 mod index;
@@ -41,8 +42,6 @@ pub(crate) mod unchecked;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
-
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
 use crate::name::{Scope, Slug, Tier};
 use crate::registry::Registry;
@@ -59,6 +58,7 @@ pub use nearest::{Flip, Nearest};
 pub use suppose::Written;
 
 use asked::Asked;
+use current::Current;
 use set::TierSet;
 use stack::{Sets, Snapshot, Taken};
 
@@ -88,7 +88,9 @@ use stack::{Sets, Snapshot, Taken};
 #[derive(Debug)]
 pub struct Engine {
     registry: Arc<Registry>,
-    current: ArcSwap<Snapshot>,
+    current: Current,
+    /// Of the revisions that are given out here.
+    epoch: u64,
     /// Held while a set is replaced; readers never wait for it.
     writing: Mutex<u64>,
     /// Whether Cedar is asked too.
@@ -102,9 +104,27 @@ impl Engine {
     /// When the shipped baseline does not validate against the program's schema.
     pub fn new(registry: Arc<Registry>) -> Result<Self, SetError> {
         let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default())?;
-        let system = TierSet::new(system, &registry, admit::revision(0, 1, &SetSource::default()));
+        let system = TierSet::new(system, &registry, admit::revision(&Scope::System, &SetSource::default(), FIRST));
         let snapshot = Snapshot::new(TierSet::of_code(&registry), system);
-        Ok(Self { registry, current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(0), both: false })
+        Ok(Self { registry, current: Current::new(snapshot), epoch: 0, writing: Mutex::new(0), both: false })
+    }
+
+    /// Begins an epoch: what [`Engine::replace`] gives out is of it, so that no engine gives out a revision that one before it
+    /// gave out. The time of the start is one that was never used. Epoch 0 is that of what scopes begin with.
+    ///
+    /// ```
+    /// use policy_core::Scope;
+    /// use policy_core::pdp::{Engine, SetSource};
+    /// use policy_core::registry::Registry;
+    /// let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap().in_epoch(1_800_000_000_000);
+    /// assert_eq!(engine.revisions(&Scope::System)[0].epoch, 0);
+    /// let done = engine.replace(&Scope::System, &SetSource::default()).unwrap();
+    /// assert_eq!((done.revision.epoch, done.revision.number), (1_800_000_000_000, 2));
+    /// ```
+    #[must_use]
+    pub const fn in_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
     }
 
     /// What the program declares.
@@ -135,8 +155,7 @@ impl Engine {
 
     /// Decides one request. Allocates nothing when it allows.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let snapshot = self.current.load();
-        self.decide_in(&snapshot, request)
+        self.current.read(|snapshot| self.decide_in(snapshot, request))
     }
 
     fn decide_in(&self, snapshot: &Snapshot, request: &Request<'_>) -> Decision {
@@ -189,7 +208,7 @@ impl Engine {
         if self.current.load().stack(&scope).is_some() {
             return Ok(());
         }
-        self.replace(&scope, &SetSource::default()).map(|_| ())
+        self.begin(&scope)
     }
 
     /// Makes an application known; its organization is made known too.
@@ -203,7 +222,12 @@ impl Engine {
         if scope.application_id().is_some() && self.current.load().stack(scope).is_some() {
             return Ok(());
         }
-        self.replace(scope, &SetSource::default()).map(|_| ())
+        self.begin(scope)
+    }
+
+    /// Gives a scope what it begins with: the same everywhere, so no epoch is needed to tell it apart.
+    fn begin(&self, scope: &Scope) -> Result<(), SetError> {
+        self.replace_with(scope, &SetSource::default(), |_| FIRST).map(|_| ())
     }
 
     /// Replaces a scope's set as a whole. A bad set changes nothing.
@@ -211,7 +235,7 @@ impl Engine {
     /// # Errors
     /// Every finding, with its place in the text.
     pub fn replace(&self, scope: &Scope, source: &SetSource) -> Result<Activation, SetError> {
-        self.replace_with(scope, source, |before| (before.epoch, before.number + 1))
+        self.replace_with(scope, source, |before| (before.epoch.max(self.epoch), before.number + 1))
     }
 
     /// Replaces a scope's set by one whose revision was given out elsewhere, so that all servers name it alike.
@@ -273,14 +297,13 @@ impl Engine {
         let mut next = Snapshot::clone(&self.current.load());
         let at = scope.tier() as usize;
         let before = next.revisions(scope).get(at).copied().unwrap_or_default();
-        let (epoch, number) = number(before);
-        let revision = admit::revision(epoch, number, source);
+        let revision = admit::revision(scope, source, number(before));
         let set = Arc::new(TierSet::new(members, &self.registry, revision));
         if let Err(Taken) = next.replace(scope, set) {
             let message = "an application of this name belongs to another organization";
             return Err(SetError::one(&scope.to_string(), message));
         }
-        self.current.store(Arc::new(next));
+        self.current.replace(next);
         Ok(Activation { revision, before, warnings })
     }
 
@@ -301,6 +324,9 @@ impl Engine {
         sets.flat_map(TierSet::members).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
     }
 }
+
+/// Epoch and number of what a scope begins with.
+const FIRST: (u64, u64) = (0, 1);
 
 fn not_asked() -> [TierAnswer; 3] {
     [TierAnswer::NotAsked; 3]

@@ -89,6 +89,8 @@ pub(super) struct TierSet {
 /// What a set has for one action.
 #[derive(Debug)]
 struct OfAction {
+    /// What is answered whatever the request is, where no permit is asked for and where one is.
+    always: [Option<u32>; 2],
     slice: u32,
     /// What its policies read of data that may not be as it was declared: first what is looked at before each decision, then
     /// what an allowed decision proves by itself.
@@ -98,12 +100,14 @@ struct OfAction {
 
 impl OfAction {
     /// The program's own permit is asked in every decision, and to be satisfied it needs some of the data as declared.
-    fn new(slice: u32, mut checks: Vec<Check>, entry: &ActionEntry) -> Self {
+    fn new(at: u32, mut checks: Vec<Check>, entry: &ActionEntry, slices: &[Slice], any: Option<&Slice>) -> Self {
         let condition = entry.permit.as_ref().and_then(|permit| permit.policy.condition.as_ref());
         let proven = |check: &Check| condition.is_some_and(|condition| check.is_proven_by(condition));
         checks.sort_by_key(proven);
         let looked_at = checks.iter().filter(|check| !proven(check)).count();
-        Self { slice, checks, looked_at }
+        let slice = slices.get(at as usize).filter(|_| looked_at == 0 && any.is_none());
+        let always = [false, true].map(|permit| slice.and_then(|slice| slice.always(permit)));
+        Self { always, slice: at, checks, looked_at }
     }
 }
 
@@ -135,6 +139,9 @@ impl TierSet {
                 }
             }
         }
+        if let Some(any) = &mut any {
+            any.sort();
+        }
         let (mut numbers, mut slices) = (Vec::with_capacity(count), Vec::new());
         // Actions that nothing names and for which the same is settled have one slice.
         let mut alike: HashMap<Vec<bool>, u32> = HashMap::new();
@@ -159,7 +166,9 @@ impl TierSet {
         let by_action = registry
             .actions()
             .zip(numbers.into_iter().zip(read))
-            .map(|((_, entry), (slice, read))| OfAction::new(slice, read.checks(&read_by_any, entry), entry))
+            .map(|((_, entry), (slice, read))| {
+                OfAction::new(slice, read.checks(&read_by_any, entry), entry, &slices, any.as_deref())
+            })
             .collect();
         Self { revision, members, by_action, slices, any, judge: OnceLock::new() }
     }
@@ -186,7 +195,7 @@ impl TierSet {
                 checks
                     .extend(Check::fallible(root, ty).into_iter().filter(|c| !checks.contains(c)).collect::<Vec<_>>());
             }
-            *own = OfAction::new(own.slice, checks, entry);
+            *own = OfAction::new(own.slice, checks, entry, &set.slices, set.any.as_deref());
         }
         set
     }
@@ -230,22 +239,25 @@ impl TierSet {
     #[inline]
     pub(super) fn quick(&self, asked: &Asked<'_>, permit: bool, look: bool) -> Option<u32> {
         let own = self.by_action.get(asked.request.action.0 as usize)?;
-        let slice = self.slices.get(own.slice as usize)?;
-        let fits = !look || own.looked_at == 0 || own.checks.iter().take(own.looked_at).all(|check| check.fits(asked));
-        match (slice.settled, &self.any) {
-            _ if !fits => None,
-            (Some(number), None) => Some(number),
-            (_, any) => {
-                let any = any.as_deref();
-                if !self.no_forbid(slice, asked) || any.is_some_and(|any| !self.no_forbid(any, asked)) {
-                    return None;
-                }
-                if !permit {
-                    return Some(0);
-                }
-                self.permit(slice, asked).or_else(|| self.permit(any?, asked))
-            }
+        match own.always.get(usize::from(permit)) {
+            Some(Some(number)) => Some(*number),
+            _ => self.asked(own, asked, permit, look),
         }
+    }
+
+    #[inline(never)]
+    fn asked(&self, own: &OfAction, asked: &Asked<'_>, permit: bool, look: bool) -> Option<u32> {
+        let (slice, any) = (self.slices.get(own.slice as usize)?, self.any.as_deref());
+        if look && !own.checks.iter().take(own.looked_at).all(|check| check.fits(asked)) {
+            return None;
+        }
+        if !self.no_forbid(slice, asked) || any.is_some_and(|any| !self.no_forbid(any, asked)) {
+            return None;
+        }
+        if !permit {
+            return Some(0);
+        }
+        self.permit(slice, asked).or_else(|| self.permit(any?, asked))
     }
 
     /// What an action is decided by: the slice, unless some policies are found by what they constrain, and what is looked at
@@ -257,37 +269,39 @@ impl TierSet {
         Some((open.then_some(slice), own.checks.get(..own.looked_at).unwrap_or_default()))
     }
 
-    /// Whether a candidate is satisfied. Why it cannot be told is not asked here.
+    /// Whether a policy is satisfied. Why it cannot be told is not asked here.
     #[inline]
-    fn satisfied(&self, candidate: Candidate<'_>, asked: &Asked<'_>) -> Option<bool> {
-        match candidate {
-            Candidate::Rest(Rest { condition: Some(condition), .. }) => condition.holds(asked),
-            Candidate::Rest(_) | Candidate::Whole(_) => self.whole(candidate.number(), asked.env()),
+    fn satisfied(&self, rest: &Rest, asked: &Asked<'_>) -> Option<bool> {
+        match &rest.condition {
+            Some(condition) => condition.holds(asked),
+            None => self.whole(rest.number, asked),
         }
     }
 
     #[inline(never)]
-    fn whole(&self, number: u32, env: &Env<'_>) -> Option<bool> {
-        self.member(number)?.satisfied(env).ok()
+    fn whole(&self, number: u32, asked: &Asked<'_>) -> Option<bool> {
+        self.member(number)?.satisfied(asked.env()).ok()
     }
 
     /// Whether no forbid of a slice is satisfied, and none failed.
     #[inline]
     fn no_forbid(&self, slice: &Slice, asked: &Asked<'_>) -> bool {
-        !slice.forbids.any(asked, &mut |candidate| self.satisfied(candidate, asked) != Some(false))
+        slice.forbids.open().iter().all(|rest| self.satisfied(rest, asked) == Some(false))
+            && !slice.forbids.keyed(asked, &mut |number| self.whole(number, asked) != Some(false))
     }
 
     /// The number of the first satisfied permit of a slice.
     #[inline]
     fn permit(&self, slice: &Slice, asked: &Asked<'_>) -> Option<u32> {
-        let mut found = None;
-        slice.permits.any(asked, &mut |candidate| {
-            if self.satisfied(candidate, asked) == Some(true) {
-                found = Some(candidate.number());
-            }
-            found.is_some()
-        });
-        found
+        let open = slice.permits.open().iter().find(|rest| self.satisfied(rest, asked) == Some(true));
+        open.map(|rest| rest.number).or_else(|| {
+            let mut found = None;
+            slice.permits.keyed(asked, &mut |number| {
+                found = found.or((self.whole(number, asked) == Some(true)).then_some(number));
+                found.is_some()
+            });
+            found
+        })
     }
 
     /// Visits the policies that can apply to a row.
@@ -308,13 +322,26 @@ impl TierSet {
         self.by_action.get(action.0 as usize).map_or(&[], |own| &own.checks)
     }
 
-    /// Whether the policies of an effect are satisfied where the call is not `known` yet: `None` when that depends. A permit
-    /// that is satisfied settles it, and so does a forbid.
-    pub(super) fn settled(&self, effect: Effect, asked: &Asked<'_>, known: Seen) -> Option<bool> {
-        let Some(slice) = self.slice(asked.request.action) else { return Some(false) };
-        if slice.settled.is_some() && self.any.is_none() {
-            return Some(effect == Effect::Permit);
+    /// Whether the set allows where the call is not `known` yet: `None` when that depends. `permit` says whether a permit has to
+    /// be satisfied for that.
+    pub(super) fn allows(&self, asked: &Asked<'_>, known: Seen, permit: bool) -> Option<bool> {
+        let [unforbidden, permitted] = self.by_action.get(asked.request.action.0 as usize)?.always;
+        let unforbidden = match unforbidden {
+            Some(_) => Some(true),
+            None => self.settled(Effect::Forbid, asked, known).map(|forbidden| !forbidden),
+        };
+        if unforbidden == Some(false) || !permit || permitted.is_some() {
+            return unforbidden;
         }
+        match self.settled(Effect::Permit, asked, known) {
+            Some(true) => unforbidden,
+            other => other,
+        }
+    }
+
+    /// Whether a policy of an effect is satisfied where the call is not `known` yet: `None` when that depends.
+    fn settled(&self, effect: Effect, asked: &Asked<'_>, known: Seen) -> Option<bool> {
+        let slice = self.slice(asked.request.action);
         let (mut open, mut yes) = (false, false);
         let mut visit = |candidate: Candidate<'_>| {
             match self.candidate(candidate, asked, known) {
@@ -323,7 +350,7 @@ impl TierSet {
             }
             yes
         };
-        for slice in [Some(slice), self.any.as_deref()].into_iter().flatten() {
+        for slice in [slice, self.any.as_deref()].into_iter().flatten() {
             let bucket = match effect {
                 Effect::Permit => &slice.permits,
                 Effect::Forbid => &slice.forbids,

@@ -189,27 +189,31 @@ pub(super) struct Sets<'s> {
 impl<'s> Sets<'s> {
     #[inline]
     pub(super) fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
-        let last = self.tier;
-        Tier::ALL.into_iter().filter(move |tier| *tier <= last)
+        Tier::ALL.iter().copied().take(self.tier as usize + 1)
     }
 
     /// The program's own permits, where they belong to a tier.
+    #[inline]
     pub(super) fn code_of(&self, tier: Tier) -> Option<&'s TierSet> {
         if tier == self.tier { self.code } else { None }
     }
 
-    /// All sets that take part in a tier's answer.
+    /// All sets that take part in a tier's answer, each with whether it must have a satisfied permit: an application's own
+    /// set only forbids.
     #[inline]
-    pub(super) fn parts(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
-        let code = if tier == self.tier { self.code } else { None };
-        self.stack.set(tier).into_iter().chain(code)
+    pub(super) fn asked(&self, tier: Tier) -> impl Iterator<Item = (&'s TierSet, bool)> + use<'s> {
+        let own = self.stack.set(tier).map(|own| (own, tier != Tier::Application));
+        own.into_iter().chain(self.code_of(tier).map(|code| (code, true)))
     }
 
-    /// The sets of which each must have a satisfied permit. An application's own set only forbids.
+    /// All sets that take part in a tier's answer.
+    pub(super) fn parts(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
+        self.asked(tier).map(|(set, _)| set)
+    }
+
+    /// The sets of which each must have a satisfied permit.
     pub(super) fn permitting(&self, tier: Tier) -> impl Iterator<Item = &'s TierSet> + use<'s> {
-        let code = if tier == self.tier { self.code } else { None };
-        let own = if tier == Tier::Application { None } else { self.stack.set(tier) };
-        own.into_iter().chain(code)
+        self.asked(tier).filter_map(|(set, permits)| permits.then_some(set))
     }
 
     /// The first value that is not what the rules were checked against.
@@ -222,12 +226,9 @@ impl<'s> Sets<'s> {
     pub(super) fn quick(&self, tier: Tier, asked: &Asked<'_>, look: bool) -> Option<u32> {
         // An application's own set only forbids; its permits are the program's.
         let own = self.stack.set(tier)?.quick(asked, tier != Tier::Application, look)?;
-        match self.code {
-            Some(code) if tier == self.tier => {
-                code.quick(asked, true, look).map(|code| if tier == Tier::Application { code } else { own })
-            }
-            _ if tier == Tier::Application => None,
-            _ => Some(own),
+        match self.code_of(tier) {
+            Some(code) => code.quick(asked, true, look).map(|code| if tier == Tier::Application { code } else { own }),
+            None => (tier != Tier::Application).then_some(own),
         }
     }
 }

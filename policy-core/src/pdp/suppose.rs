@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
-
+use super::current::Current;
 use super::set::named;
+use super::stack::Snapshot;
 use super::{Engine, SetError, SetSource};
 use crate::name::{Scope, Tier};
 use crate::policy::{ActionConstraint, Effect};
@@ -52,7 +52,8 @@ impl Engine {
     pub fn supposing(&self, scope: &Scope, source: &SetSource) -> Result<Self, SetError> {
         let supposed = Self {
             registry: self.registry.clone(),
-            current: ArcSwap::new(self.current.load_full()),
+            current: Current::new(Snapshot::clone(&self.current.load())),
+            epoch: self.epoch,
             writing: Mutex::new(0),
             both: self.both,
         };

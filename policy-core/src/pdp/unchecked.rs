@@ -28,7 +28,7 @@ impl Engine {
         let mut next = super::Snapshot::clone(&self.current.load());
         let set = TierSet::new(members, &self.registry, Revision { epoch: 9, number: 1, hash: 0 });
         let done = next.replace(scope, Arc::new(set)).is_ok();
-        self.current.store(Arc::new(next));
+        self.current.replace(next);
         done
     }
 }

@@ -117,6 +117,7 @@ pub enum ExprKind {
 /// use policy_core::syntax::ast::CompareOp;
 /// assert_eq!(CompareOp::Le.as_str(), "<=");
 /// assert!(CompareOp::Le.is_ordering() && !CompareOp::Ne.is_ordering());
+/// assert_eq!((CompareOp::Le.opposite(), CompareOp::Le.mirrored()), (CompareOp::Gt, CompareOp::Ge));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the language has six comparisons")]
@@ -151,6 +152,31 @@ impl CompareOp {
     /// Whether it asks for order, not only equality.
     pub const fn is_ordering(self) -> bool {
         !matches!(self, Self::Eq | Self::Ne)
+    }
+
+    /// The comparison that holds where this one does not: `<` for `>=`.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Eq => Self::Ne,
+            Self::Ne => Self::Eq,
+            Self::Lt => Self::Ge,
+            Self::Le => Self::Gt,
+            Self::Gt => Self::Le,
+            Self::Ge => Self::Lt,
+        }
+    }
+
+    /// The comparison that says the same with its sides exchanged: `>` for `<`.
+    #[must_use]
+    pub const fn mirrored(self) -> Self {
+        match self {
+            Self::Eq | Self::Ne => self,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
     }
 }
 

@@ -359,13 +359,13 @@ fn of_leaf(Leaf { test, .. }: &Leaf, negated: bool, table: &Table) -> Predicate 
             (None, _) => None,
         },
         Checked::Compare(op, left, right) => {
-            let op = if negated { opposite(*op) } else { *op };
+            let op = if negated { op.opposite() } else { *op };
             match (left, right) {
                 (Term::Path(left), Term::Value(value)) => {
                     told(left).map(|left| Test::Compare { op, left, right: Side::Value(value.clone()) }.into())
                 }
                 (Term::Value(value), Term::Path(right)) => told(right)
-                    .map(|left| Test::Compare { op: turned(op), left, right: Side::Value(value.clone()) }.into()),
+                    .map(|left| Test::Compare { op: op.mirrored(), left, right: Side::Value(value.clone()) }.into()),
                 (Term::Path(left), Term::Path(right)) => match (told(left), told(right)) {
                     (Some(left), Some(right)) => Some(Test::Compare { op, left, right: Side::Field(right) }.into()),
                     _ => None,
@@ -389,27 +389,6 @@ fn row_field(path: &TypedPath, table: &Table) -> Option<RowField> {
     field.nullable = path.optional;
     field.secret = path.secret;
     Some(field)
-}
-
-const fn opposite(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Ne,
-        CompareOp::Ne => CompareOp::Eq,
-        CompareOp::Lt => CompareOp::Ge,
-        CompareOp::Le => CompareOp::Gt,
-        CompareOp::Gt => CompareOp::Le,
-        CompareOp::Ge => CompareOp::Lt,
-    }
-}
-
-const fn turned(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
-        same @ (CompareOp::Eq | CompareOp::Ne) => same,
-    }
 }
 
 /// A pattern that matches any text with this in it.

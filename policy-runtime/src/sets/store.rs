@@ -236,6 +236,18 @@ impl PolicySets {
         Ok(number)
     }
 
+    /// Begins an epoch, after a restore: no revision from now on is one that was given out before, also by what was not restored.
+    /// Servers follow.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_epoch(&self, now: Millis) -> Result<(), SetsError> {
+        let mut tx = self.database.begin().await?;
+        let sql = "UPDATE policy_set_heads SET epoch = CASE WHEN epoch < $1 THEN $1 ELSE epoch + 1 END";
+        tx.run(sql, vec![now.0.into()]).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// A version.
     ///
     /// # Errors
@@ -303,8 +315,8 @@ async fn insert(
     state: SetState,
     (author, comment, now): (&str, &str, Millis),
 ) -> Result<i64, SetsError> {
-    let make = "INSERT INTO policy_set_heads (scope, last, active, epoch, activations) VALUES ($1, 0, 0, 0, 0) ON CONFLICT (scope) DO NOTHING";
-    tx.run(make, vec![scope.into()]).await?;
+    let make = "INSERT INTO policy_set_heads (scope, last, active, epoch, activations) VALUES ($1, 0, 0, $2, 0) ON CONFLICT (scope) DO NOTHING";
+    tx.run(make, vec![scope.into(), now.0.into()]).await?;
     let row = tx
         .row("UPDATE policy_set_heads SET last = last + 1 WHERE scope = $1 RETURNING last", vec![scope.into()])
         .await?;

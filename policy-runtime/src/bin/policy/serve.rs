@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment, Faults};
-use policy_runtime::database::DatabaseAddress;
+use policy_runtime::database::{Database, DatabaseAddress};
 use policy_runtime::secret::Secret;
 use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, furnish, furnish_client};
+use policy_runtime::sets::PolicySets;
 
 use crate::Failure;
 
@@ -139,8 +141,10 @@ pub(crate) async fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) async fn restored(arguments: &Configured) -> Result<ExitCode, Failure> {
-    let prepared = Prepared::new(&configuration(arguments)?).await?;
+    let config = configuration(arguments)?;
+    let prepared = Prepared::new(&config).await?;
     prepared.store.begin_epoch().await?;
+    PolicySets::new(Database::open(&config.database).await?).begin_epoch(SystemClock.now()).await?;
     println!("a new epoch has begun: sessions, tickets, invitations and tokens of before are over\nnext: policy serve");
     Ok(ExitCode::SUCCESS)
 }

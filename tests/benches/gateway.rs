@@ -5,6 +5,9 @@
 //! cargo bench -p tests --bench gateway -- idle        # memory of 10,000 connections that are idle
 //! cargo bench -p tests --bench gateway -- minute      # 1,000 connections that call for a minute
 //! ```
+//!
+//! A number after each says how many rounds, connections or seconds instead. Both processes need as many open files as there
+//! are connections: `ulimit -n 20000`.
 #![expect(clippy::print_stdout, reason = "its output is the result")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement that cannot go on fails")]
 
@@ -206,9 +209,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Both under the same load, in turns.
-async fn beside() {
+async fn beside(rounds: usize) {
     let served = Served::start();
-    let (rounds, connections) = (5, 64);
+    let connections = 64;
     let (mut plain, mut gateway) = (Vec::new(), Vec::new());
     for _ in 0..connections {
         plain.push(Caller::plain(served.plain).await);
@@ -257,9 +260,8 @@ async fn connect_all(served: &Served, count: usize) -> Vec<Caller> {
 }
 
 /// Memory of connections that do nothing.
-async fn idle() {
+async fn idle(connections: usize) {
     let served = Served::start();
-    let connections = 9_000.max(std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(10_000));
     let before = served.resident_mib();
     let _callers = connect_all(&served, connections).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -271,12 +273,12 @@ async fn idle() {
 }
 
 /// Many connections that call for a minute.
-async fn minute() {
+async fn minute(seconds: usize) {
     let served = Served::start();
     let callers = connect_all(&served, 1_000).await;
-    let (per_second, times, callers) = load(callers, Duration::from_mins(1)).await;
+    let (per_second, times, callers) = load(callers, Duration::from_secs(seconds as u64)).await;
     println!(
-        "{} connections, {} calls in a minute, {per_second:.0}/s, p50 {:?}, p99 {:?}, none lost",
+        "{} connections, {} calls in {seconds} s, {per_second:.0}/s, p50 {:?}, p99 {:?}, none lost",
         callers.len(),
         times.len(),
         percentile(&times, 50),
@@ -287,11 +289,12 @@ async fn minute() {
 #[tokio::main]
 async fn main() {
     // Cargo adds `--bench`.
-    let what = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    match what.as_deref() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let number = |otherwise| arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(otherwise);
+    match arguments.first().map(String::as_str) {
         Some("serve") => serve().await,
-        Some("idle") => idle().await,
-        Some("minute") => minute().await,
-        _ => beside().await,
+        Some("idle") => idle(number(10_000)).await,
+        Some("minute") => minute(number(60)).await,
+        _ => beside(number(5)).await,
     }
 }

@@ -121,12 +121,16 @@ impl Actor {
 /// Something that happened, told once.
 ///
 /// ```
+/// use std::time::Duration;
+/// use policy_runtime::Scope;
 /// use policy_runtime::events::{Actor, Event, EventKind};
 /// use policy_runtime::value::Millis;
 /// let event = Event::new(EventKind::SignInFailed, Millis(0), Actor::default(), "password")
 ///     .target("u-1")
-///     .failed("wrong-credentials");
-/// assert_eq!(event.code.as_deref(), Some("wrong-credentials"));
+///     .within(&Scope::organization("acme").unwrap())
+///     .failed("wrong-credentials")
+///     .took(Duration::from_millis(90));
+/// assert_eq!((event.code.as_deref(), event.duration), (Some("wrong-credentials"), Some(90)));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

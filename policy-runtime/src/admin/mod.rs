@@ -64,6 +64,37 @@ pub use members::{MemberChange, NewMember};
 pub use policies::{Activated, Review};
 
 /// The operations of administrators. Cheap to clone.
+///
+/// What the owner of an organization does:
+///
+/// ```
+/// use policy_runtime::admin::{Admin, AdminError, NewKey};
+/// use policy_runtime::audit::journal::Filter;
+/// use policy_runtime::{Scope, SecurityContext};
+///
+/// async fn tidy(admin: &Admin, owner: &SecurityContext, acme: &Scope) -> Result<(), AdminError> {
+///     for application in admin.applications(owner, acme).await? {
+///         println!("{application:?}");
+///     }
+///     admin.set_methods(owner, acme, Some(&["password".to_owned()].into())).await?;
+///     let (key, stored) = admin.create_key(owner, acme, NewKey { name: "builds".into(), ..NewKey::default() }).await?;
+///     admin.revoke_key(owner, acme, &stored.id).await?;
+///     drop(key);
+///     let (versions, active) = admin.versions(owner, acme).await?;
+///     println!("{active} of {}, after {:?}", versions.len(), admin.version_before(owner, acme).await?);
+///     for (id, cedar) in admin.effective(owner, acme).await? {
+///         println!("// {id}\n{cedar}");
+///     }
+///     admin.export_records(owner, acme, Filter::default()).await?;
+///     admin.verify_records(owner, acme, None).await?;
+///     Ok(())
+/// }
+///
+/// /// Only operators may.
+/// async fn forget(admin: &Admin, operator: &SecurityContext, before: i64) -> Result<u64, AdminError> {
+///     admin.retain_records(operator, &Scope::System, before).await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Admin {
     policy: Policy,

@@ -328,6 +328,8 @@ impl fmt::Display for AuthnCode {
 /// let expired = AuthnError::new(AuthnCode::TokenExpired, "ended 20 minutes ago");
 /// assert_eq!(unknown.answer(), expired.answer());
 /// assert_eq!(unknown.answer().status, 401);
+/// let known = expired.clone().concerning("u-1", &policy_runtime::Scope::System); // for the audit
+/// assert_eq!(known.answer(), expired.answer());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthnError {

@@ -146,7 +146,7 @@ attributes = { roles = { claim = "r", kind = "text" }, level = { claim = "l", ki
     let expected = [
         "there is no setting `POLICY_LISTN`; did you mean `POLICY_LISTEN`?",
         "`POLICY_RATE_LIMITS` is `true` or `false`",
-        "provider `main`: `acme` is no scope: `sys`, `org:<id>` or `app:<organization>/<id>`",
+        "provider `main`: `acme` is not a scope: `sys`, `org:<organization>` or `app:<organization>/<application>`",
         "provider `main`: its secret has 5 bytes; 32 is the least",
         "`trusted_proxies`: `nowhere` is no address and no range",
         "`key` has 2 bytes, not 32",

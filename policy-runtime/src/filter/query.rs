@@ -39,7 +39,7 @@ impl Authorized {
     /// let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM letters WHERE subject LIKE ");
     /// query.push_bind("Re:%").push(" AND ");
     /// authorized::<Letter>(&cx, Operation::Search)?.push_to(&mut query);
-    /// let owner = r#"("letters"."owner" IS NOT NULL AND "letters"."owner" = $2)"#;
+    /// let owner = r#"("letters"."owner" = $2 AND "letters"."owner" IS NOT NULL)"#;
     /// assert_eq!(query.sql().as_str(), format!("SELECT id FROM letters WHERE subject LIKE $1 AND {owner}"));
     /// # Ok(())
     /// # }
@@ -69,7 +69,7 @@ impl Authorized {
     /// let bob = Participant::builder(policy.application().clone(), "bob").build();
     /// let cx = SecurityContext::new(&policy, bob.into());
     /// let (text, values) = authorized::<Memo>(&cx, Operation::Search)?.text(Dialect::Postgres, 3);
-    /// assert_eq!(text, r#"("memo"."owner" IS NOT NULL AND "memo"."owner" = $3)"#);
+    /// assert_eq!(text, r#"("memo"."owner" = $3 AND "memo"."owner" IS NOT NULL)"#);
     /// assert_eq!(values.0, ["bob".into()]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -119,6 +119,7 @@ impl<DB: sealed::Bind> Spoken for DB {}
 mod sealed {
     use super::{Dialect, QueryBuilder, Value};
 
+    #[doc(hidden)]
     #[expect(unnameable_types, reason = "no other database is spoken")]
     pub trait Bind: sqlx::Database {
         const DIALECT: Dialect;

@@ -132,6 +132,7 @@ pub enum SetsError {
 /// assert_eq!((sets.active(&acme).await.unwrap(), sets.before(&acme).await.unwrap()), (draft, None));
 /// assert_eq!(sets.history(&acme).await.unwrap()[0].hash, sets.version(&acme, draft).await.unwrap().hash);
 /// sets.recover(&acme, "the operator", Millis(3_000)).await.unwrap();
+/// sets.begin_epoch(Millis(4_000)).await.unwrap(); // after a restore
 /// # });
 /// ```
 #[derive(Debug, Clone)]

@@ -50,6 +50,8 @@ pub enum PasswordError {
 /// let set = async |text: &str| passwords.set(&alice.id, Secret::new(text.to_owned())).await;
 /// assert_eq!(set("correct horse").await, Err(PasswordError::Weak(Weakness::TooShort(16))));
 /// assert_eq!(set("correct horse battery").await, Ok(()));
+/// let known = ["bob@example.com"]; // of somebody who is not stored yet
+/// assert!(passwords.hash_for(&alice.scope, Secret::new("bob@example.com".to_owned()), &known).await.is_err());
 /// # });
 /// ```
 #[derive(Debug, Clone)]

@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "policy sets", sql: include_str!("migrations/0003_policy_sets.sql") },
     Migration { version: 4, name: "sign-in", sql: include_str!("migrations/0004_sign_in.sql") },
     Migration { version: 5, name: "manifests", sql: include_str!("migrations/0005_manifests.sql") },
+    Migration { version: 6, name: "shadows", sql: include_str!("migrations/0006_shadows.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

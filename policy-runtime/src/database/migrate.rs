@@ -31,6 +31,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "sign-in", sql: include_str!("migrations/0004_sign_in.sql") },
     Migration { version: 5, name: "manifests", sql: include_str!("migrations/0005_manifests.sql") },
     Migration { version: 6, name: "shadows", sql: include_str!("migrations/0006_shadows.sql") },
+    Migration { version: 7, name: "links", sql: include_str!("migrations/0007_links.sql") },
+    Migration { version: 8, name: "second factors", sql: include_str!("migrations/0008_second_factors.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

@@ -260,6 +260,19 @@ impl Scope {
         }
     }
 
+    /// System and every scope below it down to this one.
+    ///
+    /// ```
+    /// use policy_core::Scope;
+    /// let orders = Scope::application("acme", "orders").unwrap();
+    /// assert_eq!(orders.chain(), [Scope::System, Scope::organization("acme").unwrap(), orders.clone()]);
+    /// ```
+    pub fn chain(&self) -> Vec<Self> {
+        let organization = self.organization_id().map(|id| Self::Organization(id.clone()));
+        let application = self.application_id().map(|_| self.clone());
+        [Some(Self::System), organization, application].into_iter().flatten().collect()
+    }
+
     /// Whether `other` is this scope or lies under it.
     pub fn covers(&self, other: &Self) -> bool {
         match self {

@@ -39,15 +39,23 @@ fn one(written: Written<'_>) -> Result<cedar_policy::Policy, Diagnostic> {
         return to_pst(&Policy { action, ..policy.clone() });
     };
     let failed = |e: &dyn std::fmt::Display| names::unusable(&policy.id, e);
-    let parsed = cedar_policy::Policy::parse(Some(id.clone()), text).map_err(|e| failed(&e))?;
-    let Some(actions) = actions else { return Ok(parsed) };
-    // A former name is not known to Cedar.
-    let pst::Policy::Static(parsed) = parsed.to_pst().map_err(|e| failed(&e))? else {
+    let parsed = cedar_policy::Policy::parse(Some(id), text).map_err(|e| failed(&e))?;
+    match actions {
+        // A former name is not known to Cedar.
+        Some(actions) => about(&parsed, &actions),
+        None => Ok(parsed),
+    }
+}
+
+/// The same policy about other actions.
+pub(super) fn about(policy: &cedar_policy::Policy, actions: &[EntityUid]) -> Result<cedar_policy::Policy, Diagnostic> {
+    let failed = |e: &dyn std::fmt::Display| names::unusable(policy.id().as_ref(), e);
+    let pst::Policy::Static(parsed) = policy.to_pst().map_err(|e| failed(&e))? else {
         return Err(failed(&"it is a template"));
     };
     let mut body = parsed.body().clone();
     body.action = pst::ActionConstraint::In(actions.iter().map(names::uid).collect::<Result<_, Diagnostic>>()?);
     let body = pst::StaticPolicy::try_from(body).map_err(|e| failed(&e))?;
-    let policy = cedar_policy::Policy::from_pst(pst::Policy::Static(body)).map_err(|e| failed(&e))?;
-    Ok(policy.new_id(id))
+    let about = cedar_policy::Policy::from_pst(pst::Policy::Static(body)).map_err(|e| failed(&e))?;
+    Ok(about.new_id(policy.id().clone()))
 }

@@ -52,6 +52,16 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Makes it about these actions alone, which are among its own. What Cedar cannot spell stays, and is told by the validator.
+    pub(crate) fn narrow(&mut self, actions: ActionConstraint) {
+        if let ActionConstraint::In(uids) = &actions
+            && let Ok(cedar) = super::judge::about(&self.cedar, uids)
+        {
+            self.cedar = cedar;
+            self.policy.action = actions;
+        }
+    }
+
     /// The policy as it was written.
     pub fn text(&self) -> Arc<str> {
         self.text.clone()

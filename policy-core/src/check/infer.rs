@@ -3,12 +3,15 @@
 //! A use beside something whose kind is known is *hard* evidence; a use beside a literal is *soft*, since a text can also be an
 //! instant and a whole number a decimal. Two uses that cannot both be are a [`Conflict`], which names both places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::resolve::{Resolved, resolve};
 use super::{RuleEnv, literal};
-use crate::kind::Kind;
+use crate::diagnostic::Diagnostic;
+use crate::kind::{Kind, RecordType};
+use crate::name::nearest;
+use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Literal, LiteralKind, Operand, Path, SetOperand};
 
 /// One use of an attribute that nothing declares.
@@ -33,6 +36,7 @@ pub struct Evidence {
     attribute: Arc<str>,
     says: Says,
     place: Arc<str>,
+    span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -164,8 +168,36 @@ fn members(set: &Operand, item: &Operand, env: &RuleEnv, place: &Arc<str>, out: 
 fn note(operand: &Operand, says: Says, env: &RuleEnv, place: &Arc<str>, out: &mut Vec<Evidence>) {
     let Operand::Path(path) = operand else { return };
     if let Some(Err((root, attribute))) = kind_of(path, env) {
-        out.push(Evidence { root, attribute, says, place: place.clone() });
+        let span = path.fields().first().map_or(path.span, |segment| segment.span);
+        out.push(Evidence { root, attribute, says, place: place.clone(), span });
     }
+}
+
+/// Says which attributes nothing declared before, each once and at its word: read by a forbid, one that is misspelt is always
+/// absent.
+pub(crate) fn undeclared(evidence: &[Evidence], env: &RuleEnv) -> Vec<Diagnostic> {
+    let mut seen = BTreeSet::new();
+    let first = evidence.iter().filter(|e| seen.insert((e.root.clone(), e.attribute.clone())));
+    first
+        .map(|Evidence { root, attribute, span, .. }| {
+            let declared = env.roots.iter().filter(|known| known.name == *root).filter_map(|known| known.ty.as_ref());
+            let declared = declared.filter_map(|ty| record_of(&ty.kind)).flat_map(|record| &record.fields);
+            let read = env.inferred.keys().filter(|(of, _)| of == root).map(|(_, name)| &**name);
+            let help = match nearest(attribute, declared.map(|field| &*field.name).chain(read)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "whoever signs in has it only where the sign-in supplies it".to_owned(),
+            };
+            let message = format!("nothing declares `{root}.{attribute}`, and no rule of the program reads it");
+            Diagnostic::warning(UNDECLARED, *span, message).with_help(help)
+        })
+        .collect()
+}
+
+/// The code of the finding that a rule reads what nothing declares.
+const UNDECLARED: &str = "undeclared-attribute";
+
+fn record_of(kind: &Kind) -> Option<&RecordType> {
+    if let Kind::Record(record) = kind { Some(record) } else { None }
 }
 
 /// Settles the kinds. What is only asked for existence, or only compared with its like, is Text.

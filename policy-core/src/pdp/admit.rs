@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::beside::{Beside, idle};
 use super::set::Member;
 use crate::cedar::{self, CedarSchema};
 use crate::check::{self, RootType, RuleEnv, Typed};
@@ -135,6 +136,8 @@ pub struct Activation {
 /// let broken = SetSource { rules: vec![("x".into(), "forbid Platform.nothing".into())], ..SetSource::default() };
 /// let error = engine.replace(&Scope::System, &broken).unwrap_err();
 /// assert_eq!(error.findings().len(), 1);
+/// let again = policy_core::pdp::SetError::new(vec![]).and(error.findings().to_vec());
+/// assert_eq!(again, error);
 /// assert_eq!(engine.revisions(&Scope::System)[0].number, 1, "nothing has changed");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +146,18 @@ pub struct SetError(Vec<Finding>);
 impl SetError {
     pub(super) fn one(place: &str, message: &str) -> Self {
         Self(vec![Finding::new(place, message)])
+    }
+
+    /// Makes one of findings.
+    pub const fn new(findings: Vec<Finding>) -> Self {
+        Self(findings)
+    }
+
+    /// With more findings behind its own.
+    #[must_use]
+    pub fn and(mut self, more: impl IntoIterator<Item = Finding>) -> Self {
+        self.0.extend(more);
+        self
     }
 
     /// The findings.
@@ -217,22 +232,26 @@ pub(super) fn admit(
     registry: &Registry,
     scope: &Scope,
     source: &SetSource,
+    beside: &Beside,
 ) -> Result<(Vec<Member>, Vec<Finding>), SetError> {
     measured(scope, source)?;
     let (mut members, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     // System rules hold for every application, so they read only what every application has.
     let schema = if scope.tier() == Tier::System { registry.platform_schema() } else { registry.schema() };
     if let Some((name, text)) = baseline(scope, source) {
-        load(schema, name, text, None, &mut members, &mut errors, &mut warnings);
+        load((registry, schema, beside), (name, text), None, &mut members, &mut errors, &mut warnings);
     }
     for (name, text) in &source.cedar {
-        load(schema, name, text, Some(scope.tier()), &mut members, &mut errors, &mut warnings);
+        load((registry, schema, beside), (name, text), Some(scope.tier()), &mut members, &mut errors, &mut warnings);
     }
     for (id, text) in &source.rules {
-        match rule(registry, scope, id, text) {
+        match rule((registry, beside), scope, (id, text), &mut warnings) {
             Ok(member) => members.push(member),
             Err(findings) => errors.extend(findings),
         }
+    }
+    if scope.tier() == Tier::Application {
+        members.extend(beside.closing(registry));
     }
     let mut seen = BTreeSet::new();
     for member in &members {
@@ -276,9 +295,8 @@ fn no_permit(registry: &Registry, policy: &Policy) -> Finding {
 
 /// `admin` is the tier whose admin wrote the text; `None` for what is shipped.
 fn load(
-    schema: &CedarSchema,
-    name: &str,
-    text: &str,
+    (registry, schema, beside): (&Registry, &CedarSchema, &Beside),
+    (name, text): (&str, &str),
     admin: Option<Tier>,
     members: &mut Vec<Member>,
     errors: &mut Vec<Finding>,
@@ -291,6 +309,14 @@ fn load(
             return;
         }
     };
+    let mut here = Vec::with_capacity(loaded.len());
+    for one in loaded {
+        match beside.narrow(registry, one) {
+            Ok(one) => here.push(one),
+            Err(idle) => members.push(*idle),
+        }
+    }
+    let loaded = here;
     let policies: Vec<_> = loaded.iter().map(|one| one.cedar.clone()).collect();
     let mut found = cedar::validate(&policies, schema).0;
     if admin.is_some() {
@@ -315,21 +341,45 @@ fn load(
     }
 }
 
-fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Member, Vec<Finding>> {
+fn rule(
+    (registry, beside): (&Registry, &Beside),
+    scope: &Scope,
+    (id, text): (&str, &str),
+    warnings: &mut Vec<Finding>,
+) -> Result<Member, Vec<Finding>> {
     let at = |d: &Diagnostic| Finding::in_rule(id, text, d);
     let parsed = parse_rule(text).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
-    let (action, entries) = target(registry, &parsed).map_err(|d| vec![at(&d)])?;
+    let (action, entries) = target(registry, beside, &parsed).map_err(|d| vec![at(&d)])?;
+    let effect = match parsed.effect {
+        RuleEffect::Permit => Effect::Permit,
+        RuleEffect::Forbid => Effect::Forbid,
+    };
+    let mut policy = Policy {
+        id: id.into(),
+        effect,
+        principal: Constraint::Any,
+        action,
+        resource: Constraint::Any,
+        condition: None,
+        annotations: vec![(Arc::from("rule"), Arc::from(text.trim()))],
+    };
+    if scope.tier() == Tier::Application && effect == Effect::Permit {
+        return Err(vec![no_permit(registry, &policy)]);
+    }
+    if beside.here(registry, &policy.action).is_none() {
+        return Ok(idle(policy, text.trim().into()));
+    }
     let (mut env, mut schema) = (common_env(&entries), Cow::Borrowed(registry.schema()));
     if scope.tier() == Tier::System {
         env = common_env(&[]);
         schema = Cow::Borrowed(registry.platform_schema());
     } else if let (RuleEffect::Forbid, Some(written)) = (parsed.effect, &parsed.condition) {
         // A permit reads only what is declared: a value of an unexpected kind must not open anything.
-        schema = with_inferred(registry, written.expr(), &mut env, id)?;
+        schema = with_inferred(registry, written.expr(), &mut env, (id, text), warnings)?;
     }
-    let (effect, unknown, satisfied) = match parsed.effect {
-        RuleEffect::Permit => (Effect::Permit, Unknown::Fails, Truth::True),
-        RuleEffect::Forbid => (Effect::Forbid, Unknown::Holds, Truth::False),
+    let (unknown, satisfied) = match effect {
+        Effect::Permit => (Unknown::Fails, Truth::True),
+        Effect::Forbid => (Unknown::Holds, Truth::False),
     };
     let mut rules = Vec::new();
     let mut condition = Ir::And(Vec::new());
@@ -356,18 +406,7 @@ fn rule(registry: &Registry, scope: &Scope, id: &str, text: &str) -> Result<Memb
         condition = Ir::And(vec![Ir::And(vec![lowered])]);
         rules.push((typed, wanted));
     }
-    let policy = Policy {
-        id: id.into(),
-        effect,
-        principal: Constraint::Any,
-        action,
-        resource: Constraint::Any,
-        condition: Some(condition),
-        annotations: vec![(Arc::from("rule"), Arc::from(text.trim()))],
-    };
-    if scope.tier() == Tier::Application && effect == Effect::Permit {
-        return Err(vec![no_permit(registry, &policy)]);
-    }
+    policy.condition = Some(condition);
     let cedar_policy = cedar::to_pst(&policy).map_err(|d| vec![Finding::new(id, d.to_string())])?;
     let found = cedar::validate(std::slice::from_ref(&cedar_policy), &schema);
     if !found.0.is_empty() {
@@ -384,7 +423,8 @@ fn with_inferred<'r>(
     registry: &'r Registry,
     condition: &Expr,
     env: &mut RuleEnv,
-    id: &str,
+    (id, text): (&str, &str),
+    warnings: &mut Vec<Finding>,
 ) -> Result<Cow<'r, CedarSchema>, Vec<Finding>> {
     let mut evidence = Vec::new();
     check::collect(condition, env, &id.into(), &mut evidence);
@@ -393,6 +433,7 @@ fn with_inferred<'r>(
     if found.is_empty() {
         return Ok(Cow::Borrowed(registry.schema()));
     }
+    warnings.extend(check::undeclared(&evidence, env).iter().map(|d| Finding::in_rule(id, text, d)));
     let mut model = registry.model().clone();
     for ((root, name), kind) in &found {
         let field =
@@ -408,7 +449,11 @@ fn with_inferred<'r>(
 }
 
 /// An action, a service or an entity's group, by its dotted name.
-fn target<'r>(registry: &'r Registry, rule: &Rule) -> Result<(ActionConstraint, Vec<&'r ActionEntry>), Diagnostic> {
+fn target<'r>(
+    registry: &'r Registry,
+    beside: &Beside,
+    rule: &Rule,
+) -> Result<(ActionConstraint, Vec<&'r ActionEntry>), Diagnostic> {
     let name = rule.target.name();
     let name = name.as_str();
     if let Some(entry) = registry.find(name).filter(|_| !rule.target.wildcard).and_then(|id| registry.action(id)) {
@@ -419,8 +464,12 @@ fn target<'r>(registry: &'r Registry, rule: &Rule) -> Result<(ActionConstraint, 
         let entries = registry.members(&group).iter().filter_map(|id| registry.action(*id)).collect();
         return Ok((ActionConstraint::In(vec![group]), entries));
     }
+    if let Some(uid) = beside.uids().find(|uid| dotted(uid) == name) {
+        return Ok((ActionConstraint::Eq(uid), Vec::new()));
+    }
     let mut known: BTreeSet<String> = registry.actions().map(|(_, e)| e.name.to_string()).collect();
     known.extend(registry.actions().flat_map(|(_, e)| e.groups.iter().map(dotted)));
+    known.extend(beside.uids().map(|uid| dotted(&uid)));
     let help = match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "a target is an action, a service or an entity's group, such as `com.example.OrderService.placeOrder`"

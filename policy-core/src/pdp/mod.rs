@@ -13,6 +13,7 @@ mod admit;
 mod altered;
 mod asked;
 mod batch;
+mod beside;
 mod both;
 mod clauses;
 mod conform;
@@ -30,6 +31,8 @@ mod tests;
 #[cfg(test)]
 mod tests_batch;
 #[cfg(test)]
+mod tests_beside;
+#[cfg(test)]
 mod tests_both;
 #[cfg(test)]
 mod tests_filter;
@@ -40,6 +43,7 @@ mod tests_replace;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod unchecked;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
@@ -50,6 +54,7 @@ use crate::value::Millis;
 
 pub use admit::{Activation, Baseline, SetError, SetSource};
 pub use altered::Edit;
+pub use beside::Beside;
 pub use clauses::{Heard, RuleClauses};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use filter::{Contribution, Filter, TierFilter};
@@ -95,6 +100,8 @@ pub struct Engine {
     writing: Mutex<u64>,
     /// Whether Cedar is asked too.
     both: bool,
+    /// What sets are checked beside, scope by scope.
+    beside: Mutex<HashMap<Scope, Arc<Beside>>>,
 }
 
 impl Engine {
@@ -103,10 +110,11 @@ impl Engine {
     /// # Errors
     /// When the shipped baseline does not validate against the program's schema.
     pub fn new(registry: Arc<Registry>) -> Result<Self, SetError> {
-        let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default())?;
+        let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default(), &Beside::default())?;
         let system = TierSet::new(system, &registry, admit::revision(&Scope::System, &SetSource::default(), FIRST));
         let snapshot = Snapshot::new(TierSet::of_code(&registry), system);
-        Ok(Self { registry, current: Current::new(snapshot), epoch: 0, writing: Mutex::new(0), both: false })
+        let current = Current::new(snapshot);
+        Ok(Self { registry, current, epoch: 0, writing: Mutex::new(0), both: false, beside: Mutex::default() })
     }
 
     /// Begins an epoch: what [`Engine::replace`] gives out is of it, so that no engine gives out a revision that one before it
@@ -291,7 +299,7 @@ impl Engine {
         source: &SetSource,
         number: impl FnOnce(Revision) -> (u64, u64),
     ) -> Result<Activation, SetError> {
-        let (members, warnings) = admit::admit(&self.registry, scope, source)?;
+        let (members, warnings) = admit::admit(&self.registry, scope, source, &self.beside(scope))?;
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         *writing += 1;
         let mut next = Snapshot::clone(&self.current.load());
@@ -312,7 +320,30 @@ impl Engine {
     /// # Errors
     /// As [`Engine::replace`].
     pub fn check(&self, scope: &Scope, source: &SetSource) -> Result<Vec<crate::registry::Finding>, SetError> {
-        admit::admit(&self.registry, scope, source).map(|(_, warnings)| warnings)
+        self.check_beside(scope, source, &self.beside(scope))
+    }
+
+    /// As [`Engine::check`], beside something else than what was set.
+    ///
+    /// # Errors
+    /// As [`Engine::replace`].
+    pub fn check_beside(
+        &self,
+        scope: &Scope,
+        source: &SetSource,
+        beside: &Beside,
+    ) -> Result<Vec<crate::registry::Finding>, SetError> {
+        admit::admit(&self.registry, scope, source, beside).map(|(_, warnings)| warnings)
+    }
+
+    /// Says what the sets of a scope are checked beside from now on; those that are there stay until they are replaced.
+    pub fn set_beside(&self, scope: &Scope, beside: Beside) {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), Arc::new(beside));
+    }
+
+    /// What the sets of a scope are checked beside.
+    pub fn beside(&self, scope: &Scope) -> Arc<Beside> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned().unwrap_or_default()
     }
 
     /// The policies of a scope's set as formatted Cedar; those of the program for an application.

@@ -1,7 +1,7 @@
 //! What would be decided if a scope's set were another one, and what the policies of a set are about.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::current::Current;
 use super::set::named;
@@ -56,6 +56,7 @@ impl Engine {
             epoch: self.epoch,
             writing: Mutex::new(0),
             both: self.both,
+            beside: Mutex::new(self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()),
         };
         supposed.replace(scope, source)?;
         Ok(supposed)

@@ -8,6 +8,7 @@ mod declared;
 mod finding;
 mod join;
 mod manifest;
+mod moved;
 mod raw;
 mod roots;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use declared::{Declared, DeclaredService};
 
 pub use finding::{Finding, RegistryError};
 pub use manifest::ManifestError;
+pub use moved::{Change, Moved};
 
 /// A guarded function of this program; submitted by generated code.
 ///
@@ -244,6 +246,11 @@ impl Registry {
     /// The number of an action, by its uid or a former one.
     pub fn by_uid(&self, uid: &EntityUid) -> Option<ActionId> {
         self.uids.get(uid).copied()
+    }
+
+    /// The uids of all actions, former ones too, and of all groups.
+    pub(crate) fn uids(&self) -> impl Iterator<Item = &EntityUid> {
+        self.uids.keys().chain(self.groups.keys())
     }
 
     /// The actions of a group.

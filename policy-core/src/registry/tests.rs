@@ -391,3 +391,29 @@ fn a_manifest_is_read_as_what_a_stranger_wrote() {
     assert!(matches!(Registry::from_manifest(&deep), Err(ManifestError::Form { .. })));
     assert!(matches!(Registry::from_manifest(&" ".repeat((16 << 20) + 1)), Err(ManifestError::TooLarge(_))));
 }
+
+#[test]
+fn what_moved_between_two_manifests_is_told_by_name() {
+    let cancel = |line| ActionDecl {
+        id: "OrderService.cancel",
+        rules: &[],
+        authenticated: true,
+        ..at("src/orders.rs", line, place_order(&[]))
+    };
+    let renamed = |was| ActionDecl { id: "OrderService.placeOrders", was, ..place_order(&["participant.level > 3"]) };
+    let older = registry(vec![place_order(&["participant.level == 'senior'"]), cancel(9)]).unwrap();
+    let moved = |newer: &Registry| newer.moved_since(&older).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let newer = registry(vec![renamed(&[]), cancel(12)]).unwrap();
+    assert_eq!(
+        moved(&newer),
+        [
+            "`participant.level` of `com.example.OrderService.cancel` was Text and is Long",
+            "`com.example.OrderService.placeOrder` is gone; `com.example.OrderService.placeOrders` is near"
+        ]
+    );
+    assert_eq!(newer.changed_since(Some(&older)), ["com.example.OrderService.placeOrders"], "`cancel` only moved down");
+    assert_eq!(newer.changed_since(None).len(), 2);
+    let known = registry(vec![renamed(&["OrderService.placeOrder"]), cancel(9)]).unwrap();
+    assert_eq!(moved(&known).len(), 2, "the action is found by its former name: {:?}", moved(&known));
+    assert!(moved(&older).is_empty() && older.changed_since(Some(&older)).is_empty());
+}

@@ -137,14 +137,34 @@ impl Chain {
     /// Checks everything that was presented, then runs the hook.
     pub async fn authenticate(&self, request: &Credentials) -> Outcome {
         let started = Instant::now();
+        let outcome = actor(None, None, request.facts()).scope(self.decide(request)).await;
+        self.told(outcome, request, &presented(request), started).await
+    }
+
+    /// Lets in whoever was proved otherwise than by a credential of the request, under the same rules.
+    #[cfg(feature = "signin")]
+    pub(crate) async fn vouched(
+        &self,
+        proved: impl Future<Output = Result<Authenticated, AuthnError>>,
+        request: &Credentials,
+    ) -> Outcome {
+        let started = Instant::now();
+        let outcome = actor(None, None, request.facts()).scope(async {
+            let found = proved.await?;
+            let method = found.method().to_owned();
+            self.hooked(self.admit(found, &method, request)?, request).await
+        });
+        let outcome = outcome.await.unwrap_or_else(Outcome::Rejected);
+        self.told(outcome, request, "provider", started).await
+    }
+
+    /// Tells what came of it.
+    async fn told(&self, outcome: Outcome, request: &Credentials, method: &str, started: Instant) -> Outcome {
         let facts = request.facts();
-        let outcome = actor(None, None, facts).scope(self.decide(request)).await;
         match &outcome {
             Outcome::NotPresented => outcome,
             // To come back with a cookie is not to sign in.
-            Outcome::Authenticated(_) if request.presented().iter().all(|c| matches!(c, Credential::Session(_))) => {
-                outcome
-            }
+            Outcome::Authenticated(_) if is_return(request) => outcome,
             Outcome::Authenticated(found) => {
                 let participant = found.participant();
                 let actor = actor(Some(participant.id()), Some(participant.scope()), facts);
@@ -155,7 +175,7 @@ impl Chain {
                 }
             }
             Outcome::Rejected(error) => {
-                self.tell_failure(error, request, started).await;
+                self.tell_failure(error, request, method, started).await;
                 outcome
             }
         }
@@ -173,21 +193,19 @@ impl Chain {
     pub async fn refuse(&self, error: impl Into<AuthnError>, facts: &Facts) -> AuthnError {
         let error = error.into();
         let request = Credentials::default().knowing(facts.clone());
-        self.tell_failure(&error, &request, Instant::now()).await;
+        self.tell_failure(&error, &request, &presented(&request), Instant::now()).await;
         error
     }
 
-    async fn tell_failure(&self, error: &AuthnError, request: &Credentials, started: Instant) {
+    async fn tell_failure(&self, error: &AuthnError, request: &Credentials, method: &str, started: Instant) {
         let scope = match request.effective_scope() {
             RequestedScope::Exactly(scope) => Some(scope),
             RequestedScope::Application(_) | RequestedScope::Unnamed => None,
         };
-        let methods: Vec<&str> = request.presented().iter().map(Credential::kind).collect();
-        let method = if methods.is_empty() { "unreadable".to_owned() } else { methods.join("+") };
         let kind = if error.code() == AuthnCode::Throttled { EventKind::Lockout } else { EventKind::SignInFailed };
         let told = |clock: &dyn Clock| {
             let actor = actor(None, scope.as_ref(), request.facts());
-            let event = Event::new(kind, clock.now(), actor, &method).failed(error.code().as_str());
+            let event = Event::new(kind, clock.now(), actor, method).failed(error.code().as_str());
             match error.concerns() {
                 Some((user, scope)) => event.target(user).within(scope),
                 None => event,
@@ -219,14 +237,16 @@ impl Chain {
                 },
             });
         }
-        let Some(mut authenticated) = agreed else { return Outcome::NotPresented };
+        let Some(authenticated) = agreed else { return Outcome::NotPresented };
+        self.hooked(authenticated, request).await.unwrap_or_else(Outcome::Rejected)
+    }
+
+    async fn hooked(&self, mut found: Authenticated, request: &Credentials) -> Result<Outcome, AuthnError> {
         if let Some(hook) = &self.hook {
-            match run_hook(hook.as_ref(), authenticated.participant(), request.facts(), &self.counters).await {
-                Ok(participant) => authenticated.replace_participant(participant),
-                Err(error) => return Outcome::Rejected(error),
-            }
+            let participant = run_hook(hook.as_ref(), found.participant(), request.facts(), &self.counters).await?;
+            found.replace_participant(participant);
         }
-        Outcome::Authenticated(Box::new(authenticated))
+        Ok(Outcome::Authenticated(Box::new(found)))
     }
 
     async fn check(&self, credential: &Credential, request: &Credentials) -> Result<Authenticated, AuthnError> {
@@ -265,6 +285,18 @@ impl Chain {
     fn is_on(&self, scope: &Scope, method: &str) -> bool {
         self.methods.get(scope).is_none_or(|on| on.contains(method))
     }
+}
+
+/// The kinds of what was presented.
+fn presented(request: &Credentials) -> String {
+    let kinds: Vec<&str> = request.presented().iter().map(Credential::kind).collect();
+    if kinds.is_empty() { "unreadable".to_owned() } else { kinds.join("+") }
+}
+
+/// Whether somebody only comes back with a cookie.
+fn is_return(request: &Credentials) -> bool {
+    let presented = request.presented();
+    !presented.is_empty() && presented.iter().all(|credential| matches!(credential, Credential::Session(_)))
 }
 
 fn actor(id: Option<&str>, scope: Option<&Scope>, facts: &Facts) -> Actor {

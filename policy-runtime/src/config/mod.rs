@@ -44,7 +44,7 @@ use policy_core::value::IpRange;
 
 use self::raw::{Raw, RawProvider};
 use self::secrets::Written;
-use crate::authn::token::{Algorithm, mapping_of, rules_of};
+use crate::authn::token::{Algorithm, is_for_browsers_alone, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
 use crate::identity::{Configuration, PasswordRules, Reference};
 use crate::secret::Secret;
@@ -382,9 +382,13 @@ impl Checker<'_> {
         if let Some(problem) = secret.as_ref().filter(|secret| secret.expose().len() < secrets::LEAST) {
             self.faults.push(format!("its secret has {} bytes; 32 is the least", problem.expose().len()));
         }
-        self.or(rules_of(&raw.settings, secret.is_some()).map(|_| ()), || ());
+        let written = Written { value: raw.client_secret.clone(), file: raw.client_secret_file.clone() };
         let mut configuration = Configuration::new(name, owner, raw.settings.clone()).declared();
+        configuration.client_secret = self.or(written.text("client_secret", self.folder), || None);
         configuration.secret = secret;
+        if !is_for_browsers_alone(&configuration) {
+            self.or(rules_of(&raw.settings, configuration.secret.is_some()).map(|_| ()), || ());
+        }
         for entry in &raw.uses {
             self.or(mapping_of(&raw.settings, &entry.settings).map(|_| ()), || ());
             let Some(scope) = self.scope(&entry.scope) else { continue };

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::raw::Raw;
 use super::secrets::{Written, weakness};
 use super::{Config, is_loopback};
+use crate::authn::token::is_for_browsers_alone;
 use crate::database::DatabaseAddress;
 
 /// Adds every fault; one never hides another.
@@ -31,7 +32,8 @@ pub(super) fn check(config: &Config, raw: &Raw, folder: &Path, faults: &mut Vec<
         {
             faults.push(format!("production: the secret of provider `{}` {problem}", provider.name));
         }
-        if provider.settings.audience.is_empty() {
+        let own = config.configurations.iter().find(|own| own.name == provider.name);
+        if provider.settings.audience.is_empty() && !own.is_some_and(is_for_browsers_alone) {
             faults.push(format!("production: provider `{}` takes tokens without an audience", provider.name));
         }
         if let Some(issuer) = provider.settings.issuer.as_deref()

@@ -74,6 +74,8 @@ pub(super) struct RawProvider {
     pub(super) owner: String,
     pub(super) secret: Option<String>,
     pub(super) secret_file: Option<String>,
+    pub(super) client_secret: Option<String>,
+    pub(super) client_secret_file: Option<String>,
     pub(super) uses: Vec<RawUse>,
     pub(super) settings: ProviderSettings,
 }
@@ -97,6 +99,8 @@ impl TryFrom<toml::Table> for RawProvider {
                 .map_err(within)?,
             secret: taken(&mut table, "secret").map_err(within)?,
             secret_file: taken(&mut table, "secret_file").map_err(within)?,
+            client_secret: taken(&mut table, "client_secret").map_err(within)?,
+            client_secret_file: taken(&mut table, "client_secret_file").map_err(within)?,
             uses: taken(&mut table, "use").map_err(within)?.unwrap_or_default(),
             settings: table.try_into().map_err(|error: toml::de::Error| within(error.message().to_owned()))?,
             name,
@@ -240,6 +244,8 @@ fn of_environment(environment: &Environment, application: &RawApplication) -> Op
         owner: format!("org:{organization}"),
         secret,
         secret_file,
+        client_secret: None,
+        client_secret_file: None,
         uses: vec![RawUse { scope: format!("app:{organization}/{id}"), settings: ReferenceSettings::default() }],
         settings,
     })

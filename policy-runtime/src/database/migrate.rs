@@ -33,6 +33,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "shadows", sql: include_str!("migrations/0006_shadows.sql") },
     Migration { version: 7, name: "links", sql: include_str!("migrations/0007_links.sql") },
     Migration { version: 8, name: "second factors", sql: include_str!("migrations/0008_second_factors.sql") },
+    Migration { version: 9, name: "relying", sql: include_str!("migrations/0009_relying.sql") },
+    Migration { version: 10, name: "sessions", sql: include_str!("migrations/0010_sessions.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

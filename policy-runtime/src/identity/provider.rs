@@ -29,8 +29,10 @@ pub struct Configuration {
     pub owner: Scope,
     /// What its tokens look like and where its keys are.
     pub settings: ProviderSettings,
-    /// The shared secret, where there is one.
+    /// The secret that its tokens are signed with, where it is shared.
     pub secret: Option<Secret<Vec<u8>>>,
+    /// The secret of our client there; of Apple, the private key that makes it (PEM).
+    pub client_secret: Option<Secret<String>>,
     /// Scopes outside the owner that may refer to it.
     pub shared_with: BTreeSet<Scope>,
     /// Whether it stands in the configuration file, which then has the say.
@@ -40,13 +42,28 @@ pub struct Configuration {
 impl Configuration {
     /// Makes a configuration that nobody refers to yet.
     pub fn new(name: &str, owner: Scope, settings: ProviderSettings) -> Self {
-        Self { name: name.to_owned(), owner, settings, secret: None, shared_with: BTreeSet::new(), declared: false }
+        Self {
+            name: name.to_owned(),
+            owner,
+            settings,
+            secret: None,
+            client_secret: None,
+            shared_with: BTreeSet::new(),
+            declared: false,
+        }
     }
 
     /// Sets the shared secret.
     #[must_use]
     pub fn secret(mut self, secret: Secret<Vec<u8>>) -> Self {
         self.secret = Some(secret);
+        self
+    }
+
+    /// Sets the secret of our client at the provider.
+    #[must_use]
+    pub fn client_secret(mut self, secret: Secret<String>) -> Self {
+        self.client_secret = Some(secret);
         self
     }
 
@@ -145,6 +162,12 @@ pub struct ProviderSettings {
     /// Our id at the provider, for signing in with a browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Apple only: the team that the client belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<String>,
+    /// Apple only: the name of the key that makes the client's secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// Where the keys are, if neither discovery nor the preset says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_url: Option<String>,
@@ -187,6 +210,8 @@ impl ProviderSettings {
             tenants: Vec::new(),
             audience: Vec::new(),
             client_id: None,
+            team_id: None,
+            key_id: None,
             keys_url: None,
             algorithms: Vec::new(),
             max_lifetime_s: None,
@@ -201,6 +226,13 @@ impl ProviderSettings {
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Sets our id at the provider, with which people sign in there.
+    #[must_use]
+    pub fn client(mut self, id: &str) -> Self {
+        self.client_id = Some(id.to_owned());
         self
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::authn::token::{Mapped, keys_of, token_sources};
+use crate::authn::token::{KeyPlace, LoginProvider, Mapped, Preset, Question, keys_of, token_sources};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::identity::{Directory, MemoryStore, ProvisioningSettings, Reference};
@@ -78,6 +78,22 @@ pub async fn examine(config: &Config, token: Option<&Secret<String>>) -> Examine
             found.push(Finding::Good(format!("provider `{name}` shares a secret")));
             continue;
         }
+        // What is there for signing in alone may have no keys.
+        match LoginProvider::of(configuration, &clock) {
+            Err(problem) => found.push(Finding::Wrong(format!("provider `{name}`: {problem}"))),
+            Ok(None) => {}
+            Ok(Some(provider)) => {
+                let question = Question { callback: "", state: "", nonce: "", verifier: "", fresh: false };
+                found.push(match provider.address(&question).await {
+                    Ok(_) => Finding::Good(format!("people can be sent to provider `{name}`")),
+                    Err(error) => Finding::Wrong(format!("provider `{name}`: {}", error.detail())),
+                });
+            }
+        }
+        let is_without_keys = Preset::find(&configuration.settings.preset).is_some_and(|p| p.keys() == KeyPlace::None);
+        if is_without_keys {
+            continue;
+        }
         match keys_of(&configuration.settings, &clock) {
             Err(problem) => found.push(Finding::Wrong(format!("provider `{name}`: {problem}"))),
             Ok(places) => {
@@ -145,7 +161,7 @@ async fn explain(config: &Config, token: &Secret<String>, clock: &Arc<dyn Clock>
     let store: Arc<dyn Directory> = Arc::new(MemoryStore::default());
     let (sources, faults) = token_sources(&config.configurations, &config.references, &store, clock);
     found.extend(faults.iter().map(|fault| Finding::Wrong(fault.to_string())));
-    if sources.is_empty() {
+    if sources.is_empty() && faults.is_empty() {
         found.push(Finding::Wrong("the token: no scope uses a provider".into()));
     }
     for source in sources {

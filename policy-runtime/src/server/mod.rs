@@ -29,7 +29,9 @@ use crate::audit::journal::{AnchorKey, Journal};
 use crate::authn::api_key::ApiKeyAuthenticator;
 use crate::authn::password::{PasswordAuthenticator, Passwords, Throttle};
 use crate::authn::session::Sessions;
-use crate::authn::token::{Issuer, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, token_sources};
+use crate::authn::token::{
+    Issuer, Offered, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, login_providers, token_sources,
+};
 use crate::authn::{AuthnError, Chain, ChainBuilder};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -135,6 +137,8 @@ pub struct Prepared {
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
+    /// With whom people sign in.
+    offered: Vec<Offered>,
     following: Arc<Following>,
 }
 
@@ -177,7 +181,7 @@ impl Prepared {
         let store = Told::new(sql.clone(), events.clone(), clock.clone());
         reconcile(&store.acting(Actor::new(Some("configuration"), Some(&Scope::System))), config).await?;
         let store: Arc<dyn Directory> = Arc::new(store.acting(Actor::new(Some("server"), Some(&Scope::System))));
-        let sources = sources(&store, &clock).await?;
+        let (sources, offered) = providers(&store, &clock).await?;
         // The oldest key names participants, since their ids outlive every replacement of the key.
         let naming = config.earlier_keys.last().unwrap_or(&key);
         let ids = ParticipantIds::new(Secret::new(derived(naming, "participant ids")?.expose().to_vec()))?;
@@ -227,6 +231,7 @@ impl Prepared {
             follower,
             clock,
             cookies,
+            offered,
             following,
         })
     }
@@ -236,7 +241,9 @@ impl Prepared {
         let listener = Listener::serving(config.application.clone());
         let listener = if config.system_sign_in { listener.with_system() } else { listener };
         let sign_in = match &self.cookies {
-            Some(cookies) => self.sign_in.clone().pages(cookies.clone(), listener.clone()),
+            Some(cookies) => {
+                self.sign_in.clone().pages(cookies.clone(), listener.clone()).providers(self.offered.clone())
+            }
             None => self.sign_in.clone(),
         };
         let builder = Gateway::builder(self.policy.clone(), self.chain.clone())
@@ -295,10 +302,16 @@ fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> R
     Ok(builder.anchor_key(anchors).clock(clock.clone()).start()?)
 }
 
-async fn sources(store: &Arc<dyn Directory>, clock: &Arc<dyn Clock>) -> Result<Vec<TokenSource>, ServerError> {
+/// Those whose tokens are taken, and those with whom people sign in.
+async fn providers(
+    store: &Arc<dyn Directory>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Vec<TokenSource>, Vec<Offered>), ServerError> {
     let (configurations, references) = (store.configurations().await?, store.references().await?);
-    let (sources, faults) = token_sources(&configurations, &references, store, clock);
-    if faults.is_empty() { Ok(sources) } else { Err(ServerError::Providers(faults)) }
+    let (sources, mut faults) = token_sources(&configurations, &references, store, clock);
+    let (offered, more) = login_providers(&configurations, &references, store, clock);
+    faults.extend(more);
+    if faults.is_empty() { Ok((sources, offered)) } else { Err(ServerError::Providers(faults)) }
 }
 
 /// The policies of the program for every application of the store.

@@ -66,10 +66,12 @@ async fn providers(store: &dyn Directory, config: &Config) -> Result<(), StoreEr
             )));
         }
         let secret = |secret: &Option<crate::secret::Secret<Vec<u8>>>| secret.as_ref().map(|s| s.expose().clone());
+        let of_client = |secret: &Option<crate::secret::Secret<String>>| secret.as_ref().map(|s| s.expose().clone());
         let same = before.is_some_and(|before| {
             before.owner == declared.owner
                 && before.settings == declared.settings
                 && secret(&before.secret) == secret(&declared.secret)
+                && of_client(&before.client_secret) == of_client(&declared.client_secret)
         });
         if !same {
             store.put_configuration(declared).await?;

@@ -29,11 +29,11 @@ use crate::secret::Secret;
 /// How long a consent page may be answered, in milliseconds.
 const CONSENT_MS: i64 = 10 * 60_000;
 const WRONG: &str = "The e-mail address or the password is wrong.";
-const LATER: &str = "This is not possible at the moment. Try again later.";
+pub(super) const LATER: &str = "This is not possible at the moment. Try again later.";
 
 /// What a client asks for, once it is known where its answer may go.
-struct Asked {
-    client: Client,
+pub(super) struct Asked {
+    pub(super) client: Client,
     back: Back,
     query: String,
     challenge: String,
@@ -43,6 +43,26 @@ struct Asked {
     silent: bool,
     /// Whoever is signed in must sign in again.
     again: bool,
+}
+
+/// Sends the browser on; what was in a form is not sent on (OAuth 2.1, section 7.5.4).
+pub(super) fn see_other(location: &str) -> Result<Response, Instead> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let location = HeaderValue::from_str(location)
+        .map_err(|_| Instead::from(page::refusal(StatusCode::INTERNAL_SERVER_ERROR, LATER)))?;
+    response.headers_mut().insert(LOCATION, location);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Gives the browser a cookie, which no log shows.
+pub(super) fn with_cookie(response: &mut Response, cookie: &str) -> Result<(), Instead> {
+    let mut cookie = HeaderValue::from_str(cookie)
+        .map_err(|_| Instead::from(page::refusal(StatusCode::INTERNAL_SERVER_ERROR, LATER)))?;
+    cookie.set_sensitive(true);
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(())
 }
 
 /// Where the browser goes with the answer.
@@ -61,24 +81,14 @@ impl Back {
         }
         pairs.append_pair("iss", &self.issuer);
         let mark = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        let mut response = Response::new(Body::empty());
-        match HeaderValue::from_str(&format!("{}{mark}{}", self.redirect_uri, pairs.finish())) {
-            Ok(location) => {
-                // 303: the form's fields, a password among them, are not sent on (OAuth 2.1, section 7.5.4).
-                *response.status_mut() = StatusCode::SEE_OTHER;
-                response.headers_mut().insert(LOCATION, location);
-                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            }
-            Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-        }
-        response
+        see_other(&format!("{}{mark}{}", self.redirect_uri, pairs.finish())).unwrap_or_else(|instead| *instead)
     }
 }
 
 /// An answer in place of what was asked for.
-type Instead = Box<Response>;
+pub(super) type Instead = Box<Response>;
 
-fn unavailable(error: &SignInError) -> Response {
+pub(super) fn unavailable(error: &SignInError) -> Response {
     tracing::warn!(target: "policy::signin", %error, "nobody can sign in");
     page::refusal(StatusCode::SERVICE_UNAVAILABLE, LATER)
 }
@@ -117,7 +127,7 @@ pub(super) async fn answer(State(server): State<SignIn>, request: Request) -> Re
 
 impl SignIn {
     /// Reads what a client asks for. Until its address is known, the browser is told and sent nowhere.
-    async fn read(&self, query: &str) -> Result<Asked, Instead> {
+    pub(super) async fn read(&self, query: &str) -> Result<Asked, Instead> {
         let here = |why| Instead::from(page::refusal(StatusCode::BAD_REQUEST, why));
         let asked = Form::parse(query).ok_or_else(|| here("The address is too long, or says something twice."))?;
         let client = match asked.get("client_id") {
@@ -181,7 +191,7 @@ impl SignIn {
         match found {
             Some(found) if !asked.again => self.goes_on(&asked, &found, None).await,
             _ if asked.silent => Ok(asked.back.with("error", "login_required")),
-            _ => Ok(page::login(StatusCode::OK, &asked.client, &asked.query, &asked.back.redirect_uri, None)),
+            _ => Ok(self.login_page(pages, StatusCode::OK, &asked, None)),
         }
     }
 
@@ -194,8 +204,7 @@ impl SignIn {
         form: &Form,
     ) -> Result<Response, Instead> {
         let asked = self.read(query).await?;
-        let once_more =
-            |status, why: &str| page::login(status, &asked.client, query, &asked.back.redirect_uri, Some(why));
+        let once_more = |status, why: &str| self.login_page(pages, status, &asked, Some(why));
         let (Some(email), Some(password)) = (form.get("email"), form.get("password")) else {
             return Ok(once_more(StatusCode::BAD_REQUEST, WRONG));
         };
@@ -220,21 +229,39 @@ impl SignIn {
                 return Ok(response);
             }
         };
-        let value = pages.sessions.start(&found).map_err(|error| unavailable(&error.into()))?;
+        self.opened(pages, arrival, headers, &found, Some(&asked)).await
+    }
+
+    /// The page on which somebody signs in to a client.
+    pub(super) fn login_page(&self, pages: &Pages, status: StatusCode, asked: &Asked, why: Option<&str>) -> Response {
+        let others: Vec<&str> = pages.offered_in(&asked.client.scope).map(|offered| offered.provider.name()).collect();
+        page::login(status, &asked.client, &asked.query, &asked.back.redirect_uri, why, &others)
+    }
+
+    /// Opens a session for whoever has just signed in, and goes on with what a client asked for.
+    pub(super) async fn opened(
+        &self,
+        pages: &Pages,
+        arrival: Arrival,
+        headers: &HeaderMap,
+        found: &Authenticated,
+        asked: Option<&Asked>,
+    ) -> Result<Response, Instead> {
+        let value = pages.sessions.start(found).map_err(|error| unavailable(&error.into()))?;
         // The session that was there before ends: nobody else goes on with it.
         if let Some(earlier) = session_of(headers, arrival) {
             pages.sessions.end(&earlier);
         }
         let credentials = Credentials::of(Credential::Session(value.clone())).on(pages.listener.clone());
         let Outcome::Authenticated(found) = self.inner.chain.authenticate(&credentials).await else {
-            return Ok(once_more(StatusCode::UNAUTHORIZED, WRONG));
+            return Err(page::refusal(StatusCode::SERVICE_UNAVAILABLE, LATER).into());
         };
-        let gone_on = self.goes_on(&asked, &found, Some(self.inner.stored.clock.now())).await;
+        let gone_on = match asked {
+            Some(asked) => self.goes_on(asked, &found, Some(self.inner.stored.clock.now())).await,
+            None => see_other("/"),
+        };
         let mut response = gone_on.inspect_err(|_| drop(pages.sessions.end(&value)))?;
-        let mut cookie = HeaderValue::from_str(&pages.sessions.set_cookie(&value))
-            .map_err(|_| Instead::from(page::refusal(StatusCode::INTERNAL_SERVER_ERROR, LATER)))?;
-        cookie.set_sensitive(true);
-        response.headers_mut().append(SET_COOKIE, cookie);
+        with_cookie(&mut response, &pages.sessions.set_cookie(&value))?;
         Ok(response)
     }
 

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::authn::session::Sessions;
-use crate::authn::token::{Algorithm, Issuer, KeyRing};
+use crate::authn::token::{Algorithm, Issuer, KeyRing, Offered};
 use crate::authn::{AuthnError, Chain};
 use crate::clock::Clock;
 use crate::credential::Listener;
@@ -30,11 +30,13 @@ use crate::secret::Secret;
 mod authorize;
 mod clients;
 mod discovery;
+mod errands;
 mod form;
 mod grants;
 mod inspect;
 mod keys;
 mod page;
+mod relying;
 mod token;
 
 pub use clients::{Client, ClientSettings, Clients};
@@ -102,6 +104,7 @@ pub struct Stored {
     pub clients: Clients,
     /// What they were given.
     pub grants: Grants,
+    errands: errands::Errands,
     clock: Arc<dyn Clock>,
 }
 
@@ -117,6 +120,7 @@ impl Stored {
             keys: StoredKeys::new(database(), sealing, clock.clone(), algorithm),
             clients: Clients::new(database()),
             grants: Grants::new(database(), clock.clone()),
+            errands: errands::Errands::new(database(), clock.clone()),
             clock,
         })
     }
@@ -182,6 +186,8 @@ struct Inner {
 struct Pages {
     sessions: Sessions,
     listener: Listener,
+    /// With whom people sign in instead of a password.
+    providers: Arc<[Offered]>,
 }
 
 impl SignIn {
@@ -206,7 +212,16 @@ impl SignIn {
     /// Lets people sign in on a page, and stay signed in by a cookie; without it, clients act for themselves alone.
     #[must_use]
     pub fn pages(mut self, sessions: Sessions, listener: Listener) -> Self {
-        self.pages = Some(Pages { sessions, listener });
+        self.pages = Some(Pages { sessions, listener, providers: [].into() });
+        self
+    }
+
+    /// Lets people sign in with providers, too; of use after [`SignIn::pages`] alone.
+    #[must_use]
+    pub fn providers(mut self, offered: Vec<Offered>) -> Self {
+        if let Some(pages) = &mut self.pages {
+            pages.providers = offered.into();
+        }
         self
     }
 
@@ -233,7 +248,9 @@ impl SignIn {
             .route("/api/auth/oauth/userinfo", get(inspect::user_info).post(inspect::user_info));
         let router = match &self.pages {
             None => router,
-            Some(_) => router.route("/api/auth/oauth/authorize", get(authorize::ask).post(authorize::answer)),
+            Some(_) => router
+                .route("/api/auth/oauth/authorize", get(authorize::ask).post(authorize::answer))
+                .merge(relying::routes()),
         };
         router.with_state(self.clone())
     }

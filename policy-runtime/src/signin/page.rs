@@ -16,6 +16,13 @@ const STYLE: &str = "body{font:1rem/1.5 sans-serif;margin:2rem auto;max-width:24
 label,input,button{display:block;font:inherit;width:100%;box-sizing:border-box}\
 input,button{margin:.25rem 0 1rem;padding:.5rem}[role=alert]{border-left:.25rem solid #b00020;padding-left:.75rem}";
 
+/// Where a browser begins to sign in with a provider.
+pub(super) const START: &str = "/api/auth/provider";
+
+fn encoded(raw: &str) -> String {
+    form_urlencoded::byte_serialize(raw.as_bytes()).collect()
+}
+
 /// What a hidden part of a consent page holds, so that only this page of this browser is answered.
 pub(super) struct Proof<'a> {
     pub(super) auth_time: &'a str,
@@ -77,7 +84,22 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
 }
 
 /// The page on which somebody signs in.
-pub(super) fn login(status: StatusCode, client: &Client, query: &str, back: &str, problem: Option<&str>) -> Response {
+pub(super) fn login(
+    status: StatusCode,
+    client: &Client,
+    query: &str,
+    back: &str,
+    problem: Option<&str>,
+    providers: &[&str],
+) -> Response {
+    let others: String = providers
+        .iter()
+        .map(|name| {
+            // A link, not a form: where it leads need not be told to the browser beforehand.
+            let at = format!("{START}?provider={}&question={}", encoded(name), encoded(query));
+            format!("\n<p><a href=\"{}\">Sign in with {}</a></p>", text(&at), text(name))
+        })
+        .collect();
     let problem = problem.map(|why| format!("<p role=\"alert\">{}</p>\n", text(why))).unwrap_or_default();
     let body = format!(
         "{problem}<form method=\"post\" action=\"?{}\">\n\
@@ -85,7 +107,7 @@ pub(super) fn login(status: StatusCode, client: &Client, query: &str, back: &str
          <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required autofocus>\n\
          <label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>\n\
-         <button type=\"submit\">Sign in</button>\n</form>",
+         <button type=\"submit\">Sign in</button>\n</form>{others}",
         text(query)
     );
     page(status, &format!("Sign in to {}", client.settings.name), &body, Some(back))

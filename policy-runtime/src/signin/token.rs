@@ -8,13 +8,13 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use policy_core::Slug;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha256};
 
 use super::clients::Client;
 use super::form::{Form, json as answer, set};
 use super::grants::{Exchanged, Grant, Shown, has};
 use super::{SignIn, SignInError};
-use crate::authn::token::{ACCESS_TOKEN_S, Algorithm};
+use crate::authn::token::ACCESS_TOKEN_S;
 use crate::events::{Actor, Event, EventKind};
 use crate::id::random_id;
 use crate::identity::User;
@@ -224,7 +224,7 @@ impl SignIn {
         let mut claims = self.common(client, words)?;
         set(&mut claims, "sub", user.id.as_str());
         set(&mut claims, "sid", grant.id.as_str());
-        set(&mut claims, "amr", grant.amr.split(' ').collect::<Value>());
+        set(&mut claims, "amr", grant.amr.split_whitespace().collect::<Value>());
         if !client.settings.third_party {
             set(&mut claims, "roles", json!(user.roles));
         }
@@ -268,8 +268,8 @@ impl SignIn {
         self.inner.issuer.sign_id(|algorithm| {
             let mut claims = json!({
                 "iss": self.inner.issuer.url(), "sub": user.id, "aud": client.id, "iat": now,
-                "exp": now + i64::from(ACCESS_TOKEN_S), "amr": found.grant.amr.split(' ').collect::<Vec<_>>(),
-                "at_hash": half_hash(algorithm, access), "sid": found.grant.id,
+                "exp": now + i64::from(ACCESS_TOKEN_S), "amr": found.grant.amr.split_whitespace().collect::<Vec<_>>(),
+                "at_hash": algorithm.half_hash(access), "sid": found.grant.id,
             });
             if let Some(nonce) = &found.nonce {
                 set(&mut claims, "nonce", nonce.as_str());
@@ -296,16 +296,6 @@ pub(super) fn about(user: &User, words: &str, claims: &mut Value) {
     if let Some(name) = user.display_name.as_ref().filter(|_| has(words, "profile")) {
         set(claims, "name", name.as_str());
     }
-}
-
-/// The left half of a token's hash (OpenID Connect Core, section 3.1.3.6); Ed25519 hashes with SHA-512.
-fn half_hash(algorithm: Algorithm, token: &str) -> String {
-    let hash = if algorithm == Algorithm::EdDsa {
-        Sha512::digest(token.as_bytes()).to_vec()
-    } else {
-        Sha256::digest(token.as_bytes()).to_vec()
-    };
-    URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default())
 }
 
 #[cfg(test)]

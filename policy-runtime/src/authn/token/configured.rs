@@ -56,7 +56,7 @@ pub fn issuer_of(settings: &ProviderSettings) -> Result<Option<String>, String> 
     }
 }
 
-fn preset_of(settings: &ProviderSettings) -> Result<&'static Preset, String> {
+pub(super) fn preset_of(settings: &ProviderSettings) -> Result<&'static Preset, String> {
     Preset::find(&settings.preset).ok_or_else(|| {
         let known: Vec<&str> = PRESETS.iter().map(Preset::name).collect();
         format!("there is no preset `{}`; there are {}", settings.preset, known.join(", "))
@@ -153,6 +153,23 @@ pub fn mapping_of(settings: &ProviderSettings, reference: &ReferenceSettings) ->
     Ok(mapping)
 }
 
+/// Whether nobody shows tokens of a configuration here: it is there to sign in with.
+///
+/// ```
+/// use policy_runtime::Scope;
+/// use policy_runtime::authn::token::is_for_browsers_alone;
+/// use policy_runtime::identity::{Configuration, ProviderSettings};
+/// let google = |settings: ProviderSettings| Configuration::new("google", Scope::System, settings);
+/// assert!(is_for_browsers_alone(&google(ProviderSettings::of("google").client("shop"))));
+/// assert!(!is_for_browsers_alone(&google(ProviderSettings::of("google").client("shop").audience("shop"))));
+/// ```
+pub fn is_for_browsers_alone(configuration: &Configuration) -> bool {
+    let settings = &configuration.settings;
+    let is_without_tokens = Preset::find(&settings.preset).is_some_and(|preset| preset.keys() == KeyPlace::None);
+    let has_client = settings.client_id.is_some() && configuration.secret.is_none();
+    is_without_tokens || (has_client && settings.audience.is_empty())
+}
+
 fn kind_of(attribute: &AttributeSettings) -> Result<ClaimKind, String> {
     Ok(match attribute.kind.as_str() {
         "text" => ClaimKind::Text,
@@ -183,7 +200,13 @@ fn on_mismatch_of(attribute: &AttributeSettings) -> Result<OnMismatch, String> {
 
 /// Asks for the keys where discovery names them, and where presets know them if there is no discovery.
 #[derive(Debug)]
-struct Somewhere(Vec<Arc<RemoteKeys>>);
+pub(super) struct Somewhere(Vec<Arc<RemoteKeys>>);
+
+impl Somewhere {
+    pub(super) const fn of(places: Vec<Arc<RemoteKeys>>) -> Self {
+        Self(places)
+    }
+}
 
 impl KeySource for Somewhere {
     fn keys<'a>(&'a self, kid: Option<&'a str>) -> BoxFuture<'a, Result<Arc<KeySet>, AuthnError>> {
@@ -252,7 +275,8 @@ pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Ve
 
 /// Makes the sources of all references, and says what is wrong with those of which none can be made.
 ///
-/// References to one configuration share its keys. Users are provisioned in `store`.
+/// References to one configuration share its keys. Users are provisioned in `store`. A configuration that has a client and
+/// names no audience is there to sign in with, so that its tokens are nobody's credential.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -272,9 +296,12 @@ pub fn token_sources(
     let (mut sources, mut faults) = (Vec::new(), Vec::new());
     let mut keys: BTreeMap<&str, Arc<Somewhere>> = BTreeMap::new();
     for reference in references {
-        let mut make = || -> Result<TokenSource, String> {
+        let mut make = || -> Result<Option<TokenSource>, String> {
             let found = configurations.iter().find(|found| found.name == reference.configuration);
             let configuration = found.ok_or("there is no such configuration")?;
+            if is_for_browsers_alone(configuration) {
+                return Ok(None);
+            }
             let (name, scope) = (configuration.name.as_str(), reference.scope.clone());
             let settings = &configuration.settings;
             let rules = rules_of(settings, configuration.secret.is_some())?;
@@ -285,40 +312,40 @@ pub fn token_sources(
                 let shared = if let Some(shared) = keys.get(name) {
                     shared.clone()
                 } else {
-                    let shared = Arc::new(Somewhere(keys_of(settings, clock)?));
+                    let shared = Arc::new(Somewhere::of(keys_of(settings, clock)?));
                     keys.insert(name, shared.clone());
                     shared
                 };
                 TokenSource::with_source(name, scope, rules, shared)
             };
             let mapping = mapping_of(settings, &reference.settings)?;
-            Ok(with_users(source.mapping(mapping.clone()), reference, mapping, store))
+            let source = source.mapping(mapping.clone());
+            Ok(Some(match users_of(reference, mapping, store) {
+                Some(users) => source.users(Arc::new(users)),
+                None => source,
+            }))
         };
         match make() {
-            Ok(source) => sources.push(source),
+            Ok(source) => sources.extend(source),
             Err(problem) => faults.push(ProviderFault { provider: reference.configuration.clone(), problem }),
         }
     }
     (sources, faults)
 }
 
-fn with_users(
-    source: TokenSource,
+/// The users of a reference; none where tokens alone make participants.
+pub(super) fn users_of(
     reference: &Reference,
     mapping: ClaimMapping,
     store: &Arc<dyn Directory>,
-) -> TokenSource {
+) -> Option<Provisioned> {
     let users = Provisioned::new(&reference.configuration, reference.scope.clone(), store.clone()).mapping(mapping);
-    let texts = |texts: &[String]| texts.to_vec();
-    let users = match &reference.settings.provisioning {
-        ProvisioningSettings::Token => return source,
-        ProvisioningSettings::PreCreated { domains } => {
-            users.authoritative_for(texts(domains).iter().map(String::as_str))
-        }
+    Some(match &reference.settings.provisioning {
+        ProvisioningSettings::Token => return None,
+        ProvisioningSettings::PreCreated { domains } => users.authoritative_for(domains.iter().map(String::as_str)),
         ProvisioningSettings::Auto { domains, roles } => {
-            users.automatic(texts(domains).iter().map(String::as_str), texts(roles).iter().map(String::as_str))
+            users.automatic(domains.iter().map(String::as_str), roles.iter().map(String::as_str))
         }
         ProvisioningSettings::Registration => users.registration(),
-    };
-    source.users(Arc::new(users))
+    })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::secret::Secret;
 
 /// Which addresses may be spoken to.
 ///
@@ -124,22 +126,27 @@ impl Fetcher {
     /// # Errors
     /// When the document cannot be had within the limits.
     pub async fn get(&self, url: &str, deadline: Instant) -> Result<Vec<u8>, FetchError> {
-        match tokio::time::timeout_at(deadline, self.get_unbounded(url)).await {
+        self.run(&Errand { url, form: None, authorization: None }, deadline).await
+    }
+
+    /// Asks for a document by showing a credential, or by sending a form; the bounds are those of [`Fetcher::get`].
+    pub(super) async fn run(&self, errand: &Errand<'_>, deadline: Instant) -> Result<Vec<u8>, FetchError> {
+        match tokio::time::timeout_at(deadline, self.run_unbounded(errand)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::TimedOut),
         }
     }
 
-    async fn get_unbounded(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let target = Target::parse(url)?;
+    async fn run_unbounded(&self, errand: &Errand<'_>) -> Result<Vec<u8>, FetchError> {
+        let target = Target::parse(errand.url)?;
         let stream = self.connect(&target).await?;
         if !target.tls {
-            return self.exchange(stream, &target).await;
+            return self.exchange(stream, &target, errand).await;
         }
         let unreachable = || FetchError::Connect(target.host.clone());
         let name = ServerName::try_from(target.host.clone()).map_err(|_| unreachable())?;
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await.map_err(|_| unreachable())?;
-        self.exchange(stream, &target).await
+        self.exchange(stream, &target, errand).await
     }
 
     async fn connect(&self, target: &Target) -> Result<TcpStream, FetchError> {
@@ -166,7 +173,7 @@ impl Fetcher {
         tls && (self.reach == Reach::Private || is_public(address))
     }
 
-    async fn exchange<S>(&self, stream: S, target: &Target) -> Result<Vec<u8>, FetchError>
+    async fn exchange<S>(&self, stream: S, target: &Target, errand: &Errand<'_>) -> Result<Vec<u8>, FetchError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -177,13 +184,24 @@ impl Fetcher {
         driver.spawn(async move {
             let _ = connection.await;
         });
-        let request = http::Request::get(target.path.as_str())
+        let method = if errand.form.is_some() { http::Method::POST } else { http::Method::GET };
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(target.path.as_str())
             .header("host", target.authority.as_str())
             .header("accept", "application/json, application/jwk-set+json")
             .header("accept-encoding", "identity")
-            .header("connection", "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(|_| FetchError::Url("it cannot be put into a request"))?;
+            // GitHub answers nobody without a name.
+            .header("user-agent", "policy")
+            .header("connection", "close");
+        if let Some(authorization) = &errand.authorization {
+            request = request.header("authorization", authorization.expose().as_str());
+        }
+        if errand.form.is_some() {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+        let body = errand.form.as_ref().map(|form| Bytes::from(form.expose().clone())).unwrap_or_default();
+        let request = request.body(Full::new(body)).map_err(|_| FetchError::Url("it cannot be put into a request"))?;
         let response = sender.send_request(request).await.map_err(|_| FetchError::Unreadable)?;
         if response.status() != http::StatusCode::OK {
             return Err(FetchError::Status(response.status().as_u16()));
@@ -196,6 +214,15 @@ impl Fetcher {
         })?;
         Ok(body.to_bytes().to_vec())
     }
+}
+
+/// What is asked of another server.
+#[derive(Debug)]
+pub(super) struct Errand<'a> {
+    pub(super) url: &'a str,
+    /// The fields, encoded; with them, it is a POST.
+    pub(super) form: Option<Secret<String>>,
+    pub(super) authorization: Option<Secret<String>>,
 }
 
 /// A URL taken apart.
@@ -235,6 +262,12 @@ impl Target {
 
 fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a URL may be given to a browser: https, or http on this machine.
+#[cfg(feature = "signin")]
+pub(super) fn is_fit_for_browsers(url: &str) -> bool {
+    url.bytes().all(|b| b.is_ascii_graphic()) && !url.contains('#') && Target::parse(url).is_ok()
 }
 
 /// Whether a URL that the configuration itself names stands on this machine.

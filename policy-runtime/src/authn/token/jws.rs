@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(feature = "signin")]
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::authn::{AuthnCode, AuthnError};
 use crate::json::Json;
@@ -87,6 +89,18 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
             Self::Hs256 => "HS256",
         }
+    }
+
+    /// The left half of a text's hash, by which an ID token names what was given with it (OpenID Connect Core, section
+    /// 3.1.3.6); Ed25519 hashes with SHA-512.
+    #[cfg(feature = "signin")]
+    pub(crate) fn half_hash(self, text: &str) -> String {
+        let hash = match self {
+            Self::Rs256 | Self::Ps256 | Self::Es256 | Self::Hs256 => Sha256::digest(text.as_bytes()).to_vec(),
+            Self::Rs384 | Self::Ps384 | Self::Es384 => Sha384::digest(text.as_bytes()).to_vec(),
+            Self::Rs512 | Self::Ps512 | Self::EdDsa => Sha512::digest(text.as_bytes()).to_vec(),
+        };
+        URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default())
     }
 
     pub(super) const fn library(self) -> jsonwebtoken::Algorithm {

@@ -18,12 +18,14 @@ mod mapping;
 mod path;
 mod presets;
 mod provision;
+#[cfg(feature = "signin")]
+mod relying;
 mod rules;
 mod signing;
 mod source;
 
 pub use crate::json::{Json, JsonError};
-pub use configured::{ProviderFault, issuer_of, keys_of, mapping_of, rules_of, token_sources};
+pub use configured::{ProviderFault, is_for_browsers_alone, issuer_of, keys_of, mapping_of, rules_of, token_sources};
 pub use fetch::{FetchError, Fetcher, Reach};
 pub use issuer::{ACCESS_TOKEN_S, GivenOut, Issuer, LONGEST_TOKEN_S, TICKET_S};
 pub use jwks::{JwksError, JwksTimes, RemoteKeys};
@@ -33,6 +35,8 @@ pub use mapping::{ClaimKind, ClaimMapping, Mapped, MappingError, OnMismatch};
 pub use path::ClaimPath;
 pub use presets::{KeyPlace, PRESETS, Preset};
 pub use provision::{Provisioned, Provisioning};
+#[cfg(feature = "signin")]
+pub use relying::{Answer, LoginProvider, Offered, Question, login_providers};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,
 };

@@ -24,6 +24,23 @@ pub enum KeyPlace {
     At(&'static str),
     /// Nowhere: a secret is shared.
     Shared,
+    /// Nowhere: it gives no tokens that could be verified.
+    None,
+}
+
+/// How people sign in with a provider in a browser, and when it proves an address by that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Browser {
+    /// They do not.
+    Never,
+    /// OpenID Connect; an address is proved by `true` in the preset's own claim.
+    OpenId,
+    /// OpenID Connect; other people's addresses are proved to Google once, those of Gmail and of its customers always.
+    Google,
+    /// OpenID Connect with a signed client secret and an answer by form, which also has the name, once. Truth may be text.
+    Apple,
+    /// OAuth 2 with an interface of its own, which says which addresses are proved.
+    GitHub,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +77,7 @@ pub struct Preset {
     email_verified: &'static str,
     audience_in_azp: bool,
     mfa: Option<(&'static str, &'static str)>,
+    browser: Browser,
 }
 
 const PLAIN: Preset = Preset {
@@ -78,6 +96,7 @@ const PLAIN: Preset = Preset {
     email_verified: "email_verified",
     audience_in_azp: false,
     mfa: None,
+    browser: Browser::OpenId,
 };
 
 /// All presets; `oidc` is any provider that keeps to the standard.
@@ -86,6 +105,7 @@ pub const PRESETS: &[Preset] = &[
     // The user record is the payload; the key set stands under the base URL, which is the issuer too.
     Preset {
         name: "better-auth",
+        browser: Browser::Never,
         keys: KeyPlace::Under("/api/auth/jwks"),
         roles: &["roles", "role"],
         email_verified: "emailVerified",
@@ -94,6 +114,7 @@ pub const PRESETS: &[Preset] = &[
     // Better Auth with the claims that APSO's services ask for.
     Preset {
         name: "apso",
+        browser: Browser::Never,
         keys: KeyPlace::Under("/api/auth/jwks"),
         required: &["organizationId"],
         attributes: &[("organizationId", "organizationId", Kind::Text)],
@@ -103,6 +124,7 @@ pub const PRESETS: &[Preset] = &[
     // 3.5 and later: the key is appId + secretKey + jwtSecretSalt, `check` must equal the user's (a `TokenCheck`).
     Preset {
         name: "kottster",
+        browser: Browser::Never,
         keys: KeyPlace::Shared,
         algorithms: &[Algorithm::Hs256],
         subject: SubjectClaim::Id,
@@ -116,6 +138,7 @@ pub const PRESETS: &[Preset] = &[
     // 1.4 to 3.0: the key is the secret itself; add `appId` with `TokenRules::equal`.
     Preset {
         name: "kottster-platform",
+        browser: Browser::Never,
         keys: KeyPlace::Shared,
         algorithms: &[Algorithm::Hs256],
         subject: SubjectClaim::UserId,
@@ -149,6 +172,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "firebase",
+        browser: Browser::Never,
         issuer: "https://securetoken.google.com/{}",
         keys: KeyPlace::At("https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"),
         algorithms: &[Algorithm::Rs256],
@@ -160,6 +184,7 @@ pub const PRESETS: &[Preset] = &[
     // The audience of everybody who signed in is `authenticated`; `aal2` is a second factor.
     Preset {
         name: "supabase",
+        browser: Browser::Never,
         issuer: "https://{}.supabase.co/auth/v1",
         keys: KeyPlace::Under("/.well-known/jwks.json"),
         algorithms: &[Algorithm::Es256, Algorithm::Rs256],
@@ -191,10 +216,13 @@ pub const PRESETS: &[Preset] = &[
         equal: &[("ver", "2.0")],
         roles: &["roles", "groups"],
         attributes: &[("tid", "tid", Kind::Text), ("scope", "scp", Kind::Words)],
+        // Its `email` is whatever an administrator of some tenant wrote; this says that the domain's owner is the tenant's.
+        email_verified: "xms_edov",
         ..PLAIN
     },
     Preset {
         name: "google",
+        browser: Browser::Google,
         issuer: "https://accounts.google.com",
         algorithms: &[Algorithm::Rs256],
         roles: &[],
@@ -207,6 +235,25 @@ pub const PRESETS: &[Preset] = &[
         algorithms: &[Algorithm::Rs256],
         roles: &["groups"],
         attributes: &[("scope", "scp", Kind::Texts), ("uid", "uid", Kind::Text)],
+        ..PLAIN
+    },
+    Preset {
+        name: "apple",
+        issuer: "https://appleid.apple.com",
+        algorithms: &[Algorithm::Rs256, Algorithm::Es256],
+        max_lifetime_s: 24 * 3_600,
+        roles: &[],
+        browser: Browser::Apple,
+        ..PLAIN
+    },
+    // For signing in alone: what it gives is for asking GitHub.
+    Preset {
+        name: "github",
+        issuer: "https://github.com",
+        keys: KeyPlace::None,
+        numeric_subject: true,
+        roles: &[],
+        browser: Browser::GitHub,
         ..PLAIN
     },
 ];
@@ -237,7 +284,7 @@ impl Preset {
         match self.keys {
             KeyPlace::Under(path) => Some(format!("{}{path}", issuer.trim_end_matches('/'))),
             KeyPlace::At(url) => Some(url.to_owned()),
-            KeyPlace::Discovery | KeyPlace::Shared => None,
+            KeyPlace::Discovery | KeyPlace::Shared | KeyPlace::None => None,
         }
     }
 
@@ -262,6 +309,31 @@ impl Preset {
         let allowed = tenants.into_iter().map(str::to_owned).collect();
         let issuer = IssuerRule::PerTenant { template: template.clone(), claim: "tid".into(), allowed };
         self.demand(TokenRules::new(template, audience).issuer(issuer))
+    }
+
+    /// How people sign in with it.
+    #[cfg(feature = "signin")]
+    pub(super) const fn browser(&self) -> Browser {
+        self.browser
+    }
+
+    /// The claim that proves the address.
+    #[cfg(feature = "signin")]
+    pub(super) const fn email_verified(&self) -> &'static str {
+        self.email_verified
+    }
+
+    /// What to demand of its ID tokens, which say other things of themselves than its access tokens do.
+    #[cfg(feature = "signin")]
+    pub(super) fn demand_of_id(&self, rules: TokenRules) -> TokenRules {
+        let rules = rules
+            .algorithms(self.algorithms.iter().copied())
+            .subject(self.subject, self.numeric_subject)
+            .max_lifetime_s(24 * 3_600);
+        let rules = self.required.iter().fold(rules, |rules, claim| rules.required(ClaimPath::dotted(claim)));
+        self.equal.iter().fold(rules, |rules, (claim, value)| {
+            rules.equal(ClaimPath::dotted(claim), if *claim == "typ" { "ID" } else { *value })
+        })
     }
 
     fn demand(&self, rules: TokenRules) -> TokenRules {

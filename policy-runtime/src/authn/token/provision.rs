@@ -110,14 +110,19 @@ impl Provisioned {
         self
     }
 
-    async fn user(&self, token: &VerifiedToken, mapped: &Participant) -> Result<User, AuthnError> {
-        let identity = ExternalIdentity {
+    /// What the provider calls whoever a token names.
+    pub(super) fn identity(&self, token: &VerifiedToken) -> ExternalIdentity {
+        ExternalIdentity {
             configuration: self.configuration.clone(),
             issuer: token.issuer().to_owned(),
             machine: token.is_machine(),
             number: token.subject().is_number(),
             subject: token.subject().as_text().to_owned(),
-        };
+        }
+    }
+
+    async fn user(&self, token: &VerifiedToken, mapped: &Participant) -> Result<User, AuthnError> {
+        let identity = self.identity(token);
         if let Some(user) = self.store.user_of(&self.scope, &identity).await.map_err(unavailable)? {
             return Ok(user);
         }

@@ -455,6 +455,12 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
+    /// The same with other claims, which its issuer vouches for as well.
+    #[cfg(feature = "signin")]
+    pub(super) fn with_claims(self, claims: Json) -> Self {
+        Self { claims: Arc::new(claims), ..self }
+    }
+
     /// Its issuer; empty where none is named.
     pub fn issuer(&self) -> &str {
         &self.issuer

@@ -98,6 +98,15 @@ impl SigningKey {
         Ok(key)
     }
 
+    /// Takes a key of P-256 that somebody else made and named: PKCS#8 in PEM, as Apple hands it out.
+    #[cfg(feature = "signin")]
+    pub(super) fn from_pem(kid: &str, pem: &Secret<String>) -> Result<Self, AuthnError> {
+        use p256::pkcs8::DecodePrivateKey as _;
+        let key =
+            p256::ecdsa::SigningKey::from_pkcs8_pem(pem.expose()).map_err(|_| unusable("it is no key of P-256"))?;
+        Ok(Self { kid: kid.to_owned(), material: Material::Es256(key) })
+    }
+
     /// The key's id, made from its public half.
     pub fn kid(&self) -> &str {
         &self.kid

@@ -74,9 +74,10 @@ CREATE TABLE policy_identities (
     machine BIGINT NOT NULL,
     number BIGINT NOT NULL,
     subject TEXT NOT NULL,
-    user_id TEXT NOT NULL UNIQUE REFERENCES policy_users (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES policy_users (id) ON DELETE CASCADE,
     PRIMARY KEY (scope, configuration, issuer, machine, number, subject)
 );
+CREATE INDEX policy_identities_by_user ON policy_identities (user_id);
 CREATE INDEX policy_identities_of ON policy_identities (configuration);
 
 CREATE TABLE policy_invitations (
@@ -102,12 +103,13 @@ CREATE TABLE policy_api_keys (
 );
 CREATE INDEX policy_api_keys_of ON policy_api_keys (organization);
 
--- Settings as JSON; the secret is sealed under a key that is not in the database.
+-- Settings as JSON; the secrets are sealed under a key that is not in the database.
 CREATE TABLE policy_configurations (
     name TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
     settings TEXT NOT NULL,
     secret TEXT,
+    client_secret TEXT,
     declared BIGINT NOT NULL
 );
 

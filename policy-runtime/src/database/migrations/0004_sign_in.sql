@@ -29,10 +29,13 @@ CREATE TABLE policy_grants (
     words TEXT NOT NULL,
     amr TEXT NOT NULL,
     auth_time BIGINT,
+    -- In which it was given; it ends when that is ended by somebody, not when it is over.
+    session TEXT,
     since BIGINT NOT NULL,
     until BIGINT NOT NULL
 );
 CREATE INDEX policy_grants_of ON policy_grants (user_id);
+CREATE INDEX policy_grants_in ON policy_grants (session);
 CREATE INDEX policy_grants_until ON policy_grants (until);
 
 CREATE TABLE policy_codes (
@@ -46,6 +49,7 @@ CREATE TABLE policy_codes (
     words TEXT NOT NULL,
     amr TEXT NOT NULL,
     auth_time BIGINT,
+    session TEXT,
     used BIGINT NOT NULL,
     until BIGINT NOT NULL
 );

@@ -10,6 +10,7 @@ use super::{SqlStore, announce, encode, missing, require};
 use crate::database::{Arg, DatabaseError, Row, Transaction};
 use crate::identity::directory::not_shared;
 use crate::identity::{Configuration, Reference, StoreError};
+use crate::secret::Secret;
 
 fn to_json<T: Serialize>(settings: &T) -> Result<String, StoreError> {
     serde_json::to_string(settings).map_err(|error| StoreError::Invalid(error.to_string()))
@@ -23,17 +24,22 @@ fn place(name: &str) -> String {
     format!("configurations/{name}")
 }
 
+fn place_of_client(name: &str) -> String {
+    format!("configurations/{name}/client")
+}
+
 impl SqlStore {
-    fn sealed(&self, configuration: &Configuration) -> Result<Option<String>, StoreError> {
-        let Some(secret) = &configuration.secret else { return Ok(None) };
+    fn sealed(&self, place: &str, secret: Option<&[u8]>) -> Result<Option<String>, StoreError> {
+        let Some(secret) = secret else { return Ok(None) };
         let keys = self.sealing.as_ref().ok_or_else(|| {
-            StoreError::Invalid(format!(
-                "the secret of configuration `{}` cannot be stored: there is no sealing key",
-                configuration.name
-            ))
+            StoreError::Invalid(format!("the secret of `{place}` cannot be stored: there is no sealing key"))
         })?;
-        let sealed = keys.seal(&place(&configuration.name), secret.expose());
-        sealed.map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))
+        keys.seal(place, secret).map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    fn opened(&self, place: &str, sealed: &str) -> Result<Secret<Vec<u8>>, StoreError> {
+        let keys = self.sealing.as_ref().ok_or_else(|| StoreError::Unavailable("there is no sealing key".into()))?;
+        keys.open(place, sealed).map_err(|error| StoreError::Unavailable(format!("{error} of `{place}`")))
     }
 
     fn read_configuration(&self, row: &Row) -> Result<Configuration, StoreError> {
@@ -41,16 +47,21 @@ impl SqlStore {
         let mut found = Configuration::new(&name, encode::scope(&row.text(1)?)?, from_json(&row.text(2)?)?);
         found.declared = row.bool(4)?;
         if let Some(sealed) = row.maybe_text(3)? {
-            let keys = self.sealing.as_ref();
-            let keys = keys.ok_or_else(|| StoreError::Unavailable("there is no sealing key".into()))?;
-            let secret = keys.open(&place(&name), &sealed);
-            found.secret = Some(secret.map_err(|error| StoreError::Unavailable(format!("{error} of `{name}`")))?);
+            found.secret = Some(self.opened(&place(&name), &sealed)?);
+        }
+        if let Some(sealed) = row.maybe_text(5)? {
+            let secret = String::from_utf8(self.opened(&place_of_client(&name), &sealed)?.expose().clone());
+            let secret = secret.map_err(|_| StoreError::Unavailable(format!("the client's secret of `{name}`")))?;
+            found.client_secret = Some(Secret::new(secret));
         }
         Ok(found)
     }
 
     pub(super) async fn write_configuration(&self, configuration: &Configuration) -> Result<(), StoreError> {
-        let sealed = self.sealed(configuration)?;
+        let (place, of_client) = (place(&configuration.name), place_of_client(&configuration.name));
+        let sealed = self.sealed(&place, configuration.secret.as_ref().map(|secret| secret.expose().as_slice()))?;
+        let client = configuration.client_secret.as_ref().map(|secret| secret.expose().as_bytes());
+        let client = self.sealed(&of_client, client)?;
         let mut tx = self.database.begin().await?;
         require(&mut tx, &configuration.owner).await?;
         let name = Arg::from(configuration.name.as_str());
@@ -60,6 +71,7 @@ impl SqlStore {
             to_json(&configuration.settings)?.into(),
             sealed.into(),
             configuration.declared.into(),
+            client.into(),
         ];
         // Takes the row's lock before it is read: nobody becomes known by it in between.
         let lock = "UPDATE policy_configurations SET declared = declared WHERE name = $1 \
@@ -67,8 +79,8 @@ impl SqlStore {
         let earlier = tx.row(lock, vec![name.clone()]).await?;
         let sql = match &earlier {
             None => {
-                "INSERT INTO policy_configurations (name, owner, settings, secret, declared) \
-                 VALUES ($1, $2, $3, $4, $5)"
+                "INSERT INTO policy_configurations (name, owner, settings, secret, declared, client_secret) \
+                 VALUES ($1, $2, $3, $4, $5, $6)"
             }
             Some(earlier) => {
                 let sql = "SELECT 1 FROM policy_identities WHERE configuration = $1 LIMIT 1";
@@ -76,8 +88,8 @@ impl SqlStore {
                 // What must stay needs no secret, which may be sealed under a key that is gone.
                 let before = Configuration::new("", encode::scope(&earlier.text(1)?)?, from_json(&earlier.text(2)?)?);
                 configuration.check_change(&before, is_known)?;
-                "UPDATE policy_configurations SET owner = $2, settings = $3, secret = $4, declared = $5 \
-                 WHERE name = $1"
+                "UPDATE policy_configurations SET owner = $2, settings = $3, secret = $4, declared = $5, \
+                 client_secret = $6 WHERE name = $1"
             }
         };
         tx.run(sql, row).await?;
@@ -85,7 +97,7 @@ impl SqlStore {
     }
 
     pub(super) async fn all_configurations(&self) -> Result<Vec<Configuration>, StoreError> {
-        let sql = "SELECT name, owner, settings, secret, declared FROM policy_configurations";
+        let sql = "SELECT name, owner, settings, secret, declared, client_secret FROM policy_configurations";
         let mut found = BTreeMap::new();
         for row in self.database.rows(sql, vec![]).await? {
             let configuration = self.read_configuration(&row)?;
@@ -183,20 +195,31 @@ impl SqlStore {
     pub async fn reseal(&self) -> Result<usize, StoreError> {
         let keys = self.sealing.as_ref().ok_or_else(|| StoreError::Unavailable("there is no sealing key".into()))?;
         let mut tx = self.database.begin().await?;
-        let rows = tx.rows("SELECT name, secret FROM policy_configurations WHERE secret IS NOT NULL", vec![]).await?;
+        let rows = tx.rows("SELECT name, secret, client_secret FROM policy_configurations", vec![]).await?;
         let mut done = 0;
         for row in rows {
-            let (name, sealed) = (row.text(0)?, row.text(1)?);
-            if keys.is_current(&sealed) {
-                continue;
+            let name = row.text(0)?;
+            let kept = [
+                (
+                    place(&name),
+                    row.maybe_text(1)?,
+                    "UPDATE policy_configurations SET secret = $2 WHERE name = $1 AND secret = $3",
+                ),
+                (
+                    place_of_client(&name),
+                    row.maybe_text(2)?,
+                    "UPDATE policy_configurations SET client_secret = $2 WHERE name = $1 AND client_secret = $3",
+                ),
+            ];
+            for (place, sealed, sql) in kept {
+                let Some(sealed) = sealed.filter(|sealed| !keys.is_current(sealed)) else { continue };
+                let fresh = keys
+                    .open(&place, &sealed)
+                    .and_then(|secret| keys.seal(&place, secret.expose()))
+                    .map_err(|error| StoreError::Unavailable(format!("{error} of `{place}`")))?;
+                tx.run(sql, vec![name.as_str().into(), fresh.into(), sealed.into()]).await?;
+                done += 1;
             }
-            let fresh = keys
-                .open(&place(&name), &sealed)
-                .and_then(|secret| keys.seal(&place(&name), secret.expose()))
-                .map_err(|error| StoreError::Unavailable(format!("{error} of `{name}`")))?;
-            let sql = "UPDATE policy_configurations SET secret = $2 WHERE name = $1 AND secret = $3";
-            tx.run(sql, vec![name.into(), fresh.into(), sealed.into()]).await?;
-            done += 1;
         }
         tx.commit().await?;
         Ok(done)

@@ -75,16 +75,29 @@ pub(super) async fn bind_in(
     user: &str,
     identity: &ExternalIdentity,
 ) -> Result<Option<User>, StoreError> {
-    let mut args = identity_args(scope, identity);
-    args.push(user.into());
-    // Both are unique: the identity, and the user within identities.
-    let sql = "INSERT INTO policy_identities (scope, configuration, issuer, machine, number, subject, user_id) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-    if tx.run(sql, args).await? == 0 {
+    // Takes the row's lock first, so that of two identities at once one alone finds the user without any.
+    tx.run("UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1", vec![user.into()]).await?;
+    if tx.row("SELECT 1 FROM policy_identities WHERE user_id = $1 LIMIT 1", vec![user.into()]).await?.is_some() {
         return Ok(None);
     }
-    tx.run("UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1", vec![user.into()]).await?;
+    if !insert_identity(tx, scope, user, identity).await? {
+        return Ok(None);
+    }
     user_in(tx, user).await.map(Some)
+}
+
+/// Gives a user an identity; false when it is somebody's.
+async fn insert_identity(
+    tx: &mut Transaction,
+    scope: &Scope,
+    user: &str,
+    identity: &ExternalIdentity,
+) -> Result<bool, StoreError> {
+    let mut args = identity_args(scope, identity);
+    args.push(user.into());
+    let sql = "INSERT INTO policy_identities (scope, configuration, issuer, machine, number, subject, user_id) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    Ok(tx.run(sql, args).await? == 1)
 }
 
 /// Inserts a user, in a transaction that its caller keeps.

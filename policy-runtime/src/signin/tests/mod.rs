@@ -19,6 +19,8 @@ use crate::seal::SealingKeys;
 
 mod authorize;
 mod keys;
+mod provider;
+mod relying;
 mod tokens;
 
 pub(super) const NOW: i64 = 1_795_311_717_000;
@@ -36,6 +38,7 @@ struct Fixture {
     chain: Chain,
     events: Arc<MemoryEvents>,
     sessions: Sessions,
+    server: SignIn,
     router: Router,
     alice: User,
     /// Of the client `shop`, and of `stranger`, which belongs to somebody else.
@@ -113,8 +116,9 @@ impl Fixture {
             .build();
         let events = Arc::new(MemoryEvents::default());
         let server = SignIn::new(stored.clone(), issuer, store.clone(), chain.clone(), events.clone()).unwrap();
-        let router = server.pages(sessions.clone(), Listener::serving(shop)).routes();
-        Self { store, clock, stored, chain, events, sessions, router, alice, secrets }
+        let server = server.pages(sessions.clone(), Listener::serving(shop));
+        let router = server.routes();
+        Self { store, clock, stored, chain, events, sessions, server, router, alice, secrets }
     }
 
     async fn send(&self, method: Method, uri: &str, headers: &[(&str, &str)], body: String) -> Told {

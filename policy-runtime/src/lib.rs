@@ -52,6 +52,8 @@ pub mod policy;
 mod proxy;
 #[cfg(feature = "engine")]
 mod question;
+#[cfg(feature = "engine")]
+mod rate;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod seal;
 pub mod secret;

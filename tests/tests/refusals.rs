@@ -12,11 +12,12 @@ use policy_runtime::audit::journal::{Filter, Journal, Recording};
 use policy_runtime::authn::Chain;
 use policy_runtime::client::{Client, ConnectOptions, Headers};
 use policy_runtime::edge::{Rate, Rates};
-use policy_runtime::gateway::{Gateway, Limits};
+use policy_runtime::gateway::{Gateway, Limits, Mount};
 use policy_runtime::tower::AuthenticateLayer;
 use policy_runtime::wire::{Frame, header, message};
 use policy_runtime::{Denied, Policy, abac_policy};
 use tests::desk::Desk;
+use tests::orders::OrderService;
 use tests::raw::{Ended, Raw, serve, serve_with, show};
 use tests::users::Users;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -66,6 +67,47 @@ async fn nothing_that_is_refused_is_executed() {
     let placed = answers.iter().filter(|answer| *answer == "{\"amount\":1}").count();
     assert!(answers.iter().any(|answer| answer == "error RATE_LIMITED"), "{answers:?}");
     assert_eq!(alice.ask("placed", "").await, placed.to_string());
+}
+
+#[tokio::test]
+async fn services_of_other_applications_are_out_of_reach() {
+    let policy = Policy::builder().organization("acme").application("orders").also("globex", "desk").build().unwrap();
+    let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
+    let gateway = Gateway::builder(policy, chain)
+        .service(Mount::new(Arc::new(OrderService::default())).application("orders"))
+        .service(Mount::new(Arc::new(Desk)).application("desk"));
+    let gateway = gateway.bind("127.0.0.1:0").await.unwrap();
+    let mut alice = Raw::connect(&gateway, ALICE).await;
+    let mut carol = Raw::connect(&gateway, "tok.carol@globex.example.1").await;
+    let none = "error UNKNOWN_SERVICE";
+    for (raw, orders, desk) in [(&mut alice, "1", none), (&mut carol, none, "\"127.0.0.1\"")] {
+        assert_eq!(raw.ask("echo", "[1]").await, orders);
+        raw.call_to("com.example.Desk", "address", "c", "").await;
+        assert_eq!(show(&raw.frame().await.unwrap()), desk);
+    }
+}
+
+/// A peer that does not read has much waiting for it; of that nothing is sent once it is revoked.
+#[tokio::test]
+async fn what_waits_for_a_revoked_participant_is_never_sent() {
+    let gateway = serve(|builder| builder.limits(Limits { outbound: 64 * 1024 * 1024, ..Limits::default() })).await;
+    let mut slow = Raw::connect(&gateway, ALICE).await;
+    let text = format!("[\"{}\"]", "x".repeat(200_000));
+    for _ in 0..150 {
+        slow.call("echo", "c", &text).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(gateway.disconnect("u-alice"), 1);
+    let begun = std::time::Instant::now();
+    while gateway.connections() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(1), "it is still there");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut answers = 0;
+    while slow.frame_within(Duration::from_secs(2)).await.is_ok() {
+        answers += 1;
+    }
+    assert!(answers < 150, "what waited was sent: {answers}");
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ mod proxies;
 mod rates;
 mod request_id;
 
+pub use crate::rate::TooOften;
 #[cfg(feature = "gateway")]
 pub use arrival::Arrival;
 pub use origin::Origins;
 pub use proxies::TrustedProxies;
-pub use rates::{Limiter, Rate, Rates, TooOften};
+pub use rates::{Limiter, Rate, Rates};
 pub use request_id::RequestId;
 #[cfg(feature = "gateway")]
 pub(crate) use request_id::is_plain;

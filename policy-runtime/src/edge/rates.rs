@@ -7,14 +7,17 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use policy_core::Participant;
+
+use crate::policy::Policy;
+use crate::rate::{ActionRates, TooOften};
 
 /// So many at once, and so many a second after that.
 ///
@@ -62,7 +65,8 @@ pub struct Rates {
     pub address: Option<Rate>,
     /// HTTP requests from one address, of which each sign-in and each new connection is one.
     pub requests: Option<Rate>,
-    /// Calls of one participant to single actions, by their names.
+    /// Calls of one participant to single actions, by their names. They are counted where the action's guard is asked, however
+    /// the call came to it, and where rows are read and written; of services that clients host, by the gateway.
     pub actions: Vec<(String, Rate)>,
 }
 
@@ -87,31 +91,6 @@ impl Rates {
     pub fn action(mut self, name: &str, rate: Rate) -> Self {
         self.actions.push((name.replace("::", "."), rate));
         self
-    }
-}
-
-/// Somebody asks too often.
-///
-/// ```
-/// use std::time::Duration;
-/// use policy_runtime::edge::{Limiter, Rate, Rates};
-///
-/// let limiter = Limiter::new(&Rates { requests: Some(Rate::new(1, 1)), ..Rates::default() });
-/// let address = [192, 0, 2, 7].into();
-/// assert!(limiter.request(address).is_ok());
-/// let wait = limiter.request(address).unwrap_err().wait();
-/// assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests, the next one may come in {} ms", self.wait.as_millis())]
-pub struct TooOften {
-    wait: Duration,
-}
-
-impl TooOften {
-    /// How long to wait.
-    pub const fn wait(self) -> Duration {
-        self.wait
     }
 }
 
@@ -166,7 +145,7 @@ fn buckets(rate: Rate) -> Buckets {
 fn take(buckets: &Buckets, key: u64) -> Result<u32, TooOften> {
     match buckets.check_key(&key) {
         Ok(state) => Ok(state.remaining_burst_capacity()),
-        Err(until) => Err(TooOften { wait: until.wait_time_from(MonotonicClock.now()) }),
+        Err(until) => Err(TooOften::new(until.wait_time_from(MonotonicClock.now()))),
     }
 }
 
@@ -219,10 +198,17 @@ impl Limiter {
         limited.map(|(_, buckets)| take(buckets, self.hash(caller.uid_id()))).transpose()
     }
 
-    /// Whether any single action is limited.
-    #[cfg(feature = "gateway")]
-    pub(crate) const fn limits_actions(&self) -> bool {
-        !self.actions.is_empty()
+    /// What guards count single actions by, if any is limited.
+    pub(crate) fn of_actions(self: &Arc<Self>) -> Option<Arc<dyn ActionRates>> {
+        let limits_some = !self.actions.is_empty();
+        limits_some.then(|| -> Arc<dyn ActionRates> { self.clone() })
+    }
+
+    /// Tells of rates whose actions the program does not have: they limit nothing, unless a client hosts a service of the name.
+    pub(crate) fn tell_of_unknown(&self, policy: &Policy) {
+        for (action, _) in self.actions.iter().filter(|(name, _)| policy.engine().action(name).is_none()) {
+            tracing::warn!(target: "policy", action, "a rate is set for an action that is not in the program");
+        }
     }
 
     /// Counts an HTTP request before anything of it is looked at.
@@ -249,8 +235,16 @@ impl Limiter {
     }
 }
 
+impl ActionRates for Limiter {
+    fn take(&self, caller: &Participant, action: &str) -> Result<Option<u32>, TooOften> {
+        self.action(caller, action)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use policy_core::Scope;
 
     use super::*;

@@ -12,7 +12,7 @@ use policy_core::filter::{Predicate, Test};
 use policy_core::kind::Kind;
 use policy_core::table::{Operation, Table};
 use policy_core::value::Millis;
-use policy_core::{ActionId, ActionName, Context, Decision, Request, Resource, Scope};
+use policy_core::{ActionId, ActionName, Context, Decision, Facts, Request, Resource, Scope};
 use sea_query::Condition;
 
 use super::error::EntityError;
@@ -60,19 +60,27 @@ pub(super) struct Access {
 pub(super) struct Caller<'c> {
     pub(super) cx: &'c SecurityContext,
     scope: Cow<'c, Scope>,
+    facts: Cow<'c, Facts>,
     pub(super) time: Millis,
 }
 
 impl<'c> Caller<'c> {
-    /// A caller of an entity's operation.
+    /// A caller of an entity's operation, which is counted where its action has a rate.
     pub(super) fn of<T: Stored>(cx: &'c SecurityContext, id: &str) -> Result<Self, EntityError> {
+        let caller = Self::again::<T>(cx, id)?;
+        let facts = guard::counted(cx, caller.action::<T>(id)?, id)?;
+        Ok(Self { facts, ..caller })
+    }
+
+    /// The caller of an operation that goes on.
+    pub(super) fn again<T: Stored>(cx: &'c SecurityContext, id: &str) -> Result<Self, EntityError> {
         let time = cx.policy().clock().now();
         let engine = cx.policy().engine();
         let named = ActionName::new(T::NAMESPACE, id).to_string();
         let tier = engine.action(&named).and_then(|action| engine.registry().action(action)).map(|entry| entry.tier);
         let Some(tier) = tier else { return Err(Self::undeclared(cx, &named).into()) };
         match resource_scope(tier, cx) {
-            Some(scope) => Ok(Self { cx, scope, time }),
+            Some(scope) => Ok(Self { cx, scope, facts: Cow::Borrowed(cx.facts()), time }),
             None => Err(guard::refuse(cx, id, Code::AccessDenied, "the caller has no organization").into()),
         }
     }
@@ -93,7 +101,7 @@ impl<'c> Caller<'c> {
             action,
             scope: &self.scope,
             resource,
-            context: Context { time: self.time, facts: self.cx.facts() },
+            context: Context { time: self.time, facts: &self.facts },
             args: &[],
         }
     }

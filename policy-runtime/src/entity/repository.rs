@@ -329,7 +329,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repositor
         let seen = move |row: Result<_, EntityError>| {
             let _open = &audit;
             let reader = Reader { core: &core, reach: &Reach::Own };
-            let seen = row.and_then(|row| reader.seen(&Caller::of::<T>(&cx, &id)?, &rules, row)).transpose();
+            let seen = row.and_then(|row| reader.seen(&Caller::again::<T>(&cx, &id)?, &rules, row)).transpose();
             std::future::ready(seen)
         };
         Ok(rows.filter_map(seen).boxed())

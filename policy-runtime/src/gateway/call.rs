@@ -1,10 +1,12 @@
-//! One call of a Rust service, in a task of its own.
+//! One call of a Rust service.
 //!
 //! In: a service, a method, arguments, the caller. Out: outcomes, in order, no faster than the connection takes them.
+//! A call that has to wait for nothing may be made at once, as most small ones can; one that waits goes on in a task of its own.
 //! A panic of the service is its call's failure.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -51,8 +53,37 @@ impl Drop for Running {
     }
 }
 
-/// Makes a call.
-pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Running {
+/// What became of a call that was begun.
+pub(super) enum Begun {
+    /// It came to this.
+    Done(Outcome),
+    /// What it came to is on its way, as an event.
+    Told,
+    /// It goes on.
+    Running(Running),
+}
+
+/// Begins a call; `at_once` it is made as far as it goes without waiting, while its connection does nothing else.
+pub(super) fn begin(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>, at_once: bool) -> Begun {
+    let id = job.id;
+    let mut work = Box::pin(work(job, shared, events.clone()));
+    if at_once {
+        // Nobody is woken: what waits is asked again by its own task.
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(last)) => return Begun::Done(last),
+            Poll::Ready(None) => return Begun::Told,
+            Poll::Pending => {}
+        }
+    }
+    Begun::Running(Running::start(async move {
+        if let Some(last) = work.await {
+            let _ = events.send(Event::Call(id, last)).await;
+        }
+    }))
+}
+
+/// Makes a call and gives its last outcome, unless that went the way of the values before it.
+async fn work(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Option<Outcome> {
     let span = job.span.clone();
     let work = async move {
         let started = Instant::now();
@@ -66,16 +97,12 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
             tracing::error!(target: "policy::gateway", request = &*request_id, "a service panicked");
             Err(Ended::Failed(CallError::new(Code::Internal, Code::Internal.text())))
         });
-        let failed = match result {
-            Ok(last) => {
-                let _ = events.send(Event::Call(id, last)).await;
-                None
-            }
-            Err(Ended::Unwanted) => None,
+        let (last, failed) = match result {
+            Ok(last) => (Some(last), None),
+            Err(Ended::Unwanted) => (None, None),
             Err(Ended::Failed(error)) => {
                 let code = error.code();
-                let _ = events.send(Event::Call(id, Outcome::Failed(error))).await;
-                Some(code)
+                (Some(Outcome::Failed(error)), Some(code))
             }
         };
         let took = started.elapsed();
@@ -92,8 +119,15 @@ pub(super) fn start(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) 
             "call",
         );
         shared.metrics.call(took, streamed, failed);
+        match last {
+            Some(last) if streamed => {
+                let _ = events.send(Event::Call(id, last)).await;
+                None
+            }
+            last => last,
+        }
     };
-    Running::start(work.instrument(span))
+    work.instrument(span).await
 }
 
 /// Why there is no last value.

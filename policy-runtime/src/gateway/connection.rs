@@ -297,7 +297,7 @@ impl Connection {
             }
             // What looks like a reply address of some connection is never a service.
             Ok(cri) if cri.scheme() == "srv" && cri.name() != message::REPLY_RESOURCE => {
-                acts.push(Act::Host { subscription: id.to_owned(), address: cri.base() });
+                acts.push(Act::Host { subscription: id.to_owned(), address: cri.base().to_owned() });
                 Subscription::Hosts
             }
             Ok(_) | Err(_) => Subscription::Idle,
@@ -349,17 +349,15 @@ impl Connection {
         if let Some(reply_to) = &reply_to {
             // A reply address of an earlier connection: the caller was told long ago that this call failed. It must neither
             // be executed nor answered, and an ERROR would end the client for good. One of another connection is the same.
-            let is_own = Cri::parse(reply_to).is_ok_and(|cri| self.is_own_reply(&cri));
-            if !is_own {
+            // What was subscribed to was looked at then.
+            let is_own = || Cri::parse(reply_to).is_ok_and(|cri| self.is_own_reply(&cri));
+            if !self.by_destination.contains_key(reply_to) && !is_own() {
                 return;
             }
         }
         let id = CallId(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
-        let mut copied = Headers::default();
-        for (name, value) in message::copied(&frame.headers) {
-            copied.add(name.to_owned(), value);
-        }
+        let copied = message::copied(&frame.headers);
         let correlation = frame.header(header::CORRELATION_ID).map(str::to_owned);
         let in_flight = self.calls.len();
         let sent = frame.header(header::REQUEST_ID).filter(|id| is_plain(id));
@@ -383,7 +381,7 @@ impl Connection {
         match (refusal, target) {
             (Some(error), _) => self.outcome(id, Outcome::Failed(error), acts),
             (None, Ok(target)) if target.scheme() == "srv" => {
-                if target.to_string() == message::RENEW {
+                if target.as_str() == message::RENEW {
                     acts.push(Act::Renew(id, frame.headers));
                 } else {
                     let mut headers = frame.headers;

@@ -48,6 +48,8 @@ struct Inner {
 struct Offer {
     id: u64,
     participant: Arc<str>,
+    /// Whether it may host beside other participants.
+    shares: bool,
     host: mpsc::Sender<Event>,
 }
 
@@ -61,12 +63,13 @@ impl Hosts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offers a service. A second host joins only as the same participant.
+    /// Offers a service. A second host joins only as the same participant, or where all of them share.
     pub(super) fn offer(
         self: &Arc<Self>,
         application: &Scope,
         address: &str,
         participant: &str,
+        shares: bool,
         host: mpsc::Sender<Event>,
     ) -> Result<Hosting, Taken> {
         let key = (application.clone(), address.to_owned());
@@ -74,11 +77,13 @@ impl Hosts {
         inner.next += 1;
         let id = inner.next;
         let offers = inner.offers.entry(key.clone()).or_default();
-        if offers.iter().any(|offer| &*offer.participant != participant) {
+        let mut others = offers.iter().filter(|offer| &*offer.participant != participant).peekable();
+        let has_joined = others.peek().is_some();
+        if has_joined && !(shares && others.all(|offer| offer.shares)) {
             return Err(Taken);
         }
-        offers.push(Offer { id, participant: participant.into(), host });
-        Ok(Hosting { hosts: self.clone(), key, id })
+        offers.push(Offer { id, participant: participant.into(), shares, host });
+        Ok(Hosting { hosts: self.clone(), key, id, has_joined })
     }
 
     /// A host of a service; they take turns.
@@ -97,9 +102,15 @@ pub(super) struct Hosting {
     hosts: Arc<Hosts>,
     key: (Scope, String),
     id: u64,
+    has_joined: bool,
 }
 
 impl Hosting {
+    /// Whether other participants hosted it before.
+    pub(super) const fn has_joined(&self) -> bool {
+        self.has_joined
+    }
+
     /// The address that is offered.
     pub(super) fn address(&self) -> &str {
         &self.key.1

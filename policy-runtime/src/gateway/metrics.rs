@@ -25,6 +25,7 @@ pub(super) struct Metrics {
     streams: AtomicU64,
     /// By position in [`Code::ALL`].
     failures: Vec<AtomicU64>,
+    /// Each call in the class that it ended in; what Prometheus reads adds them up.
     latencies: [AtomicU64; CLASSES.len()],
     latency_sum_micros: AtomicU64,
 }
@@ -68,7 +69,8 @@ impl Metrics {
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.latency_sum_micros.fetch_add(micros, Ordering::Relaxed);
-        for (_, counter) in CLASSES.iter().zip(&self.latencies).filter(|(end, _)| micros <= **end) {
+        let class = CLASSES.iter().position(|end| micros <= *end);
+        if let Some(counter) = class.and_then(|class| self.latencies.get(class)) {
             count(counter);
         }
     }
@@ -115,13 +117,10 @@ impl Metrics {
         }
         let name = "policy_call_seconds";
         let _ = writeln!(out, "# HELP {name} how long calls took\n# TYPE {name} histogram");
+        let mut up_to = 0_u64;
         for (end, counter) in CLASSES.iter().zip(&self.latencies) {
-            let _ = writeln!(
-                out,
-                "{name}_bucket{{le=\"{}\"}} {}",
-                Duration::from_micros(*end).as_secs_f64(),
-                read(counter)
-            );
+            up_to = up_to.wrapping_add(read(counter));
+            let _ = writeln!(out, "{name}_bucket{{le=\"{}\"}} {up_to}", Duration::from_micros(*end).as_secs_f64());
         }
         let sum = Duration::from_micros(read(&self.latency_sum_micros)).as_secs_f64();
         let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {calls}\n{name}_sum {sum}\n{name}_count {calls}");

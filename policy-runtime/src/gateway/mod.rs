@@ -41,8 +41,8 @@
 //!
 //! A client may host a service by subscribing to `srv://<name>`, and others call it like any service, once an organization
 //! has granted both: `permit Platform.service.host when ..` and `permit Platform.service.call when ..`, with `service` for the
-//! name. Until then, and for the name of a Rust service always, nothing comes of such a subscription. A host answers only what
-//! it was asked.
+//! name. A second participant joins where both are also granted `Platform.service.share`; they take turns. Until then, and for
+//! the name of a Rust service always, nothing comes of such a subscription. A host answers only what it was asked.
 //!
 //! How refused sign-ins are told is explained at [`Refusals`].
 
@@ -65,6 +65,7 @@ mod services;
 mod session;
 mod sessions;
 mod shared;
+mod signals;
 mod stored;
 mod tls;
 mod upgrade;

@@ -327,6 +327,7 @@ impl GatewayBuilder {
         for mount in super::entities::mounts(self.entities, self.policy.application())? {
             services.mount(mount)?;
         }
+        self.limiter.tell_of_unknown(&self.policy);
         let listener = TcpListener::bind(address).await.map_err(BindError::Listen)?;
         let local = listener.local_addr().map_err(BindError::Listen)?;
         let shared = Arc::new(Shared {
@@ -350,8 +351,7 @@ impl GatewayBuilder {
             metrics: Metrics::default(),
             run: watch::Sender::new(Run::Serving),
         });
-        let router = routes::router(&shared, self.metrics_for).merge(self.routes);
-        let (alive, gone) = mpsc::channel(1);
+        let (router, (alive, gone)) = (routes::router(&shared, self.metrics_for).merge(self.routes), mpsc::channel(1));
         if shared.feed.is_some() || shared.cookies.is_some() {
             let number = presence::begin(&shared).await;
             tokio::spawn(presence::watch(Arc::downgrade(&shared), shared.limits.unconfirmed, number));

@@ -5,7 +5,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use policy_core::decl::MethodDecl;
 use policy_core::{Scope, Slug};
 
 use crate::service::Service;
@@ -92,11 +95,60 @@ pub enum MountError {
     Entities(#[from] crate::entity::PublishError),
 }
 
+/// A call that takes so long before it first waits holds up what else its connection asks.
+const LONG: Duration = Duration::from_micros(500);
+/// How many calls of a method have tasks of their own after one of them did.
+const APART: u32 = 64;
+
+/// A mounted service.
+pub(super) struct Mounted {
+    pub(super) service: Arc<dyn Service>,
+    methods: Box<[Method]>,
+}
+
+/// A method of a mounted service.
+#[derive(Debug)]
+pub(super) struct Method {
+    name: &'static str,
+    pub(super) streaming: bool,
+    /// How many of the next calls have tasks of their own.
+    apart: AtomicU32,
+}
+
+impl Mounted {
+    fn new(service: Arc<dyn Service>) -> Self {
+        let method =
+            |known: &MethodDecl| Method { name: known.name, streaming: known.streaming, apart: AtomicU32::new(0) };
+        let methods = service.declaration().methods.iter().map(method).collect();
+        Self { service, methods }
+    }
+
+    pub(super) fn method(&self, name: &str) -> Option<&Method> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+}
+
+impl Method {
+    /// Whether the next call may be made at once, by its connection.
+    pub(super) fn is_short(&self) -> bool {
+        let less = |apart: u32| apart.checked_sub(1);
+        self.apart.load(Ordering::Relaxed) == 0
+            || self.apart.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+    }
+
+    /// A call was made at once.
+    pub(super) fn took(&self, time: Duration) {
+        if time > LONG {
+            self.apart.store(APART, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The mounted services.
 #[derive(Default)]
 pub(super) struct Services {
-    everywhere: HashMap<String, Arc<dyn Service>>,
-    by_application: HashMap<Slug, HashMap<String, Arc<dyn Service>>>,
+    everywhere: HashMap<String, Mounted>,
+    by_application: HashMap<Slug, HashMap<String, Mounted>>,
 }
 
 impl fmt::Debug for Services {
@@ -108,7 +160,7 @@ impl fmt::Debug for Services {
 impl Services {
     pub(super) fn mount(&mut self, mount: Mount) -> Result<(), MountError> {
         let address = mount.address();
-        if !Cri::parse(&address).is_ok_and(|cri| cri.path().is_none() && cri.to_string() == address) {
+        if !Cri::parse(&address).is_ok_and(|cri| cri.base() == address) {
             return Err(MountError::Malformed(address));
         }
         let place = match mount.application {
@@ -118,7 +170,7 @@ impl Services {
                 self.by_application.entry(id).or_default()
             }
         };
-        if place.insert(address.clone(), mount.service).is_some() {
+        if place.insert(address.clone(), Mounted::new(mount.service)).is_some() {
             return Err(MountError::Twice(address));
         }
         Ok(())
@@ -131,8 +183,23 @@ impl Services {
     }
 
     /// The service at an address, for callers on one application.
-    pub(super) fn find(&self, application: &Scope, address: &str) -> Option<&Arc<dyn Service>> {
+    pub(super) fn find(&self, application: &Scope, address: &str) -> Option<&Mounted> {
         let own = application.application_id().and_then(|id| self.by_application.get(id));
         own.and_then(|services| services.get(address)).or_else(|| self.everywhere.get(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_held_its_connection_up_gets_tasks_of_its_own_for_a_while() {
+        let method = Method { name: "grind", streaming: false, apart: AtomicU32::new(0) };
+        method.took(LONG);
+        assert!(method.is_short());
+        method.took(LONG + Duration::from_micros(1));
+        assert!((0..APART).all(|_| !method.is_short()));
+        assert!(method.is_short(), "it may have been the machine");
     }
 }

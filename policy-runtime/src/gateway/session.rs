@@ -13,11 +13,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy_core::Participant;
 use policy_core::context::{Facts, OwnAttributes};
 use policy_core::value::Millis;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -25,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::admission::{Admission, Returning};
-use super::call::{self, Job, Running};
+use super::call::{self, Begun, Job, Running};
 use super::connection::{Act, Call, CallId, Connection, Farewell, Outcome};
 use super::hosts::{Forward, Hosting};
 use super::meter::Metered;
@@ -33,13 +32,13 @@ use super::metrics::count;
 use super::outbound::{Outbound, Step};
 use super::sessions::{Order, Registration, SocketPermit};
 use super::shared::{Run, Shared};
+use super::signals::{Signal, Signals};
 use crate::authn::Outcome as Checked;
 use crate::code::Code;
-use crate::edge::TooOften;
 use crate::security::SecurityContext;
 use crate::service::CallError;
 use crate::trace::continue_trace;
-use crate::wire::{self, Cri, Decoder, Frame, Headers, Incoming, header};
+use crate::wire::{self, Decoder, Frame, Headers, Incoming, header};
 
 mod hosting;
 mod sign_in;
@@ -136,13 +135,15 @@ struct Session {
     admission: Option<Admission>,
     caller: Option<Caller>,
     registration: Option<Registration>,
-    orders: Option<watch::Receiver<Order>>,
+    signals: Signals,
     running: HashMap<CallId, Running>,
     /// The calls that may have an open stream; they are decided again when policies or the participant change.
     streams: HashMap<CallId, SecurityContext>,
     decided: Instant,
     /// What this connection hosts, by subscription.
     hosting: HashMap<String, Hosting>,
+    /// How many more calls of this message may be made at once.
+    at_once: usize,
     /// Where the answers go to what this connection was asked as a host.
     asked: HashMap<String, mpsc::Sender<Outcome>>,
     /// The check of credentials at CONNECT.
@@ -162,6 +163,8 @@ struct Session {
 const EVENTS: usize = 64;
 /// How many of them are taken before the socket is looked at again.
 const BATCH: usize = 64;
+/// How many calls of one message are made at once; the others have tasks of their own.
+const AT_ONCE: usize = 16;
 /// How long an open stream goes on without being decided again, since rules read the time.
 const DECIDED_FOR: Duration = Duration::from_mins(1);
 /// How long a close frame may take to go out.
@@ -177,8 +180,6 @@ pub(super) async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (events, mut inbox) = mpsc::channel(EVENTS);
-    let mut running = shared.run.subscribe();
-    let mut policies = shared.policy.changes();
     let limits = shared.limits.clone();
     let now = Instant::now();
     let mut session = Session {
@@ -187,11 +188,12 @@ pub(super) async fn run<S>(
         admission: Some(admission),
         caller: None,
         registration: None,
-        orders: None,
+        signals: Signals::new(&shared),
         running: HashMap::new(),
         streams: HashMap::new(),
         decided: now,
         hosting: HashMap::new(),
+        at_once: 0,
         asked: HashMap::new(),
         checking: None,
         connect_headers: Headers::default(),
@@ -235,7 +237,11 @@ pub(super) async fn run<S>(
                     tracing::debug!(target: "policy::gateway", connection = session.peer.connection, %error, "the socket broke");
                     break End::Lost;
                 }
-                Step::Message(message) => session.message(message, &mut out),
+                Step::Message(message) => {
+                    session.message(message, &mut out);
+                    // Who sends without end lets others have their turn.
+                    tokio::task::consume_budget().await;
+                }
             },
             Some(event) = inbox.recv(), if has_room && session.end.is_none() => {
                 session.event(event, &mut out);
@@ -251,19 +257,16 @@ pub(super) async fn run<S>(
                 session.tick(&mut out);
                 timer.as_mut().reset(session.due(&out));
             }
-            order = ordered(&mut session.orders) => match order {
-                Order::Stay => {}
-                Order::Renewed(participant) => session.replace(participant, &mut out),
-                Order::Revoked => {
+            signal = session.signals.next() => match signal {
+                Signal::Order(Order::Stay) | Signal::Run(Run::Serving) => {}
+                Signal::Order(Order::Renewed(participant)) => session.replace(participant, &mut out),
+                Signal::Order(Order::Revoked) => {
                     count(&session.shared.metrics.revoked);
                     session.end = Some(End::Revoked);
                 }
-            },
-            Ok(()) = policies.changed() => session.decide_again(&mut out),
-            run = next_phase(&mut running, session.connection.is_draining()) => match run {
-                Run::Serving => {}
-                Run::Draining => session.drain(),
-                Run::Over => break End::Drained,
+                Signal::Policies => session.decide_again(&mut out),
+                Signal::Run(Run::Draining) => session.drain(),
+                Signal::Run(Run::Over) => break End::Drained,
             },
         }
     };
@@ -272,23 +275,6 @@ pub(super) async fn run<S>(
     if let Some((code, reason)) = end.close_frame() {
         let frame = CloseFrame { code, reason: reason.into() };
         let _ = tokio::time::timeout(FAREWELL, socket.close(Some(frame))).await;
-    }
-}
-
-/// Waits until the gateway drains, or, if the connection knows that, until it is over.
-async fn next_phase(run: &mut watch::Receiver<Run>, is_draining: bool) -> Run {
-    let known = if is_draining { Run::Draining } else { Run::Serving };
-    run.wait_for(|run| *run > known).await.map_or(Run::Over, |run| *run)
-}
-
-/// Waits for an order; for ever while the connection is not open.
-async fn ordered(orders: &mut Option<watch::Receiver<Order>>) -> Order {
-    match orders {
-        Some(orders) => match orders.changed().await {
-            Ok(()) => orders.borrow_and_update().clone(),
-            Err(_) => Order::Revoked,
-        },
-        None => std::future::pending().await,
     }
 }
 
@@ -372,6 +358,7 @@ impl Session {
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return,
         }
         let mut acts = Vec::new();
+        self.at_once = AT_ONCE;
         while self.end.is_none() {
             match self.decoder.next() {
                 Ok(None) => break,
@@ -471,9 +458,11 @@ impl Session {
             return;
         };
         self.said = Instant::now();
+        if !frame.is_text() {
+            return out.push(Message::Binary(bytes.into()));
+        }
         out.push(match String::from_utf8(bytes) {
-            Ok(text) if frame.is_text() => Message::Text(text.into()),
-            Ok(text) => Message::Binary(text.into_bytes().into()),
+            Ok(text) => Message::Text(text.into()),
             Err(error) => Message::Binary(error.into_bytes().into()),
         });
     }
@@ -481,47 +470,45 @@ impl Session {
     fn call(&mut self, call: Call, acts: &mut Vec<Act>) {
         let Some(caller) = &self.caller else { return };
         let context = &caller.context;
-        let quota = match self.count_call(context.participant(), &call.target) {
+        let quota = match self.shared.limiter.call(context.participant(), Some(self.peer.address)) {
             Ok(quota) => quota,
-            Err(too_often) => {
-                let error = CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait());
-                return self.outcome(call.id, Outcome::Failed(error), acts);
-            }
+            Err(too_often) => return self.outcome(call.id, Outcome::Failed(too_often.into()), acts),
         };
-        let Some(service) = self.shared.services.find(context.application(), &call.target.base()) else {
+        let Some(mounted) = self.shared.services.find(context.application(), call.target.base()) else {
             return self.call_host(call, acts);
         };
         let Call { id, request_id, target, body, headers } = call;
-        let Some(method) = target.path() else {
+        let Some(name) = target.path() else {
             let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
             return self.outcome(id, Outcome::Failed(error), acts);
         };
         let facts = Facts { request_id: Some(request_id.clone()), quota, ..caller.facts.clone() };
         let mut context = context.clone().with_facts(facts);
-        if service.declaration().methods.iter().any(|known| known.name == method && known.streaming) {
+        let method = mounted.method(name);
+        let streaming = method.is_some_and(|method| method.streaming);
+        if streaming {
             context = context.keeping();
             self.streams.insert(id, context.clone());
         }
         let span = tracing::info_span!(
-            target: "policy::gateway", "call", otel.kind = "server", rpc.service = service.declaration().name, rpc.method = method,
+            target: "policy::gateway", "call", otel.kind = "server", rpc.service = mounted.service.declaration().name, rpc.method = name,
             request = &*request_id, participant = context.participant().id(), trace = tracing::field::Empty,
         );
         continue_trace(&span, headers.get(header::TRACEPARENT), headers.get(header::TRACESTATE));
-        let job = Job { id, service: service.clone(), method: method.to_owned(), body, context, request_id, span };
-        let running = call::start(job, self.shared.clone(), self.events.clone());
-        self.running.insert(id, running);
-    }
-
-    /// How many more calls may come at once, after this one.
-    fn count_call(&self, caller: &Participant, target: &Cri) -> Result<Option<u32>, TooOften> {
-        let limiter = &self.shared.limiter;
-        let of_caller = limiter.call(caller, Some(self.peer.address))?;
-        if !limiter.limits_actions() {
-            return Ok(of_caller);
+        let service = mounted.service.clone();
+        let job = Job { id, service, method: name.to_owned(), body, context, request_id, span };
+        let short = method.filter(|method| self.at_once > 0 && !streaming && method.is_short());
+        self.at_once = self.at_once.saturating_sub(1);
+        let began = Instant::now();
+        let begun = call::begin(job, self.shared.clone(), self.events.clone(), short.is_some());
+        if let Some(method) = short {
+            method.took(began.elapsed());
         }
-        let action = format!("{}.{}", target.name(), target.path().unwrap_or_default());
-        let of_action = limiter.action(caller, &action)?;
-        Ok(of_caller.into_iter().chain(of_action).min())
+        match begun {
+            Begun::Done(outcome) => self.outcome(id, outcome, acts),
+            Begun::Told => {}
+            Begun::Running(running) => drop(self.running.insert(id, running)),
+        }
     }
 
     /// The connection is over: what it had running ends, and it may be expected back.

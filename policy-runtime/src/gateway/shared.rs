@@ -109,8 +109,14 @@ impl Shared {
         found.expiry().is_some_and(|end| end <= self.policy.clock().now())
     }
 
+    /// Calls of a participant on the application that is its own, or else the one that this process serves.
+    pub(super) fn context(&self, participant: Arc<Participant>) -> SecurityContext {
+        let application = self.application_of(&participant);
+        SecurityContext::new(&self.policy, participant).on(application).counting(self.limiter.of_actions())
+    }
+
     /// The application that a participant calls: its own, or the one that this process serves.
-    pub(super) fn application_of(&self, participant: &Participant) -> Scope {
+    fn application_of(&self, participant: &Participant) -> Scope {
         match participant.scope() {
             own @ Scope::Application { .. } => own.clone(),
             Scope::System | Scope::Organization(_) => self.policy.application().clone(),

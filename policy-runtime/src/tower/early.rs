@@ -10,14 +10,13 @@ use policy_core::pdp::May;
 use policy_core::{ActionId, Context as Environment, Request as Decided};
 use tower::{Layer, Service};
 
-use super::layer::too_often;
 use super::problem::Problem;
 use crate::code::Code;
 use crate::denied::Denied;
-use crate::edge::Limiter;
 use crate::guard::resource_scope;
 use crate::policy::Policy;
 use crate::security::SecurityContext;
+use crate::service::CallError;
 
 /// The action is not in the registry.
 ///
@@ -116,14 +115,9 @@ where
     }
 
     fn call(&mut self, request: Request<I>) -> Self::Future {
-        let limiter = request.extensions().get::<Arc<Limiter>>();
-        if let Some(Err(refused)) = limiter.map(|limiter| self.layer.count(limiter)) {
-            let response = Response::from(refused);
-            return Box::pin(async move { Ok(response) });
-        }
         let refused = SecurityContext::with_current(|cx| cx.and_then(|cx| self.layer.refuse(cx)));
-        if let Some(denied) = refused {
-            let response = Response::from(Problem::from(denied));
+        if let Some(problem) = refused {
+            let response = Response::from(problem);
             return Box::pin(async move { Ok(response) });
         }
         Box::pin(self.service.call(request))
@@ -131,16 +125,11 @@ where
 }
 
 impl RefuseEarlyLayer {
-    /// Counts the call against the rate of its action.
-    fn count(&self, limiter: &Limiter) -> Result<(), Problem> {
-        SecurityContext::with_current(|cx| match cx {
-            Some(cx) => limiter.action(cx.participant(), &self.name).map(drop).map_err(too_often),
-            None => Ok(()),
-        })
-    }
-
     /// Without a caller the guard itself refuses.
-    fn refuse(&self, cx: &SecurityContext) -> Option<Denied> {
+    fn refuse(&self, cx: &SecurityContext) -> Option<Problem> {
+        if let Err(refused) = cx.count_early(self.action) {
+            return Some(CallError::from(refused).into());
+        }
         let policy = cx.policy();
         let entry = policy.engine().registry().action(self.action)?;
         let scope = resource_scope(entry.tier, cx)?;
@@ -165,6 +154,6 @@ impl RefuseEarlyLayer {
             "denied before the body was read: no arguments would be allowed"
         );
         cx.note_refusal(&denied);
-        Some(denied)
+        Some(denied.into())
     }
 }

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use crate::authn::{Authenticated, AuthnError, Chain, Outcome};
 use crate::code::Code;
 use crate::credential::{Credential, Credentials, Facts as Presented, Listener};
-use crate::edge::{Limiter, Origins, Rates, RequestId, TooOften, TrustedProxies};
+use crate::edge::{Limiter, Origins, Rates, RequestId, TrustedProxies};
 use crate::pip::Sources;
 use crate::policy::Policy;
 use crate::security::SecurityContext;
@@ -144,7 +144,8 @@ impl AuthenticateLayer {
     }
 
     /// Says how often somebody may ask; a request too many is answered 429 with the time to wait. The rates of single actions
-    /// count at routes that have a [`RefuseEarlyLayer`](super::RefuseEarlyLayer), which knows the action before its handler runs.
+    /// count where their guards are asked; at routes that have a [`RefuseEarlyLayer`](super::RefuseEarlyLayer), before the body is
+    /// read.
     #[must_use]
     pub fn rates(self, rates: &Rates) -> Self {
         self.limiter(Arc::new(Limiter::new(rates)))
@@ -153,6 +154,7 @@ impl AuthenticateLayer {
     /// Counts together with others, such as a gateway.
     #[must_use]
     pub fn limiter(self, limiter: Arc<Limiter>) -> Self {
+        limiter.tell_of_unknown(&self.setup.policy);
         self.changed(|setup| setup.limiter = limiter)
     }
 
@@ -270,7 +272,6 @@ where
                 Err(problem) => Response::from(problem.request_id(id.shared())),
                 Ok(cx) => {
                     parts.extensions.insert(id.clone());
-                    parts.extensions.insert(setup.limiter.clone());
                     if let Some(cx) = &cx {
                         parts.extensions.insert(cx.clone());
                         tenant = cx.participant().scope().organization_id().cloned();
@@ -326,7 +327,7 @@ impl Setup {
         let socket = (self.peer)(parts);
         let peer = socket.map(|socket| self.proxies.client(socket, &parts.headers));
         if let Some(address) = peer {
-            self.limiter.request(address).map_err(too_often)?;
+            self.limiter.request(address).map_err(CallError::from)?;
         }
         let presented = Credentials::from_headers_with(&parts.headers, peer, &self.custom)
             .map(|c| c.at(parts.method.as_str(), parts.uri.path()).on(self.listener.clone()).in_request(id.as_str()));
@@ -340,7 +341,7 @@ impl Setup {
         self.check_origin(parts, socket, &presented)?;
         match self.chain.authenticate(&presented).await {
             Outcome::Authenticated(found) => {
-                let quota = self.limiter.call(found.participant(), peer).map_err(too_often)?;
+                let quota = self.limiter.call(found.participant(), peer).map_err(CallError::from)?;
                 let cx = self.context_of(*found, parts, peer, id, quota);
                 Ok(Some(self.sources.complete(cx).await))
             }
@@ -404,7 +405,7 @@ impl Setup {
         if let Some(add) = &self.attributes {
             add(parts, &mut facts.attributes);
         }
-        SecurityContext::new(&self.policy, participant.into()).with_facts(facts)
+        SecurityContext::new(&self.policy, participant.into()).with_facts(facts).counting(self.limiter.of_actions())
     }
 
     /// A guard that found no caller asks for one.
@@ -415,11 +416,6 @@ impl Setup {
         }
         response.map(|body| ResponseBody::of_service(body, None))
     }
-}
-
-/// How many requests there may be, in the words of a problem.
-pub(super) fn too_often(too_often: TooOften) -> Problem {
-    Problem::from(CallError::new(Code::RateLimited, too_often.to_string()).with_retry_after(too_often.wait()))
 }
 
 /// Whether the gateway before this layer knows that the peer speaks TLS, to it or to a trusted proxy.

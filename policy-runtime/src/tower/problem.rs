@@ -133,7 +133,7 @@ impl Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        Self { decision: Some(denied.id().into()), ..Self::new(denied.code()) }
+        Self { decision: Some(denied.id().into()), retry_after: denied.retry_after(), ..Self::new(denied.code()) }
     }
 }
 

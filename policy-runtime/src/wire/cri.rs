@@ -11,12 +11,29 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cri {
-    scheme: String,
-    scope: Option<String>,
-    zone: Option<String>,
-    name: String,
-    path: Option<String>,
-    version: Option<String>,
+    text: Box<str>,
+    scheme: Part,
+    scope: Option<Part>,
+    zone: Option<Part>,
+    name: Part,
+    path: Option<Part>,
+    version: Option<Part>,
+}
+
+/// Where a part begins and ends in the text, so that an address is one piece of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Part {
+    from: usize,
+    to: usize,
+}
+
+impl Part {
+    /// The next `length` octets, and what stands after them.
+    const fn next(at: &mut usize, length: usize, after: usize) -> Self {
+        let part = Self { from: *at, to: *at + length };
+        *at = part.to + after;
+        part
+    }
 }
 
 /// A text that is no address.
@@ -71,55 +88,65 @@ impl Cri {
         if version.is_some_and(str::is_empty) {
             return Err(CriError("its version is empty"));
         }
-        let owned = |part: Option<&str>| part.map(str::to_owned);
+        let mut at = 0;
         Ok(Self {
-            scheme: scheme.to_owned(),
-            scope: owned(scope),
-            zone: owned(zone),
-            name: name.to_owned(),
-            path: owned(path),
-            version: owned(version),
+            scheme: Part::next(&mut at, scheme.len(), "://".len()),
+            scope: scope.map(|scope| Part::next(&mut at, scope.len(), "@".len())),
+            zone: zone.map(|zone| Part::next(&mut at, zone.len(), "~".len())),
+            name: Part::next(&mut at, name.len(), "/".len()),
+            path: path.map(|path| Part::next(&mut at, path.len(), "#".len())),
+            version: version.map(|version| Part::next(&mut at, version.len(), 0)),
+            text: text.into(),
         })
+    }
+
+    fn part(&self, part: Part) -> &str {
+        self.text.get(part.from..part.to).unwrap_or_default()
+    }
+
+    /// The whole.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// `srv`, `reply`, `stream`.
     pub fn scheme(&self) -> &str {
-        &self.scheme
+        self.part(self.scheme)
     }
 
     /// What stands before the `@`: an instance, or a reply id with its sub-scope.
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.scope.map(|scope| self.part(scope))
     }
 
     /// The scope up to its first `:`, the reply id in a reply address.
     pub fn scope_id(&self) -> Option<&str> {
-        self.scope.as_deref().map(|scope| scope.split_once(':').map_or(scope, |(id, _)| id))
+        self.scope().map(|scope| scope.split_once(':').map_or(scope, |(id, _)| id))
     }
 
     /// What stands before the `~`.
     pub fn zone(&self) -> Option<&str> {
-        self.zone.as_deref()
+        self.zone.map(|zone| self.part(zone))
     }
 
     /// The resource, namespace included.
     pub fn name(&self) -> &str {
-        &self.name
+        self.part(self.name)
     }
 
     /// What follows the first `/`: the method of a service.
     pub fn path(&self) -> Option<&str> {
-        self.path.as_deref()
+        self.path.map(|path| self.part(path))
     }
 
     /// What follows the `#`.
     pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
+        self.version.map(|version| self.part(version))
     }
 
     /// The address without method and version, as services are registered.
-    pub fn base(&self) -> String {
-        Self { path: None, version: None, ..self.clone() }.to_string()
+    pub fn base(&self) -> &str {
+        self.text.get(..self.name.to).unwrap_or_default()
     }
 }
 
@@ -133,20 +160,6 @@ fn is_zone(zone: &str) -> bool {
 
 impl fmt::Display for Cri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://", self.scheme)?;
-        if let Some(scope) = &self.scope {
-            write!(f, "{scope}@")?;
-        }
-        if let Some(zone) = &self.zone {
-            write!(f, "{zone}~")?;
-        }
-        f.write_str(&self.name)?;
-        if let Some(path) = &self.path {
-            write!(f, "/{path}")?;
-        }
-        if let Some(version) = &self.version {
-            write!(f, "#{version}")?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }

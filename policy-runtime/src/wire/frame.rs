@@ -96,6 +96,7 @@ impl Command {
 /// assert_eq!((headers.get("id"), headers.get_ignore_case("ID")), (Some("2"), Some("2")));
 /// headers.remove("id");
 /// headers.remove_where(|name| name.starts_with("x-"));
+/// headers.extend(&headers.only(|name| name == "id"));
 /// assert!(headers.is_empty());
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -125,6 +126,19 @@ impl Headers {
         let name = name.into();
         self.remove(&name);
         self.0.push((name, value.into()));
+    }
+
+    /// The headers whose names satisfy `test`.
+    #[must_use]
+    pub fn only(&self, test: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(n, _)| test(n)).cloned().collect())
+    }
+
+    /// Adds all of some headers, but those of names that are there.
+    pub fn extend(&mut self, others: &Self) {
+        for (name, value) in &others.0 {
+            self.add(name.clone(), value.as_str());
+        }
     }
 
     /// Takes a header away.
@@ -247,8 +261,9 @@ impl Frame {
         out.push(b'\n');
         let escaped = self.command.is_escaped();
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
-            let plain = |c: char| c == '\0' || (!escaped && matches!(c, '\n' | '\r'));
-            if name.is_empty() || name.contains(plain) || value.contains(plain) || (!escaped && name.contains(':')) {
+            let breaks = |b: u8| b == 0 || (!escaped && matches!(b, b'\n' | b'\r'));
+            let is_bad = name.is_empty() || (!escaped && name.contains(':'));
+            if is_bad || name.bytes().any(breaks) || value.bytes().any(breaks) {
                 return Err(EncodeError { name: name.escape_debug().to_string() });
             }
             if escaped {

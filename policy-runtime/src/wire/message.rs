@@ -127,18 +127,19 @@ pub fn disconnect(receipt: &str) -> Frame {
     Frame::new(Command::Disconnect).with(header::RECEIPT, receipt)
 }
 
-/// A MESSAGE to a subscription, with the headers of the request that are to be copied.
+/// A MESSAGE to a subscription, with the headers of the request that were [`copied`].
 ///
 /// ```
 /// use policy_runtime::wire::{Command, Headers, message};
 /// assert_eq!(message::reply("s-1", 1, "reply://r-1", &Headers::default()).command, Command::Message);
 /// ```
 pub fn reply(subscription: &str, message_id: u64, destination: &str, request: &Headers) -> Frame {
-    let frame = Frame::new(Command::Message)
+    let mut frame = Frame::new(Command::Message)
         .with(header::SUBSCRIPTION, subscription)
         .with(header::MESSAGE_ID, message_id.to_string())
         .with(header::DESTINATION, destination);
-    copied(request).fold(frame, |frame, (name, value)| frame.with(name.to_owned(), value))
+    frame.headers.extend(request);
+    frame
 }
 
 /// The headers of a request that belong on its replies.
@@ -147,10 +148,11 @@ pub fn reply(subscription: &str, message_id: u64, destination: &str, request: &H
 /// use policy_runtime::wire::{Headers, message};
 /// let mut request = Headers::default();
 /// request.add("id", "1");
-/// assert_eq!(message::copied(&request).count(), 0);
+/// assert!(message::copied(&request).is_empty());
 /// ```
-pub fn copied(request: &Headers) -> impl Iterator<Item = (&str, &str)> {
-    request.iter().filter(|(name, _)| name.starts_with(header::COPIED_PREFIX))
+#[must_use]
+pub fn copied(request: &Headers) -> Headers {
+    request.only(|name| name.starts_with(header::COPIED_PREFIX))
 }
 
 /// Makes a reply a value.

@@ -6,6 +6,23 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stage::{ALICE, BOB, CAROL, PASSWORD, Stage};
 
+/// What can be pasted, with `58503`, `TOKEN` and so on for what is known only now; a test runs all of it.
+const PASTE: [(&str, &str); 4] = [
+    (
+        "Node, with a password, in a file such as try.mjs (npm install @kinotic-ai/core@4.0.0 ws)",
+        include_str!("paste/password.mjs"),
+    ),
+    (
+        "Node, with a token: the same with this login, whose function runs for every connection",
+        include_str!("paste/token.mjs"),
+    ),
+    (
+        "Rust, with a closure that runs for every connection and ahead of the token's end, in src/main.rs of a package",
+        include_str!("paste/main.rs"),
+    ),
+    ("which has these [dependencies]", include_str!("paste/dependencies.toml")),
+];
+
 /// Listens on a port, which is Kinotic's own by default, until Ctrl-C or SIGTERM.
 pub(crate) async fn serve(port: Option<&str>) -> Result<()> {
     let port = port.map_or(Ok(DEFAULT_PORT), str::parse)?;
@@ -17,33 +34,17 @@ pub(crate) async fn serve(port: Option<&str>) -> Result<()> {
         println!("  {:<22} {}", who.email, who.what);
     }
     println!("\na token of alice, good for 15 minutes:\n{token}\n");
-    println!(
-        r#"Node, with a password, in a file such as try.mjs (npm install @kinotic-ai/core@4.0.0 ws):
-
-  import WebSocket from 'ws'
-  import {{ BasicAuthProvider, BearerTokenAuthProvider, ConnectionInfo, Kinotic, createAuthenticatedWebSocketFactory }} from '@kinotic-ai/core'
-  globalThis.WebSocket ??= WebSocket
-  const login = new BasicAuthProvider('{carol}', '{PASSWORD}')
-  const info = Object.assign(new ConnectionInfo(), {{ host: '127.0.0.1', port: {port} }})
-  info.webSocketFactory = createAuthenticatedWebSocketFactory(info, login)
-  await Kinotic.connect(info)
-  console.log(await Kinotic.serviceProxy('com.example.OrderService').invoke('placeOrder', [{{ amount: 100 }}]))
-  await Kinotic.disconnect()
-
-Node, with a token: the same with this login, whose function runs for every connection:
-
-  const login = new BearerTokenAuthProvider(async () => '{token}')
-
-Rust, with a closure that runs for every connection and ahead of the token's end:
-
-  let client = Client::connect(ConnectOptions::new("127.0.0.1").port({port}).connect_headers(move || {{
-      let session = session.clone();
-      async move {{ Ok(Headers::bearer(session.token().await?)) }}
-  }})).await?;
-  OrderServiceProxy::new(Arc::new(client)).place_order(Order {{ amount: 72_000 }}).await?;"#,
-        port = address.port(),
-        carol = CAROL.email,
-    );
+    let filled = |text: &str| {
+        let text = text.replace("58503", &address.port().to_string()).replace("LOGIN", CAROL.email);
+        let text = text.replace("PASSWORD", PASSWORD).replace("WORKSPACE", concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        text.replace("TOKEN", &token)
+    };
+    for (title, text) in PASTE {
+        println!("{title}:\n");
+        filled(text).lines().for_each(|line| println!("  {line}"));
+        println!();
+    }
+    println!("ready");
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

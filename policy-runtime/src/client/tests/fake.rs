@@ -168,7 +168,8 @@ async fn call(frame: Frame, subscription: String, out: mpsc::UnboundedSender<Opt
     let destination = frame.header(header::DESTINATION).unwrap().to_owned();
     let method = destination.rsplit('/').next().unwrap().to_owned();
     seen.calls.lock().unwrap().push(method.clone());
-    let reply = || message::reply(&subscription, 1, frame.header(header::REPLY_TO).unwrap(), &frame.headers);
+    let reply =
+        || message::reply(&subscription, 1, frame.header(header::REPLY_TO).unwrap(), &message::copied(&frame.headers));
     let send = |frame: Frame| drop(out.send(Some(frame)));
     let value = |value: Value| message::value(reply(), serde_json::to_vec(&value).unwrap());
     let several = |value: Value| {

@@ -1,13 +1,13 @@
 //! A connection that hosts services, and one that calls them.
 //!
 //! In: subscriptions to `srv://`, calls that no Rust service answers. Out: requests to hosts, their answers to callers. What
-//! is not granted (`Platform::Action::"service.host"`, `"service.call"`) looks like a service that is not there.
+//! is not granted (`Platform::Action::"service.host"`, `"service.call"`, `"service.share"`) looks like a service that is not there.
 
 use tokio::sync::mpsc;
 
 use super::super::call::Running;
 use super::super::connection::{Act, Call, Outcome};
-use super::super::hosts::{ANSWERS, Forward, ask};
+use super::super::hosts::{ANSWERS, Forward, Hosting, ask};
 use super::{Event, Session};
 use crate::code::Code;
 use crate::service::CallError;
@@ -15,6 +15,8 @@ use crate::wire::{Command, ErrorBody, Frame, ParticipantInfo, header, sender_jso
 
 /// The action of hosting a service.
 const HOST: &str = "Platform.service.host";
+/// The action of hosting a service that others host, who share it too.
+const SHARE: &str = "Platform.service.share";
 /// The action of calling a hosted service.
 const CALL: &str = "Platform.service.call";
 
@@ -63,7 +65,8 @@ impl Session {
             "it is not granted"
         } else {
             let events = self.events.clone();
-            match self.shared.hosts.offer(context.application(), address, context.participant().uid_id(), events) {
+            let (who, shares) = (context.participant().uid_id(), self.is_granted(SHARE, address));
+            match self.shared.hosts.offer(context.application(), address, who, shares, events) {
                 Ok(hosting) => {
                     self.hosting.insert(subscription, hosting);
                     return;
@@ -77,7 +80,8 @@ impl Session {
     /// Offers go on only while they would still be allowed.
     pub(super) fn host_again(&mut self) {
         let mut hosting = std::mem::take(&mut self.hosting);
-        hosting.retain(|_, hosting| self.is_granted(HOST, hosting.address()));
+        let may = |action, hosting: &Hosting| self.is_granted(action, hosting.address());
+        hosting.retain(|_, hosting| may(HOST, hosting) && (!hosting.has_joined() || may(SHARE, hosting)));
         self.hosting = hosting;
     }
 
@@ -86,17 +90,23 @@ impl Session {
         let Call { id, request_id, target, mut headers, body } = call;
         let Some(caller) = &self.caller else { return };
         let address = target.base();
-        let host = self.shared.hosts.find(caller.context.application(), &address);
-        let Some(host) = host.filter(|_| self.is_granted(CALL, &address)) else {
+        let host = self.shared.hosts.find(caller.context.application(), address);
+        let Some(host) = host.filter(|_| self.is_granted(CALL, address)) else {
             let name: String = address.chars().take(100).collect();
             let error = CallError::new(Code::UnknownService, format!("no service at `{name}`"));
             return self.outcome(id, Outcome::Failed(error), acts);
         };
+        // Of a service that is hosted no guard here counts.
+        let action = format!("{}.{}", target.name(), target.path().unwrap_or_default());
+        if let Err(too_often) = self.shared.limiter.action(caller.context.participant(), &action) {
+            return self.outcome(id, Outcome::Failed(too_often.into()), acts);
+        }
         headers.remove_where(|name| KEPT_BACK.iter().any(|kept| kept.eq_ignore_ascii_case(name)));
         headers.set(header::REQUEST_ID, &*request_id);
         let (answers, answered) = mpsc::channel(ANSWERS);
         let sender = sender_json(&ParticipantInfo::from(caller.context.participant()));
-        let forward = Forward { address, target: target.to_string(), headers, body, sender, answers };
+        let forward =
+            Forward { address: address.to_owned(), target: target.to_string(), headers, body, sender, answers };
         let events = self.events.clone();
         let running = Running::start(ask(host, forward, answered, async move |outcome| {
             let _ = events.send(Event::Call(id, outcome)).await;

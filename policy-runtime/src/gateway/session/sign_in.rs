@@ -17,7 +17,6 @@ use super::{Caller, End, Event, KeepAlive, Session};
 use crate::authn::{Authenticated, Outcome as Checked};
 use crate::code::Code;
 use crate::credential::{Credentials, Facts};
-use crate::security::SecurityContext;
 use crate::service::CallError;
 use crate::wire::{self, ConnectedInfo, Headers, HeartBeat, ParticipantInfo, header};
 
@@ -101,7 +100,7 @@ impl Session {
         match opened {
             Ok((registration, orders)) => {
                 self.registration = Some(registration);
-                self.orders = Some(orders);
+                self.signals.obey(orders);
             }
             // The client comes back, and is then looked up as it is now.
             Err(OpenError::Changed) => return self.end = Some(End::Revoked),
@@ -150,8 +149,7 @@ impl Session {
             attributes: self.peer.attributes.clone(),
             ..Known::default()
         };
-        let application = self.shared.application_of(&participant);
-        let context = SecurityContext::new(&self.shared.policy, participant).on(application);
+        let context = self.shared.context(participant);
         self.caller = Some(Caller { context, facts, expires_at, session });
         info
     }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::super::outbound::Outbound;
 use super::Session;
-use crate::security::SecurityContext;
 
 /// How often the session of a cookie is said to be alive.
 const TOUCH_EVERY: Duration = Duration::from_secs(1);
@@ -54,9 +53,8 @@ impl Session {
     /// The participant changed; from now on it calls as it is now.
     pub(super) fn replace(&mut self, participant: Arc<Participant>, out: &mut Outbound) {
         let Some(caller) = &mut self.caller else { return };
-        let application = caller.context.application().clone();
         caller.facts.mfa = participant.mfa();
-        caller.context = SecurityContext::new(&self.shared.policy, participant).on(application);
+        caller.context = self.shared.context(participant);
         tracing::info!(target: "policy::gateway", connection = self.peer.connection, "the participant changed");
         self.decide_again(out);
     }

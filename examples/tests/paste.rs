@@ -1,6 +1,7 @@
-//! What `cargo run -- serve` prints to paste, and the package in `examples/node`, both with the client from npm.
+//! What `cargo run -- serve` prints to paste, for Node and for Rust, and the package in `examples/node`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,11 +21,10 @@ impl Served {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut printed = Vec::new();
         for line in lines {
-            let is_last = line.contains("place_order(");
-            printed.push(line);
-            if is_last {
+            if line == "ready" {
                 break;
             }
+            printed.push(line);
         }
         Self { child, printed }
     }
@@ -41,7 +41,7 @@ impl Served {
     /// The indented lines after a title.
     fn snippet(&self, title: &str) -> Vec<&str> {
         let after = self.printed.iter().skip_while(|line| !line.starts_with(title)).skip(2);
-        after.map_while(|line| line.strip_prefix("  ")).collect()
+        after.take_while(|line| !line.is_empty()).map(|line| line.strip_prefix("  ").unwrap()).collect()
     }
 
     fn end(mut self) -> bool {
@@ -104,4 +104,26 @@ fn what_serve_prints_can_be_pasted() {
         let (succeeded, said) = run(&["--input-type=module", "--eval", &script], &[]);
         assert!(succeeded && said == receipt, "{said}\n{script}");
     }
+}
+
+#[test]
+fn what_serve_prints_for_rust_can_be_pasted() {
+    let served = Served::start();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let package = target.join("tmp/pasted");
+    fs::create_dir_all(package.join("src")).unwrap();
+    fs::write(package.join("src/main.rs"), served.snippet("Rust, ").join("\n")).unwrap();
+    // The versions, the place and the profile of the workspace: both share what they build.
+    let manifest = format!(
+        "[package]\nname = \"pasted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n\n[dependencies]\n{}\n",
+        served.snippet("which has these [dependencies]").join("\n")
+    );
+    fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--offline"]).current_dir(&package).env("CARGO_TARGET_DIR", target);
+    let ran = cargo.output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "{\"number\":1}\n");
 }

@@ -1,0 +1,1 @@
+const login = new BearerTokenAuthProvider(async () => 'TOKEN')

@@ -499,10 +499,10 @@ impl Session {
         let job = Job { id, service, method: name.to_owned(), body, context, request_id, span };
         let short = method.filter(|method| self.at_once > 0 && !streaming && method.is_short());
         self.at_once = self.at_once.saturating_sub(1);
-        let began = Instant::now();
+        let at = Instant::now();
         let begun = call::begin(job, self.shared.clone(), self.events.clone(), short.is_some());
         if let Some(method) = short {
-            method.took(began.elapsed());
+            method.took(at.elapsed());
         }
         match begun {
             Begun::Done(outcome) => self.outcome(id, outcome, acts),

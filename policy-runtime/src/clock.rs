@@ -3,9 +3,9 @@
 //! In: nothing. Out: [`Clock`]. Absent: time zones.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use policy_core::value::Millis;
 
@@ -27,6 +27,12 @@ use policy_core::value::Millis;
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Millis;
+
+    /// How long ago some moment was that is always the same: what goes on when somebody sets the clock.
+    fn steady(&self) -> Duration {
+        static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGUN.elapsed()
+    }
 }
 
 /// The system's clock.
@@ -49,28 +55,48 @@ impl Clock for SystemClock {
 /// A clock that stands still until it is moved, for tests.
 ///
 /// ```
+/// use std::time::Duration;
 /// use policy_runtime::clock::{Clock, FixedClock};
 /// let clock = FixedClock::at(1_000);
 /// clock.advance(500);
 /// assert_eq!(clock.now().0, 1_500);
+/// let steady = clock.steady();
+/// clock.jump(-1_000); // somebody has set it
+/// assert_eq!((clock.now().0, clock.steady()), (500, steady));
 /// ```
 #[derive(Debug, Clone)]
-pub struct FixedClock(Arc<AtomicI64>);
+pub struct FixedClock(Arc<Moved>);
+
+#[derive(Debug)]
+struct Moved {
+    now: AtomicI64,
+    steady: AtomicI64,
+}
 
 impl FixedClock {
     /// Starts at these milliseconds.
     pub fn at(millis: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(millis)))
+        Self(Arc::new(Moved { now: AtomicI64::new(millis), steady: AtomicI64::new(0) }))
     }
 
     /// Moves on by these milliseconds.
     pub fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.0.steady.fetch_add(millis, Ordering::SeqCst);
+        self.jump(millis);
+    }
+
+    /// Sets the time to these milliseconds later, while none has gone by.
+    pub fn jump(&self, millis: i64) {
+        self.0.now.fetch_add(millis, Ordering::SeqCst);
     }
 }
 
 impl Clock for FixedClock {
     fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+        Millis(self.0.now.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.steady.load(Ordering::SeqCst)).unwrap_or(0))
     }
 }

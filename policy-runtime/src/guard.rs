@@ -256,6 +256,8 @@ fn code_of(denial: &Denial) -> Code {
         Code::UnusableValue
     } else if denial.kind == DenialKind::Disagreement {
         Code::Disagreement
+    } else if denial.kind == DenialKind::Stale {
+        Code::StalePolicy
     } else {
         Code::AccessDenied
     }

@@ -71,6 +71,8 @@ struct Inner {
     changes: watch::Sender<u64>,
     denials: Mutex<VecDeque<(Arc<str>, Denial)>>,
     tally: Tally,
+    /// Set by whoever follows sets that stand elsewhere.
+    stale: AtomicBool,
 }
 
 /// Collects what a process decides with.
@@ -266,6 +268,7 @@ impl PolicyBuilder {
                 changes: watch::Sender::new(0),
                 denials: Mutex::default(),
                 tally: Tally::default(),
+                stale: AtomicBool::new(false),
             }),
         })
     }
@@ -416,6 +419,21 @@ impl Policy {
             .ok_or_else(|| format!("there is no action `{action}`"))?
             .store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether whoever follows the sets of this process reports that it cannot confirm them now. Decisions go on until its bound.
+    ///
+    /// ```
+    /// assert!(!policy_runtime::Policy::for_application("shop")?.is_stale());
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
+    pub fn is_stale(&self) -> bool {
+        self.inner.stale.load(Ordering::Relaxed)
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn report_stale(&self, stale: bool) {
+        self.inner.stale.store(stale, Ordering::Relaxed);
     }
 
     pub(crate) fn tally(&self) -> &Tally {

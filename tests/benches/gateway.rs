@@ -4,6 +4,7 @@
 //! cargo bench -p tests --bench gateway                # throughput, latency, share of the decision
 //! cargo bench -p tests --bench gateway -- idle        # memory of 10,000 connections that are idle
 //! cargo bench -p tests --bench gateway -- minute      # 1,000 connections that call for a minute
+//! cargo bench -p tests --bench gateway -- audit       # every decision in the journal, beside none
 //! ```
 //!
 //! A number after each says how many rounds, connections or seconds instead. Both processes need as many open files as there
@@ -22,7 +23,9 @@ use axum::extract::ws::{Message as Plain, WebSocket, WebSocketUpgrade};
 use axum::routing::get;
 use futures_util::{SinkExt as _, StreamExt as _};
 use policy_runtime::Policy;
+use policy_runtime::audit::journal::{Filter, Journal, Recording};
 use policy_runtime::authn::Chain;
+use policy_runtime::database::DatabaseAddress;
 use policy_runtime::edge::Rates;
 use policy_runtime::gateway::{Gateway, Limits};
 use policy_runtime::wire::message;
@@ -35,9 +38,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Serves both until it is killed, and says where.
-async fn serve() {
-    let policy = Policy::for_application("orders").unwrap();
+/// Starts a gateway that refuses nobody for being many.
+async fn gateway(policy: Policy) -> Gateway {
     let chain = Chain::builder().with(Users::of(policy.application().clone())).build();
     let many = 30_000;
     let limits = Limits {
@@ -46,13 +48,21 @@ async fn serve() {
         connections_per_participant: many,
         ..Limits::default()
     };
-    let gateway = Gateway::builder(policy, chain)
-        .service(Arc::new(OrderService::default()))
-        .limits(limits)
-        .rates(&Rates::UNLIMITED)
-        .bind("127.0.0.1:0")
-        .await
-        .unwrap();
+    let builder = Gateway::builder(policy, chain).service(Arc::new(OrderService::default()));
+    builder.limits(limits).rates(&Rates::UNLIMITED).bind("127.0.0.1:0").await.unwrap()
+}
+
+/// Serves two until it is killed, and says where: a gateway, and another one that records every decision, or what a program
+/// without any has.
+async fn serve(journal: Option<&str>) {
+    let gateway = gateway(Policy::for_application("orders").unwrap()).await;
+    if let Some(file) = journal {
+        let journal = Journal::in_database(DatabaseAddress::File(file.into())).recording(Recording::all());
+        let policy = Policy::builder().application("orders").audit(Arc::new(journal.start().unwrap())).build().unwrap();
+        let recording = self::gateway(policy).await;
+        println!("{} {}", gateway.local_addr(), recording.local_addr());
+        return std::future::pending().await;
+    }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{} {}", gateway.local_addr(), listener.local_addr().unwrap());
     let router = Router::new().route("/", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(plain)));
@@ -75,13 +85,19 @@ async fn plain(mut socket: WebSocket) {
 struct Served {
     child: Child,
     gateway: SocketAddr,
+    /// The other one.
     plain: SocketAddr,
 }
 
 impl Served {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(arguments: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg("serve")
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the servers start");
@@ -253,6 +269,50 @@ async fn beside(rounds: usize) {
     );
 }
 
+/// The same load without records, and with one of each decision in SQLite, in turns.
+async fn audited(rounds: usize) {
+    let file = std::env::temp_dir().join(format!("policy-audit-bench-{}.db", std::process::id()));
+    let served = Served::with(&[file.to_str().unwrap()]);
+    let connections = 64;
+    let (mut off, mut all) = (Vec::new(), Vec::new());
+    for _ in 0..connections {
+        off.push(Caller::gateway(served.gateway).await);
+        all.push(Caller::gateway(served.plain).await);
+    }
+    let (mut ratios, mut calls) = (Vec::new(), 0);
+    println!("{connections} connections, each with one call at a time");
+    for round in 0..=rounds {
+        let time = Duration::from_secs(if round == 0 { 1 } else { 3 });
+        let (without, _, back) = load(off, time).await;
+        off = back;
+        let (with, times, back) = load(all, time).await;
+        all = back;
+        calls += times.len();
+        // The first round warms up.
+        if round > 0 {
+            println!("  without {without:.0}/s; every decision recorded {with:.0}/s");
+            ratios.push(with / without);
+        }
+    }
+    println!("throughput with every decision recorded, without = 1: {:.2} (target at least 0.80)", median(ratios));
+    // Nothing is dropped: what was called is there, once the writer has come to it.
+    let journal = Journal::in_database(DatabaseAddress::File(file.clone())).start().unwrap();
+    let scope = Filter::scope("app:default/orders");
+    let begun = Instant::now();
+    loop {
+        let counts = journal.counts(&scope).await.unwrap();
+        let recorded: i64 = counts.iter().map(|count| count.count).sum();
+        if usize::try_from(recorded).unwrap() == calls {
+            break println!("{recorded} records of {calls} calls, {:.1?} after the last", begun.elapsed());
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{recorded} records of {calls} calls");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+}
+
 async fn connect_all(served: &Served, count: usize) -> Vec<Caller> {
     let address = served.gateway;
     let all = futures_util::stream::iter((0..count).map(|_| Caller::gateway(address)));
@@ -292,7 +352,8 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let number = |otherwise| arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(otherwise);
     match arguments.first().map(String::as_str) {
-        Some("serve") => serve().await,
+        Some("serve") => serve(arguments.get(1).map(String::as_str)).await,
+        Some("audit") => audited(number(5)).await,
         Some("idle") => idle(number(10_000)).await,
         Some("minute") => minute(number(60)).await,
         _ => beside(number(5)).await,

@@ -5,6 +5,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "Cedar's tree may grow; what is not known here has no parts")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr as _;
@@ -96,12 +97,23 @@ pub fn load(text: &str, file_name: &str, schema: &CedarSchema) -> Result<Vec<Loa
     on_large_stack(|| read(text, file_name, &places, schema)).unwrap_or_else(|d| Err(d.into()))
 }
 
-/// Runs what is recursive in Cedar, dropping included, on a stack of known size.
-pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Diagnostic> {
+thread_local! {
+    static LARGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what is recursive in Cedar, dropping included, on a stack of known size; in place where it is on one already.
+pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Diagnostic> {
+    if LARGE.get() {
+        return Ok(work());
+    }
+    let on_it = || {
+        LARGE.set(true);
+        work()
+    };
     let failed = || Diagnostic::error("cedar", Span::default(), "no thread could be had to read Cedar");
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("cedar".to_owned()).stack_size(STACK);
-        let handle = thread.spawn_scoped(scope, work).map_err(|_| failed())?;
+        let handle = thread.spawn_scoped(scope, on_it).map_err(|_| failed())?;
         handle.join().map_err(|_| failed())
     })
 }

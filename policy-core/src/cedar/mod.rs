@@ -17,6 +17,7 @@ mod validate;
 mod tests;
 
 pub(crate) use judge::{Written, judge_of};
+pub(crate) use load::on_large_stack;
 pub use load::{Loaded, load};
 pub use policy::{format, render, to_pst};
 pub use request::{Fallback, Judge, Judgement, judge};

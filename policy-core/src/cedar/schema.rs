@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{Schema, SchemaFragment};
+use cedar_policy::{Schema, SchemaFragment, Validator};
 use serde_json::{Map, Value as Json, json};
 
 use super::names::split;
@@ -28,9 +28,14 @@ use crate::source::Span;
 /// ```
 #[derive(Clone)]
 pub struct CedarSchema {
-    pub(super) schema: Arc<Schema>,
+    pub(super) whole: Arc<Validator>,
     model: Arc<Model>,
+    /// Validators of single actions, each made when a policy names its action for the first time: sets are many, actions few.
+    slices: Arc<Mutex<BTreeMap<EntityUid, Arc<Validator>>>>,
 }
+
+/// How many slices are kept.
+const SLICES: usize = 1_000;
 
 impl CedarSchema {
     /// The model, with the platform's own part.
@@ -42,8 +47,26 @@ impl CedarSchema {
         self.model.clone()
     }
 
-    /// A smaller schema that has one action only, and the types that it is about; `None` if there is no such action.
-    pub(super) fn slice(&self, action: &EntityUid) -> Option<Self> {
+    fn new(schema: Schema, model: Model) -> Self {
+        Self { whole: Arc::new(Validator::new(schema)), model: Arc::new(model), slices: Arc::default() }
+    }
+
+    /// A validator by a smaller schema, which has one action only and the types that it is about; `None` if there is no such
+    /// action.
+    pub(super) fn of_action(&self, action: &EntityUid) -> Option<Arc<Validator>> {
+        let kept = || self.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slice) = kept().get(action) {
+            return Some(slice.clone());
+        }
+        let slice = Arc::new(Validator::new(self.slice(action)?));
+        let mut kept = kept();
+        if kept.len() < SLICES {
+            kept.insert(action.clone(), slice.clone());
+        }
+        Some(slice)
+    }
+
+    fn slice(&self, action: &EntityUid) -> Option<Schema> {
         let found =
             self.model.actions.iter().find(|a| a.name.id() == action.id() && a.name.cedar_type() == action.kind())?;
         let mut wanted: BTreeSet<&str> = found.principals.iter().map(|p| &**p).collect();
@@ -60,8 +83,7 @@ impl CedarSchema {
         }
         let entities = self.model.entities.iter().filter(|e| wanted.contains(&*e.name)).cloned().collect();
         let slice = Model { entities, actions: vec![found.clone()], context: self.model.context.clone() };
-        let json = json_of(&slice);
-        Some(Self { schema: Arc::new(Schema::from_json_value(json).ok()?), model: Arc::new(slice) })
+        Schema::from_json_value(json_of(&slice)).ok()
     }
 }
 
@@ -88,7 +110,7 @@ impl fmt::Debug for CedarSchema {
 pub fn schema(model: &Model) -> Result<CedarSchema, Diagnostics> {
     let model = with_platform(model)?;
     let schema = Schema::from_json_value(json_of(&model)).map_err(|e| refused(&e))?;
-    Ok(CedarSchema { schema: Arc::new(schema), model: Arc::new(model) })
+    Ok(CedarSchema::new(schema, model))
 }
 
 /// Writes the schema of a model in Cedar's schema syntax.

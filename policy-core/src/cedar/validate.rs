@@ -54,13 +54,12 @@ fn validate_here(policies: &[cedar_policy::Policy], schema: &CedarSchema) -> Dia
         };
         by_action.entry(action).or_default().push(policy);
     }
-    let whole = Validator::new((*schema.schema).clone());
     let mut out = Diagnostics::default();
     for (action, policies) in by_action {
-        let slice = action.and_then(|action| schema.slice(&action)).map(|s| Validator::new((*s.schema).clone()));
+        let slice = action.and_then(|action| schema.of_action(&action));
         let clean = slice.is_some_and(|slice| run(&slice, &policies).0.is_empty());
         if !clean {
-            out.0.extend(run(&whole, &policies).0);
+            out.0.extend(run(&schema.whole, &policies).0);
         }
     }
     out.0.sort_by_key(|d| (std::cmp::Reverse(d.severity), d.span));

@@ -1,14 +1,18 @@
 //! From what an administrator writes to policies that are let in: every check that `Engine::replace` promises.
 //!
 //! In: Cedar text and rules of the language. Out: members of a set, or every finding. A bad set changes nothing.
+//!
+//! Every set passes every check whenever it is loaded, at a start too: nothing that is stored vouches for it, so whoever can
+//! write to the database gains nothing by that. What makes a start quick is that the same work is not done again for each
+//! set: the shipped baseline is admitted once for a program, and so is the part of the schema that an action needs made.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::beside::{Beside, idle};
-use super::set::Member;
+use super::set::{Member, TierSet};
 use crate::cedar::{self, CedarSchema};
 use crate::check::{self, RootType, RuleEnv, Typed};
 use crate::decision::Revision;
@@ -178,6 +182,9 @@ impl fmt::Display for SetError {
 
 impl std::error::Error for SetError {}
 
+/// Epoch and number of what a scope begins with.
+const FIRST: (u64, u64) = (0, 1);
+
 /// Counts and hashes a set (FNV-1a, 64 bits: a name for the content, no proof of it).
 pub(super) fn revision(scope: &Scope, source: &SetSource, (epoch, number): (u64, u64)) -> Revision {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -228,30 +235,93 @@ fn baseline(scope: &Scope, source: &SetSource) -> Option<(&'static str, &'static
     }
 }
 
+/// What a set has, and what is worth a look.
+pub(super) type Admitted = (Vec<Arc<Member>>, Vec<Finding>);
+
+/// What no administrator writes, made once for a program and shared by all sets.
+#[derive(Debug, Default)]
+pub(super) struct Shipped {
+    /// The baselines of System and of organizations.
+    baselines: [OnceLock<Result<Admitted, SetError>>; 2],
+    /// What scopes begin with, by tier.
+    first: [OnceLock<Result<Arc<TierSet>, SetError>>; 3],
+}
+
+impl Shipped {
+    /// What a scope begins with: the same everywhere, so no epoch is needed to tell it apart.
+    pub(super) fn first(&self, registry: &Registry, scope: &Scope, beside: &Beside) -> Result<Arc<TierSet>, SetError> {
+        let source = SetSource::default();
+        let make = || {
+            let (members, _) = admit(registry, self, scope, &source, beside)?;
+            Ok(Arc::new(TierSet::new(members, registry, revision(scope, &source, FIRST))))
+        };
+        match self.first.get(scope.tier() as usize).filter(|_| *beside == Beside::default()) {
+            Some(kept) => kept.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
+
+    /// It is about the platform alone, so it is the same beside whatever.
+    fn baseline(
+        &self,
+        registry: &Registry,
+        schema: &CedarSchema,
+        scope: &Scope,
+        source: &SetSource,
+    ) -> Result<Admitted, SetError> {
+        let Some((name, text)) = baseline(scope, source) else { return Ok(Admitted::default()) };
+        let make = || {
+            let (mut admitted, mut errors) = (Admitted::default(), Vec::new());
+            load((registry, schema, &Beside::default()), (name, text), None, &mut admitted, &mut errors);
+            if errors.is_empty() { Ok(admitted) } else { Err(SetError(errors)) }
+        };
+        match self.baselines.get(scope.tier() as usize) {
+            Some(kept) => kept.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
+}
+
 pub(super) fn admit(
     registry: &Registry,
+    shipped: &Shipped,
     scope: &Scope,
     source: &SetSource,
     beside: &Beside,
-) -> Result<(Vec<Member>, Vec<Finding>), SetError> {
+) -> Result<Admitted, SetError> {
     measured(scope, source)?;
-    let (mut members, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    // One stack for the whole set, and not one for each of its rules.
+    cedar::on_large_stack(|| admit_here(registry, shipped, scope, source, beside))
+        .unwrap_or_else(|failed| Err(SetError::one(&scope.to_string(), &failed.to_string())))
+}
+
+fn admit_here(
+    registry: &Registry,
+    shipped: &Shipped,
+    scope: &Scope,
+    source: &SetSource,
+    beside: &Beside,
+) -> Result<Admitted, SetError> {
     // System rules hold for every application, so they read only what every application has.
     let schema = if scope.tier() == Tier::System { registry.platform_schema() } else { registry.schema() };
-    if let Some((name, text)) = baseline(scope, source) {
-        load((registry, schema, beside), (name, text), None, &mut members, &mut errors, &mut warnings);
-    }
+    let mut errors = Vec::new();
+    let mut admitted = shipped.baseline(registry, schema, scope, source).unwrap_or_else(|SetError(found)| {
+        errors.extend(found);
+        Admitted::default()
+    });
     for (name, text) in &source.cedar {
-        load((registry, schema, beside), (name, text), Some(scope.tier()), &mut members, &mut errors, &mut warnings);
+        load((registry, schema, beside), (name, text), Some(scope.tier()), &mut admitted, &mut errors);
     }
+    let (mut members, mut warnings) = admitted;
+    let mut inferred = Inferred::new();
     for (id, text) in &source.rules {
-        match rule((registry, beside), scope, (id, text), &mut warnings) {
-            Ok(member) => members.push(member),
+        match rule((registry, beside), scope, (id, text), &mut warnings, &mut inferred) {
+            Ok(member) => members.push(Arc::new(member)),
             Err(findings) => errors.extend(findings),
         }
     }
     if scope.tier() == Tier::Application {
-        members.extend(beside.closing(registry));
+        members.extend(beside.closing(registry).map(Arc::new));
     }
     let mut seen = BTreeSet::new();
     for member in &members {
@@ -298,9 +368,8 @@ fn load(
     (registry, schema, beside): (&Registry, &CedarSchema, &Beside),
     (name, text): (&str, &str),
     admin: Option<Tier>,
-    members: &mut Vec<Member>,
+    (members, warnings): &mut Admitted,
     errors: &mut Vec<Finding>,
-    warnings: &mut Vec<Finding>,
 ) {
     let loaded = match cedar::load(text, name, schema) {
         Ok(loaded) => loaded,
@@ -313,7 +382,7 @@ fn load(
     for one in loaded {
         match beside.narrow(registry, one) {
             Ok(one) => here.push(one),
-            Err(idle) => members.push(*idle),
+            Err(idle) => members.push(Arc::new(*idle)),
         }
     }
     let loaded = here;
@@ -337,15 +406,19 @@ fn load(
     for one in loaded {
         let fallback = one.not_lowered.is_some().then(|| cedar::Fallback::new(&one));
         let written = Some(one.text());
-        members.push(Member { fallback, rules: Vec::new(), written, policy: one.policy });
+        members.push(Arc::new(Member { fallback, rules: Vec::new(), written, policy: one.policy }));
     }
 }
+
+/// The schemas that attributes which no type declares have led to, so that the rules of a set share them.
+type Inferred = Vec<(BTreeMap<(Arc<str>, Arc<str>), Kind>, CedarSchema)>;
 
 fn rule(
     (registry, beside): (&Registry, &Beside),
     scope: &Scope,
     (id, text): (&str, &str),
     warnings: &mut Vec<Finding>,
+    inferred: &mut Inferred,
 ) -> Result<Member, Vec<Finding>> {
     let at = |d: &Diagnostic| Finding::in_rule(id, text, d);
     let parsed = parse_rule(text).map_err(|found| found.0.iter().map(at).collect::<Vec<_>>())?;
@@ -375,7 +448,7 @@ fn rule(
         schema = Cow::Borrowed(registry.platform_schema());
     } else if let (RuleEffect::Forbid, Some(written)) = (parsed.effect, &parsed.condition) {
         // A permit reads only what is declared: a value of an unexpected kind must not open anything.
-        schema = with_inferred(registry, written.expr(), &mut env, (id, text), warnings)?;
+        schema = with_inferred(registry, written.expr(), &mut env, (id, text), warnings, inferred)?;
     }
     let (unknown, satisfied) = match effect {
         Effect::Permit => (Unknown::Fails, Truth::True),
@@ -425,6 +498,7 @@ fn with_inferred<'r>(
     env: &mut RuleEnv,
     (id, text): (&str, &str),
     warnings: &mut Vec<Finding>,
+    inferred: &mut Inferred,
 ) -> Result<Cow<'r, CedarSchema>, Vec<Finding>> {
     let mut evidence = Vec::new();
     check::collect(condition, env, &id.into(), &mut evidence);
@@ -434,6 +508,10 @@ fn with_inferred<'r>(
         return Ok(Cow::Borrowed(registry.schema()));
     }
     warnings.extend(check::undeclared(&evidence, env).iter().map(|d| Finding::in_rule(id, text, d)));
+    env.inferred.extend(found.clone());
+    if let Some((_, schema)) = inferred.iter().find(|(known, _)| *known == found) {
+        return Ok(Cow::Owned(schema.clone()));
+    }
     let mut model = registry.model().clone();
     for ((root, name), kind) in &found {
         let field =
@@ -444,8 +522,9 @@ fn with_inferred<'r>(
             participant.attributes.push(field);
         }
     }
-    env.inferred.extend(found);
-    cedar::schema(&model).map(Cow::Owned).map_err(|e| vec![Finding::new(id, e.to_string())])
+    let schema = cedar::schema(&model).map_err(|e| vec![Finding::new(id, e.to_string())])?;
+    inferred.push((found, schema.clone()));
+    Ok(Cow::Owned(schema))
 }
 
 /// An action, a service or an entity's group, by its dotted name.

@@ -141,7 +141,7 @@ impl Answer {
     }
 
     fn any(ids: &BTreeSet<String>, set: &TierSet, effect: Effect) -> bool {
-        set.members().iter().any(|member| member.policy.effect == effect && ids.contains(&*member.policy.id))
+        set.members().any(|member| member.policy.effect == effect && ids.contains(&*member.policy.id))
     }
 
     /// Whether a forbid is satisfied or errs.

@@ -81,7 +81,7 @@ impl Engine {
         let stack = snapshot.stack(scope);
         let sets = tiers.filter_map(|tier| Some((tier, stack?.set(tier)?)));
         let code = (own == Tier::Application).then(|| (own, &**snapshot.code()));
-        sets.chain(code).flat_map(|(tier, set)| set.members().iter().map(move |member| of(tier, member))).collect()
+        sets.chain(code).flat_map(|(tier, set)| set.members().map(move |member| of(tier, member))).collect()
     }
 
     /// What every policy about the action said of a request; nothing where no policy is asked.

@@ -29,6 +29,8 @@ mod suppose;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_baselines;
+#[cfg(test)]
 mod tests_batch;
 #[cfg(test)]
 mod tests_beside;
@@ -43,7 +45,7 @@ mod tests_replace;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod unchecked;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
@@ -62,6 +64,7 @@ pub use list::{May, Possible};
 pub use nearest::{Flip, Nearest};
 pub use suppose::Written;
 
+use admit::Shipped;
 use asked::Asked;
 use current::Current;
 use set::TierSet;
@@ -93,11 +96,12 @@ use stack::{Sets, Snapshot, Taken};
 #[derive(Debug)]
 pub struct Engine {
     registry: Arc<Registry>,
+    shipped: Arc<Shipped>,
     current: Current,
     /// Of the revisions that are given out here.
     epoch: u64,
-    /// Held while a set is replaced; readers never wait for it.
-    writing: Mutex<u64>,
+    /// The last revision of each scope that was given out elsewhere. Held while a set is replaced; readers never wait for it.
+    writing: Mutex<BTreeMap<Scope, (u64, u64)>>,
     /// Whether Cedar is asked too.
     both: bool,
     /// What sets are checked beside, scope by scope.
@@ -110,11 +114,11 @@ impl Engine {
     /// # Errors
     /// When the shipped baseline does not validate against the program's schema.
     pub fn new(registry: Arc<Registry>) -> Result<Self, SetError> {
-        let (system, _) = admit::admit(&registry, &Scope::System, &SetSource::default(), &Beside::default())?;
-        let system = TierSet::new(system, &registry, admit::revision(&Scope::System, &SetSource::default(), FIRST));
-        let snapshot = Snapshot::new(TierSet::of_code(&registry), system);
-        let current = Current::new(snapshot);
-        Ok(Self { registry, current, epoch: 0, writing: Mutex::new(0), both: false, beside: Mutex::default() })
+        let shipped = Arc::new(Shipped::default());
+        let snapshot =
+            Snapshot::new(TierSet::of_code(&registry), shipped.first(&registry, &Scope::System, &Beside::default())?);
+        let (current, writing, beside) = (Current::new(snapshot), Mutex::default(), Mutex::default());
+        Ok(Self { registry, shipped, current, epoch: 0, writing, both: false, beside })
     }
 
     /// Begins an epoch: what [`Engine::replace`] gives out is of it, so that no engine gives out a revision that one before it
@@ -233,9 +237,21 @@ impl Engine {
         self.begin(scope)
     }
 
-    /// Gives a scope what it begins with: the same everywhere, so no epoch is needed to tell it apart.
     fn begin(&self, scope: &Scope) -> Result<(), SetError> {
-        self.replace_with(scope, &SetSource::default(), |_| FIRST).map(|_| ())
+        let first = self.shipped.first(&self.registry, scope, &self.beside(scope))?;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Snapshot::clone(&self.current.load());
+        // Somebody may have been quicker, and have put another set in its place since.
+        if now.stack(scope).is_some() { Ok(()) } else { self.put_in_place(now, scope, first) }
+    }
+
+    fn put_in_place(&self, mut next: Snapshot, scope: &Scope, set: Arc<TierSet>) -> Result<(), SetError> {
+        if let Err(Taken) = next.replace(scope, set) {
+            let message = "an application of this name belongs to another organization";
+            return Err(SetError::one(&scope.to_string(), message));
+        }
+        self.current.replace(next);
+        Ok(())
     }
 
     /// Replaces a scope's set as a whole. A bad set changes nothing.
@@ -243,10 +259,11 @@ impl Engine {
     /// # Errors
     /// Every finding, with its place in the text.
     pub fn replace(&self, scope: &Scope, source: &SetSource) -> Result<Activation, SetError> {
-        self.replace_with(scope, source, |before| (before.epoch.max(self.epoch), before.number + 1))
+        self.replace_with(scope, source, None)
     }
 
-    /// Replaces a scope's set by one whose revision was given out elsewhere, so that all servers name it alike.
+    /// Replaces a scope's set by one whose revision was given out elsewhere, so that all servers name it alike. Where a later one
+    /// was put in its place meanwhile, that goes on, and is what the answer names: two who load at once never go back.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -256,6 +273,8 @@ impl Engine {
     /// let engine = Engine::new(Arc::new(Registry::of(&[], &[]).unwrap())).unwrap();
     /// let done = engine.replace_as(&Scope::System, &SetSource::default(), 2, 17).unwrap();
     /// assert!(done.revision.to_string().starts_with("2.17-"));
+    /// let late = engine.replace_as(&Scope::System, &SetSource::default(), 2, 16).unwrap();
+    /// assert_eq!(late.revision, done.revision);
     /// ```
     ///
     /// # Errors
@@ -267,7 +286,7 @@ impl Engine {
         epoch: u64,
         number: u64,
     ) -> Result<Activation, SetError> {
-        self.replace_with(scope, source, |_| (epoch, number))
+        self.replace_with(scope, source, Some((epoch, number)))
     }
 
     /// Denies whatever is asked after this time, until it is moved on: whoever confirms that the sets are the active ones moves it.
@@ -286,6 +305,7 @@ impl Engine {
     /// #     scope: &Scope::System, resource: None, context: Context { time: Millis(1_001), facts: &facts }, args: &[] };
     /// engine.fresh_until(Millis(1_000));
     /// assert_eq!(engine.decide(&request).denial().unwrap().kind, DenialKind::Stale);
+    /// assert!(engine.is_fresh(Millis(1_000)) && !engine.is_fresh(Millis(1_001)));
     /// engine.fresh_until(Millis(2_000));
     /// assert!(engine.decide(&request).is_allowed());
     /// ```
@@ -293,25 +313,33 @@ impl Engine {
         self.current.load().fresh_until(time.0);
     }
 
+    /// Whether what is asked at this time is decided.
+    pub fn is_fresh(&self, time: Millis) -> bool {
+        self.current.load().is_fresh(time.0)
+    }
+
     fn replace_with(
         &self,
         scope: &Scope,
         source: &SetSource,
-        number: impl FnOnce(Revision) -> (u64, u64),
+        given: Option<(u64, u64)>,
     ) -> Result<Activation, SetError> {
-        let (members, warnings) = admit::admit(&self.registry, scope, source, &self.beside(scope))?;
+        let (members, warnings) = admit::admit(&self.registry, &self.shipped, scope, source, &self.beside(scope))?;
+        // Outside of the lock as well, so that several sets are loaded at once.
+        let mut set = TierSet::new(members, &self.registry, Revision::default());
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        *writing += 1;
-        let mut next = Snapshot::clone(&self.current.load());
-        let at = scope.tier() as usize;
-        let before = next.revisions(scope).get(at).copied().unwrap_or_default();
-        let revision = admit::revision(scope, source, number(before));
-        let set = Arc::new(TierSet::new(members, &self.registry, revision));
-        if let Err(Taken) = next.replace(scope, set) {
-            let message = "an application of this name belongs to another organization";
-            return Err(SetError::one(&scope.to_string(), message));
+        let next = Snapshot::clone(&self.current.load());
+        let before = next.revisions(scope).get(scope.tier() as usize).copied().unwrap_or_default();
+        if given.is_some_and(|given| writing.get(scope).is_some_and(|last| *last > given)) {
+            return Ok(Activation { revision: before, before, warnings });
         }
-        self.current.replace(next);
+        let number = given.unwrap_or((before.epoch.max(self.epoch), before.number + 1));
+        set.revision = admit::revision(scope, source, number);
+        let revision = set.revision;
+        self.put_in_place(next, scope, Arc::new(set))?;
+        if let Some(given) = given {
+            writing.insert(scope.clone(), given);
+        }
         Ok(Activation { revision, before, warnings })
     }
 
@@ -333,7 +361,7 @@ impl Engine {
         source: &SetSource,
         beside: &Beside,
     ) -> Result<Vec<crate::registry::Finding>, SetError> {
-        admit::admit(&self.registry, scope, source, beside).map(|(_, warnings)| warnings)
+        admit::admit(&self.registry, &self.shipped, scope, source, beside).map(|(_, warnings)| warnings)
     }
 
     /// Says what the sets of a scope are checked beside from now on; those that are there stay until they are replaced.
@@ -355,9 +383,6 @@ impl Engine {
         sets.flat_map(TierSet::members).map(|m| (m.policy.id.clone(), m.cedar_text())).collect()
     }
 }
-
-/// Epoch and number of what a scope begins with.
-const FIRST: (u64, u64) = (0, 1);
 
 fn not_asked() -> [TierAnswer; 3] {
     [TierAnswer::NotAsked; 3]

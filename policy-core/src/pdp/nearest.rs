@@ -180,7 +180,7 @@ impl Search<'_> {
         let (action, groups) = (env.action, env.action_groups);
         let admits =
             move |member: &&Member| member.policy.effect == effect && member.policy.action.admits(action, groups);
-        set.members().iter().filter(admits).collect::<Vec<_>>().into_iter()
+        set.members().filter(admits).collect::<Vec<_>>().into_iter()
     }
 
     fn permitted(&mut self, member: &Member) -> Need {

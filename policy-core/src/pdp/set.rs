@@ -77,7 +77,8 @@ const EXPANDED: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct TierSet {
     pub(super) revision: Revision,
-    members: Vec<Member>,
+    /// Those of a shipped baseline are shared by all sets that begin with it.
+    members: Vec<Arc<Member>>,
     by_action: Vec<OfAction>,
     slices: Vec<Slice>,
     /// Policies about any action that are found by a uid, or too many to be expanded.
@@ -112,7 +113,7 @@ impl OfAction {
 }
 
 impl TierSet {
-    pub(super) fn new(members: Vec<Member>, registry: &Registry, revision: Revision) -> Self {
+    pub(super) fn new(members: Vec<Arc<Member>>, registry: &Registry, revision: Revision) -> Self {
         let count = registry.actions().count();
         let mut own: Vec<Option<Slice>> = (0..count).map(|_| None).collect();
         let mut read: Vec<Reads<'_>> = (0..count).map(|_| Reads::default()).collect();
@@ -178,11 +179,13 @@ impl TierSet {
         let members = registry
             .actions()
             .filter_map(|(_, entry)| entry.permit.as_ref())
-            .map(|permit| Member {
-                policy: permit.policy.clone(),
-                fallback: None,
-                rules: permit.rules.iter().map(|rule| (rule.clone(), Truth::True)).collect(),
-                written: None,
+            .map(|permit| {
+                Arc::new(Member {
+                    policy: permit.policy.clone(),
+                    fallback: None,
+                    rules: permit.rules.iter().map(|rule| (rule.clone(), Truth::True)).collect(),
+                    written: None,
+                })
             })
             .collect();
         let mut set = Self::new(members, registry, Revision { epoch: 0, number: 1, hash: 0 });
@@ -217,12 +220,12 @@ impl TierSet {
         cedar::judge_of(written.collect(), registry.model()).map_err(|d| d.to_string())
     }
 
-    pub(super) fn members(&self) -> &[Member] {
-        &self.members
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().map(|member| &**member)
     }
 
     pub(super) fn member(&self, number: u32) -> Option<&Member> {
-        self.members.get(number as usize)
+        self.members.get(number as usize).map(|member| &**member)
     }
 
     fn slice(&self, action: ActionId) -> Option<&Slice> {

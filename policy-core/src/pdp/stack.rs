@@ -87,10 +87,10 @@ impl Stack {
 pub(super) struct Taken;
 
 impl Snapshot {
-    pub(super) fn new(code: TierSet, system: TierSet) -> Self {
+    pub(super) fn new(code: TierSet, system: Arc<TierSet>) -> Self {
         Self {
             code: Arc::new(code),
-            system: Stack::new(&Scope::System, &[None, None, None], Arc::new(system)),
+            system: Stack::new(&Scope::System, &[None, None, None], system),
             organizations: ByName::default(),
             applications: ByName::default(),
             fresh_until: Arc::new(AtomicI64::new(i64::MAX)),
@@ -99,6 +99,11 @@ impl Snapshot {
 
     pub(super) fn fresh_until(&self, time: i64) {
         self.fresh_until.store(time, Ordering::Release);
+    }
+
+    #[inline]
+    pub(super) fn is_fresh(&self, time: i64) -> bool {
+        time <= self.fresh_until.load(Ordering::Acquire)
     }
 
     pub(super) const fn code(&self) -> &Arc<TierSet> {
@@ -158,7 +163,7 @@ impl Snapshot {
         if entry.tier != request.scope.tier() || !caller.covers(request.scope) || !entry.takes(caller.tier()) {
             return Err(Box::new(Denial::isolation(caller, request.scope, entry)));
         }
-        if request.context.time.0 > self.fresh_until.load(Ordering::Acquire) {
+        if !self.is_fresh(request.context.time.0) {
             return Err(Box::new(Denial::stale()));
         }
         let Some(stack) = self.stack(request.scope).filter(|stack| stack.is_complete(entry.tier)) else {

@@ -52,9 +52,10 @@ impl Engine {
     pub fn supposing(&self, scope: &Scope, source: &SetSource) -> Result<Self, SetError> {
         let supposed = Self {
             registry: self.registry.clone(),
+            shipped: self.shipped.clone(),
             current: Current::new(Snapshot::clone(&self.current.load())),
             epoch: self.epoch,
-            writing: Mutex::new(0),
+            writing: Mutex::default(),
             both: self.both,
             beside: Mutex::new(self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()),
         };
@@ -85,6 +86,6 @@ impl Engine {
                 constraint @ (ActionConstraint::Eq(_) | ActionConstraint::In(_)) => upper(constraint),
             },
         };
-        set.members().iter().map(|member| (member.policy.id.clone(), written(member))).collect()
+        set.members().map(|member| (member.policy.id.clone(), written(member))).collect()
     }
 }

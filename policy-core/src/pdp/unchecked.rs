@@ -23,7 +23,7 @@ impl Engine {
     pub(crate) fn put(&self, scope: &Scope, members: Vec<Unchecked>) -> bool {
         let members = members
             .into_iter()
-            .map(|Unchecked { policy, fallback, rules }| Member { policy, fallback, rules, written: None })
+            .map(|Unchecked { policy, fallback, rules }| Arc::new(Member { policy, fallback, rules, written: None }))
             .collect();
         let mut next = super::Snapshot::clone(&self.current.load());
         let set = TierSet::new(members, &self.registry, Revision { epoch: 9, number: 1, hash: 0 });

@@ -98,7 +98,9 @@ impl From<SetsError> for AdminError {
             SetsError::Refused(refused) => Self::Refused(refused),
             SetsError::Missing(number) => Self::Missing { what: "version", name: number.to_string() },
             SetsError::Conflict { .. } | SetsError::Draft(_) => Self::Conflict(error.to_string()),
-            SetsError::Changed(_) | SetsError::Database(_) => Self::Unavailable(error.to_string()),
+            SetsError::Changed(_) | SetsError::Earlier(_) | SetsError::Database(_) => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

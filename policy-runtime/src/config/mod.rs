@@ -32,12 +32,16 @@
 //! | `DB_URL`, `DB_USER`, `DB_PASSWORD` | the database |
 //! | `POLICY_ENV`, `POLICY_LISTEN`, `POLICY_KEY`, ... | the settings of those names |
 //!
+//! `[policies]` in the file says how long the server decides when it cannot confirm that its policy sets are the active ones
+//! (`bound_seconds`, 30), and whether `/ready` says so before (`report_stale`).
+//!
 //! A secret is hex or base64; `.._FILE` names a file that holds it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use policy_core::Scope;
 use policy_core::value::IpRange;
@@ -155,6 +159,8 @@ pub struct Config {
     pub database: DatabaseAddress,
     /// The key that everything kept by the program hangs on; without one, it is made at the start and ends with it.
     pub key: Option<Secret<[u8; 32]>>,
+    /// What happens when it cannot be confirmed that the policy sets are the active ones.
+    pub policies: Freshness,
     /// Earlier keys, which only open what they sealed.
     pub earlier_keys: Vec<Secret<[u8; 32]>>,
     /// The application that is served.
@@ -169,6 +175,23 @@ pub struct Config {
     pub methods: Vec<(Scope, BTreeSet<String>)>,
     /// What is asked of new passwords, scope by scope.
     pub passwords: Vec<(Scope, PasswordRules)>,
+}
+
+/// What a server does when it cannot confirm that its policy sets are the active ones.
+///
+/// ```
+/// use policy_runtime::config::{Config, Environment};
+/// let text = "[policies]\nbound_seconds = 10";
+/// let config = Config::check(text, &Environment::default(), ".".as_ref()).unwrap();
+/// assert!(config.policies.bound.as_secs() == 10 && config.policies.report_stale);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Freshness {
+    /// For how long it goes on deciding; beyond that it denies.
+    pub bound: Duration,
+    /// Whether it says so before that.
+    pub report_stale: bool,
 }
 
 impl Config {
@@ -291,6 +314,10 @@ impl Checker<'_> {
             token_algorithm: self.token_algorithm(raw),
             database: self.database(raw),
             key: self.key(raw),
+            policies: Freshness {
+                bound: self.policy_bound(raw),
+                report_stale: raw.policies.report_stale.unwrap_or(true),
+            },
             earlier_keys: raw.secrets.earlier_keys.iter().filter_map(|text| self.earlier(text)).collect(),
             application,
             scopes,
@@ -299,6 +326,13 @@ impl Checker<'_> {
             methods,
             passwords,
         }
+    }
+
+    fn policy_bound(&mut self, raw: &Raw) -> Duration {
+        let seconds = raw.policies.bound_seconds.unwrap_or(30);
+        let good = (1..=3_600).contains(&seconds).then_some(seconds);
+        let fault = || format!("`bound_seconds` is between 1 and 3600, not {seconds}: it cannot be turned off");
+        Duration::from_secs(self.or(good.ok_or_else(fault), || 30))
     }
 
     fn application(&mut self, raw: &Raw) -> Scope {

@@ -13,6 +13,7 @@ pub(super) struct Raw {
     pub(super) server: RawServer,
     pub(super) database: RawDatabase,
     pub(super) secrets: RawSecrets,
+    pub(super) policies: RawPolicies,
     pub(super) application: RawApplication,
     pub(super) organization: Vec<RawOrganization>,
     pub(super) provider: Vec<RawProvider>,
@@ -49,6 +50,13 @@ pub(super) struct RawSecrets {
     pub(super) key: Option<String>,
     pub(super) key_file: Option<String>,
     pub(super) earlier_keys: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPolicies {
+    pub(super) bound_seconds: Option<u64>,
+    pub(super) report_stale: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

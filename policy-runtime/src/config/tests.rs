@@ -130,6 +130,8 @@ cors_credentials = true
 secure_cookies = false
 rate_limits = false
 trusted_proxies = ["nowhere"]
+[policies]
+bound_seconds = 0
 [secrets]
 key = "abc"
 [[provider]]
@@ -150,6 +152,7 @@ attributes = { roles = { claim = "r", kind = "text" }, level = { claim = "l", ki
         "provider `main`: its secret has 5 bytes; 32 is the least",
         "`trusted_proxies`: `nowhere` is no address and no range",
         "`key` has 2 bytes, not 32",
+        "`bound_seconds` is between 1 and 3600, not 0: it cannot be turned off",
         "production: the base URL is not https: `http://0.0.0.0:80`",
         "production: the secret of provider `main` has fewer than 32 bytes",
         "production: provider `main` takes tokens without an audience",
@@ -170,6 +173,7 @@ fn development_is_content_with_nothing() {
     assert_eq!((config.env, config.is_local()), (Env::Development, true));
     assert!(matches!(config.database, DatabaseAddress::Memory) && config.configurations.is_empty());
     assert!(config.rate_limits && config.secure_cookies && !config.system_sign_in);
+    assert_eq!(config.policies, Freshness { bound: Duration::from_secs(30), report_stale: true });
 }
 
 #[test]

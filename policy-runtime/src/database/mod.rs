@@ -10,6 +10,8 @@
 
 mod address;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod listen;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrate;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod open;
@@ -25,6 +27,7 @@ pub use migrate::Migration;
 pub use pool::Database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use {
+    listen::Listener,
     pool::Transaction,
     row::{Arg, Row},
 };

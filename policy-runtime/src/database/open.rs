@@ -75,6 +75,10 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(STATEMENT_TIME)
+            // Without these, a connection whose other end is gone without a word would keep its place in the pool.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(answers(connection)))
+            .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_with(options)
             .await
             .map_err(|error| super::pool::explain(&error))?;
@@ -117,6 +121,17 @@ impl Database {
         }
     }
 }
+
+/// Whether a connection is good, found out within a bounded time; one that is not is dropped.
+#[cfg(feature = "postgres")]
+async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = tokio::time::timeout(PING_TIME, sqlx::Connection::ping(connection));
+    asked.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+}
+
+/// How long a connection has to show that it is good.
+#[cfg(feature = "postgres")]
+const PING_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Makes the file readable to its owner only: password hashes are in it.
 #[cfg(feature = "sqlite")]

@@ -168,7 +168,7 @@ impl Transaction {
     }
 }
 
-async fn timed<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DatabaseError> {
+pub(super) async fn timed<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DatabaseError> {
     match tokio::time::timeout(STATEMENT_TIME, work).await {
         Ok(done) => done.map_err(|error| explain(&error)),
         Err(_) => Err(DatabaseError::Unavailable("no answer in time".into())),

@@ -24,7 +24,7 @@
 //! | `/v1` | connections: WebSocket with STOMP 1.2; credentials on the upgrade, or in a legacy CONNECT |
 //! | `/api/auth/me` | 204 to whoever presents good credentials, else 401 |
 //! | `/health` | 200 while the process lives |
-//! | `/ready` | 200 while connections are taken, 503 while the gateway drains |
+//! | `/ready` | 200 while connections are taken, `STALE` where policies could not be confirmed just now; 503 while the gateway drains, or denies for that |
 //! | `/metrics` | numbers for Prometheus, to this machine only unless [`GatewayBuilder::metrics`] says otherwise |
 //!
 //! # Promises

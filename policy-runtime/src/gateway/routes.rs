@@ -237,6 +237,10 @@ pub(super) fn error(code: StatusCode, text: &str) -> Response {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     match *shared.run.borrow() {
+        Run::Serving if !shared.policy.engine().is_fresh(shared.policy.clock().now()) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "policies cannot be confirmed\n").into_response()
+        }
+        Run::Serving if shared.policy.is_stale() => "STALE\n".into_response(),
         Run::Serving => "ready\n".into_response(),
         Run::Draining | Run::Over => upgrade::status(StatusCode::SERVICE_UNAVAILABLE),
     }

@@ -210,7 +210,9 @@ impl Prepared {
         // Administration writes its own records, before each change.
         let sets = PolicySets::new(sql.database().clone());
         let admin = Admin::new(&policy, sql.clone(), sets.clone(), journal.clone());
-        let follower = Follower::new(&policy, sets).scopes(move || {
+        let follower =
+            Follower::new(&policy, sets).bound(config.policies.bound).report_stale(config.policies.report_stale);
+        let follower = follower.scopes(move || {
             let sql: Arc<dyn Directory> = sql.clone();
             Box::pin(async move { sql.scopes().await.map_err(|error| DatabaseError::Unavailable(error.to_string())) })
         });

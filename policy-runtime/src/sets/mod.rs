@@ -3,7 +3,7 @@
 //! ```text
 //! draft ─► validated ─► active ─► superseded ─► active again (a rollback)
 //!            │                │
-//!            └ checked        └► every server, by polling; one that cannot confirm it within the bound denies
+//!            └ checked        └► every server, announced and polled; one that cannot confirm it within the bound denies
 //! ```
 //!
 //! In: what an administrator writes. Out: versions with author, time, comment and hash, activations that never share a number,

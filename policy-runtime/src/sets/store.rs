@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use policy_core::pdp::{Baseline, SetError, SetSource};
+use policy_core::pdp::{Activation, Baseline, SetError, SetSource};
 use policy_core::registry::Finding;
 use policy_core::value::Millis;
 use policy_core::{Revision, Scope};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::database::{Arg, Database, DatabaseError, Row, Transaction};
+use crate::database::{Arg, Database, DatabaseError, Listener, Row, Transaction};
 use crate::policy::Policy;
 
 /// Where a version stands.
@@ -101,6 +101,9 @@ pub enum SetsError {
     /// A draft is to be validated before it can be activated.
     #[error("version {0} is a draft: validate it first")]
     Draft(i64),
+    /// The database knows of no activation that this server decides by: it was restored, and no epoch was begun.
+    #[error("the database has an earlier set of `{0}` than this server: after a restore, run `policy restored`")]
+    Earlier(String),
     /// What was stored is not what was written.
     #[error("version {0} was changed in the database: its hash is another")]
     Changed(i64),
@@ -148,6 +151,9 @@ pub(super) struct Head {
     pub(super) activations: i64,
 }
 
+/// Where activations are announced.
+const CHANNEL: &str = "policy_sets";
+
 const COLUMNS: &str =
     "SELECT number, state, content, hash, author, time, comment FROM policy_sets WHERE scope = $1 AND number = $2";
 
@@ -184,7 +190,7 @@ impl PolicySets {
     /// Every finding, with its place in the text; then it stays a draft.
     pub async fn validate(&self, policy: &Policy, scope: &Scope, number: i64) -> Result<Vec<Finding>, SetsError> {
         let version = self.version(scope, number).await?;
-        let warnings = policy.engine().check(scope, &version.source)?;
+        let warnings = check(policy, scope, version.source).await?;
         let mut tx = self.database.begin().await?;
         let sql = "UPDATE policy_sets SET state = 'validated' WHERE scope = $1 AND number = $2 AND state = 'draft'";
         tx.run(sql, vec![scope.to_string().into(), number.into()]).await?;
@@ -210,11 +216,11 @@ impl PolicySets {
         if version.state == SetState::Draft {
             return Err(SetsError::Draft(number));
         }
-        policy.engine().check(scope, &version.source)?;
+        check(policy, scope, version.source.clone()).await?;
         let mut tx = self.database.begin().await?;
         let head = move_head(&mut tx, &scope.to_string(), number, Some(expected), (actor, now)).await?;
         tx.commit().await?;
-        Ok(policy.replace_as(scope, &version.source, head.revision())?.revision)
+        Ok(load(policy, scope, version.source, head).await?.revision)
     }
 
     /// Break-glass, offline: makes the version active that was before the present one, or the shipped baseline if there was none;
@@ -246,6 +252,7 @@ impl PolicySets {
         let mut tx = self.database.begin().await?;
         let sql = "UPDATE policy_set_heads SET epoch = CASE WHEN epoch < $1 THEN $1 ELSE epoch + 1 END";
         tx.run(sql, vec![now.0.into()]).await?;
+        tx.announce(CHANNEL).await?;
         Ok(tx.commit().await?)
     }
 
@@ -291,6 +298,11 @@ impl PolicySets {
         Ok(rows.iter().map(|row| Ok((row.text(3)?, head(row)?))).collect::<Result<_, DatabaseError>>()?)
     }
 
+    /// Hears of activations as they happen; `None` where none is announced.
+    pub(super) async fn listen(&self) -> Result<Option<Listener>, DatabaseError> {
+        self.database.listen(CHANNEL).await
+    }
+
     async fn head(&self, scope: &Scope) -> Result<Option<Head>, SetsError> {
         let sql = "SELECT active, epoch, activations FROM policy_set_heads WHERE scope = $1";
         let row = self.database.row(sql, vec![scope.to_string().into()]).await?;
@@ -303,6 +315,30 @@ impl Head {
     pub(super) fn revision(self) -> (u64, u64) {
         (u64::try_from(self.epoch).unwrap_or(0), u64::try_from(self.activations).unwrap_or(0).saturating_add(1))
     }
+}
+
+/// Checks a set without holding up what else this thread has to do.
+async fn check(policy: &Policy, scope: &Scope, source: SetSource) -> Result<Vec<Finding>, SetsError> {
+    let (policy, scope) = (policy.clone(), scope.clone());
+    apart(move || Ok(policy.engine().check(&scope, &source)?)).await
+}
+
+/// Makes a set decide, without holding up what else this thread has to do.
+pub(super) async fn load(
+    policy: &Policy,
+    scope: &Scope,
+    source: SetSource,
+    head: Head,
+) -> Result<Activation, SetsError> {
+    let (policy, scope) = (policy.clone(), scope.clone());
+    apart(move || Ok(policy.replace_as(&scope, &source, head.revision())?)).await
+}
+
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SetsError> + Send + 'static,
+) -> Result<T, SetsError> {
+    let ended = |_| DatabaseError::Unavailable("the process ends".into());
+    tokio::task::spawn_blocking(work).await.map_err(ended)?
 }
 
 fn head(row: &Row) -> Result<Head, DatabaseError> {
@@ -360,6 +396,7 @@ async fn move_head(
     tx.run("UPDATE policy_set_heads SET active = $2 WHERE scope = $1", vec![scope.into(), number.into()]).await?;
     let sql = "INSERT INTO policy_set_activations (scope, activation, number, actor, time) VALUES ($1, $2, $3, $4, $5)";
     tx.run(sql, vec![scope.into(), before.activations.into(), number.into(), actor.into(), now.0.into()]).await?;
+    tx.announce(CHANNEL).await?;
     Ok(Head { active: number, ..before })
 }
 

@@ -90,12 +90,8 @@ fn verifies(key: &VerifyingKey, anchor: &Anchor) -> bool {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|four| char::from_digit(u32::from(four), 16)).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

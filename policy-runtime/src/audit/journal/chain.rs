@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -91,21 +92,37 @@ pub(super) fn prepare(record: Record) -> Result<Prepared, AuditError> {
         };
         details.insert(name.as_str(), kept);
     }
-    let body = json!({
-        "kind": record.kind.as_str(),
-        "time": record.time,
-        "decision": &*record.decision,
-        "actor": record.principal,
-        "action": record.action,
-        "resource": record.resource,
-        "scope": record.scope,
-        "outcome": record.outcome,
-        "revisions": record.revisions,
-        "request": record.request.as_deref(),
-        "details": details,
-    })
-    .to_string();
+    let body = Body {
+        kind: record.kind.as_str(),
+        time: record.time,
+        decision: &record.decision,
+        actor: &record.principal,
+        action: &record.action,
+        resource: record.resource.as_deref(),
+        scope: &record.scope,
+        outcome: record.outcome,
+        revisions: &record.revisions,
+        request: record.request.as_deref(),
+        details,
+    };
+    let body = serde_json::to_string(&body).map_err(|error| AuditError(error.to_string()))?;
     Ok(Prepared { record, body, personal })
+}
+
+/// What the chain has the hash of.
+#[derive(Serialize)]
+struct Body<'r> {
+    kind: &'r str,
+    time: i64,
+    decision: &'r str,
+    actor: &'r str,
+    action: &'r str,
+    resource: Option<&'r str>,
+    scope: &'r str,
+    outcome: &'r str,
+    revisions: &'r [String; 3],
+    request: Option<&'r str>,
+    details: BTreeMap<&'r str, Value>,
 }
 
 fn digest(salt: &str, text: &str) -> String {
@@ -113,7 +130,9 @@ fn digest(salt: &str, text: &str) -> String {
 }
 
 pub(super) fn hash(before: &str, number: i64, body: &str) -> String {
-    hex(&Sha256::digest(format!("{before}\n{number}\n{body}")))
+    let number = format!("\n{number}\n");
+    let all = Sha256::new().chain_update(before).chain_update(number).chain_update(body);
+    hex(&all.finalize())
 }
 
 impl Prepared {

@@ -3,6 +3,7 @@
 //! A scope's row in `policy_audit_ends` is its lock: whoever has moved it has the chain's end until the commit.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use futures_util::future::BoxFuture;
 
@@ -11,7 +12,7 @@ use super::anchor::Anchor;
 use super::chain::{BEGINNING, Prepared, hash};
 use super::query::{Count, Filter, Stored};
 use super::store::{End, Store};
-use crate::database::{Arg, Database, DatabaseAddress, DatabaseError, Row};
+use crate::database::{Arg, Database, DatabaseAddress, DatabaseError, Row, Transaction};
 
 /// What a filter asks for, with the placeholders that [`args`] fills.
 macro_rules! found {
@@ -78,11 +79,12 @@ impl Sql {
             let end = tx.row(lock, vec![scope.into()]).await?;
             let end = end.ok_or_else(|| AuditError("the end of a chain is not there".into()))?;
             let (mut number, mut before) = (end.long(0)?, end.text(1)?);
+            let (mut rows, mut personal) = (Vec::with_capacity(records.len()), Vec::new());
             for prepared in records {
                 number += 1;
                 before = hash(&before, number, &prepared.body);
                 let r = &prepared.record;
-                let row: Vec<Arg> = vec![
+                rows.push([
                     scope.into(),
                     number.into(),
                     r.time.into(),
@@ -94,22 +96,14 @@ impl Sql {
                     (&*r.decision).into(),
                     prepared.body.as_str().into(),
                     before.as_str().into(),
-                ];
-                let sql = "INSERT INTO policy_audit (scope, number, time, kind, actor, action, resource, outcome, decision, body, hash) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-                tx.run(sql, row).await?;
-                for (name, (salt, value)) in &prepared.personal {
-                    let sql = "INSERT INTO policy_audit_personal (scope, number, name, salt, value) VALUES ($1, $2, $3, $4, $5)";
-                    let row = vec![
-                        scope.into(),
-                        number.into(),
-                        name.as_str().into(),
-                        salt.as_str().into(),
-                        value.as_str().into(),
-                    ];
-                    tx.run(sql, row).await?;
-                }
+                ]);
+                let own = prepared.personal.iter();
+                personal.extend(own.map(|(name, (salt, value))| {
+                    [scope.into(), number.into(), name.as_str().into(), salt.as_str().into(), value.as_str().into()]
+                }));
             }
+            insert(&mut tx, &RECORDS, rows).await?;
+            insert(&mut tx, &PERSONAL, personal).await?;
             let sql = "UPDATE policy_audit_ends SET number = $2, hash = $3 WHERE scope = $1";
             tx.run(sql, vec![scope.into(), number.into(), before.into()]).await?;
         }
@@ -199,6 +193,39 @@ impl Sql {
         tx.commit().await?;
         Ok(erased)
     }
+}
+
+/// Statements that put in so many rows each: a statement is a journey to the database and back.
+type Inserts = LazyLock<[(usize, String); 3]>;
+
+static RECORDS: Inserts = LazyLock::new(|| {
+    inserts("policy_audit (scope, number, time, kind, actor, action, resource, outcome, decision, body, hash)", 11)
+});
+static PERSONAL: Inserts = LazyLock::new(|| inserts("policy_audit_personal (scope, number, name, salt, value)", 5));
+
+fn inserts(table: &'static str, columns: usize) -> [(usize, String); 3] {
+    [64, 8, 1].map(|rows| {
+        let row = |row: usize| {
+            let places: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows_of: Vec<String> = (0..rows).map(row).collect();
+        (rows, format!("INSERT INTO {table} VALUES {}", rows_of.join(", ")))
+    })
+}
+
+async fn insert<const N: usize>(
+    tx: &mut Transaction,
+    inserts: &'static Inserts,
+    rows: Vec<[Arg; N]>,
+) -> Result<(), DatabaseError> {
+    let mut rows = rows.into_iter();
+    for (count, sql) in inserts.iter() {
+        while rows.len() >= *count {
+            tx.run(sql, rows.by_ref().take(*count).flatten().collect()).await?;
+        }
+    }
+    Ok(())
 }
 
 fn stored(row: &Row) -> Result<Stored, AuditError> {

@@ -194,13 +194,11 @@ impl Worker {
         }
         let (required, acks): (Vec<Prepared>, Vec<Ack>) = required.into_iter().unzip();
         let held = self.waiting.len().min(BATCH);
-        let mut all: Vec<Prepared> = self.waiting.iter().take(held).cloned().collect();
-        all.extend(required.iter().cloned());
-        let done = self.store.append(&all).await;
-        match &done {
+        let mut all: Vec<Prepared> = self.waiting.drain(..held).collect();
+        all.extend(required);
+        match self.store.append(&all).await {
             Ok(()) => {
-                self.waiting.drain(..held);
-                for (Prepared { record, .. }, ack) in required.into_iter().zip(acks) {
+                for (Prepared { record, .. }, ack) in all.into_iter().skip(held).zip(acks) {
                     if !ack.send(Ok(())) {
                         // Whoever has stopped waiting has refused the work.
                         let mut end = end_of(&record, self.clock.now().0);
@@ -216,6 +214,8 @@ impl Worker {
                 for ack in acks {
                     let _ = ack.send(Err(error.clone()));
                 }
+                all.truncate(held);
+                all.into_iter().rev().for_each(|held| self.waiting.push_front(held));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -58,19 +59,19 @@ impl Drop for Served {
 }
 
 /// The example, with its packages.
-fn node() -> PathBuf {
+static NODE: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
     if !folder.join("node_modules").is_dir() {
         let installed = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
         assert!(installed.unwrap().success(), "npm ci failed; it needs the npm registry once");
     }
     folder
-}
+});
 
 /// Whether it succeeded, and what it said.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
     let ran =
-        Command::new("node").args(arguments).current_dir(node()).envs(variables.iter().copied()).output().unwrap();
+        Command::new("node").args(arguments).current_dir(&*NODE).envs(variables.iter().copied()).output().unwrap();
     let said = [ran.stdout, ran.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (ran.status.success(), said.concat())
 }

@@ -1,12 +1,16 @@
 //! The gateway over real sockets: sign-in in both dialects, the life of a connection, and what hostile peers get.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(unreachable_pub, reason = "only public methods are published")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::gateway::{Gateway, Limits, Refusals};
 use policy_runtime::wire::{Command, Frame, header, message};
-use policy_runtime::{Policy, SetSource};
+use policy_runtime::{Denied, Policy, SetSource, abac_policy, publish};
 use tests::raw::{Ended, Raw, serve, serve_with, show};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -366,6 +370,43 @@ async fn values_come_in_order_and_cancelling_stops_them() {
     raw.send(&message::cancel("srv://com.example.OrderService/ticks", "t")).await;
     while raw.frame_within(Duration::from_millis(200)).await.is_ok() {}
     assert_eq!(raw.ask("activeStreams", "").await, "0");
+}
+
+/// Gives numbered values of ten thousand octets for ever, and counts them.
+#[derive(Default)]
+struct Fountain(Arc<AtomicUsize>);
+
+#[publish("com.example")]
+impl Fountain {
+    #[abac_policy(authenticated)]
+    pub async fn flow(&self) -> Result<BoxStream<'static, Result<(usize, String), Denied>>, Denied> {
+        let made = self.0.clone();
+        let value = move |_: ()| Ok((made.fetch_add(1, Ordering::SeqCst), "x".repeat(10_000)));
+        Ok(stream::repeat(()).map(value).boxed())
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_no_faster_than_it_is_read() {
+    let fountain = Fountain::default();
+    let made = fountain.0.clone();
+    let gateway = serve(|builder| builder.service(Arc::new(fountain))).await;
+    let mut raw = Raw::connect(&gateway, ALICE).await;
+    raw.call_to("com.example.Fountain", "flow", "f", "").await;
+    let settled = async || {
+        let mut before = usize::MAX;
+        while before != made.load(Ordering::SeqCst) {
+            before = made.load(Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        before
+    };
+    let ahead = settled().await;
+    assert!(ahead < 3_000, "nobody reads, and {ahead} values were made");
+    for n in 0..ahead {
+        assert!(show(&raw.frame().await.unwrap()).starts_with(&format!("[{n},")), "in order");
+    }
+    assert!(settled().await > ahead, "it goes on when it is read");
 }
 
 #[tokio::test]

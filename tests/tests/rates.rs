@@ -1,5 +1,6 @@
 //! Rates of single actions: wherever the call comes to its guard, and where there is no guard here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(unreachable_pub, reason = "only public methods are published")]
 
 use std::sync::Arc;
 

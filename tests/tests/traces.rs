@@ -1,5 +1,6 @@
 //! Spans from the client's `traceparent` through the call, the decision and the service, as OpenTelemetry exports them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(unreachable_pub, reason = "only public methods are published")]
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use examples::orders::{Order, Receipt};
@@ -22,8 +23,7 @@ use policy_runtime::clock::SystemClock;
 use policy_runtime::identity::{MemoryStore, NewUser};
 use policy_runtime::secret::Secret;
 use policy_runtime::tower::{AuthenticateLayer, Participant, RefuseEarlyLayer};
-use policy_runtime::value::Value;
-use policy_runtime::{Denied, Policy, abac_policy};
+use policy_runtime::{Attributes, Denied, Policy, abac_policy};
 
 #[abac_policy(participant.roles contains "finance" and order.amount < 50_000 and context.region == "eu")]
 async fn place_order(Json(order): Json<Order>) -> Result<Json<Receipt>, Denied> {
@@ -34,16 +34,23 @@ async fn whoami(participant: Participant) -> String {
     format!("{} {:?}\n", participant.email().unwrap_or("-"), participant.roles())
 }
 
+/// What the application knows of a request: rules read it as `context.region`.
+#[derive(Attributes)]
+struct Way {
+    region: String,
+}
+
+fn way(request: &Parts) -> Way {
+    let region = request.headers.get("x-region").and_then(|region| region.to_str().ok());
+    Way { region: region.unwrap_or("eu").to_owned() }
+}
+
 /// The set-up: policies, who may sign in, routes, one layer.
 fn app() -> Result<Router> {
     let policy = Policy::for_application("orders")?;
-    let store = Arc::new(people(&policy)?);
-    let chain = Chain::builder().with(PasswordAuthenticator::new(store, Arc::new(SystemClock))).build();
+    let passwords = PasswordAuthenticator::new(Arc::new(people(&policy)?), Arc::new(SystemClock));
     let finance_only = RefuseEarlyLayer::new(&policy, "axum_service::place_order")?;
-    let authenticate = AuthenticateLayer::new(policy, chain).context(|request, attributes| {
-        let region = request.headers.get("x-region").and_then(|region| region.to_str().ok());
-        attributes.insert("region", Value::text(region.unwrap_or("eu")));
-    });
+    let authenticate = AuthenticateLayer::new(policy, Chain::builder().with(passwords).build()).context_of(way);
     Ok(Router::new()
         .route("/orders", post(place_order).layer(finance_only))
         .route("/whoami", get(whoami))

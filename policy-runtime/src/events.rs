@@ -103,8 +103,7 @@ impl Actor {
 
     /// The organization's id within the scope, as logs name the tenant.
     pub fn tenant_slug(&self) -> Option<&str> {
-        let rest = self.scope.as_deref()?.split_once(':')?.1;
-        rest.split('/').next()
+        tenant_of(self.scope.as_deref())
     }
 
     /// Whoever the running task signs in, as far as is known.
@@ -116,6 +115,11 @@ impl Actor {
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         ACTOR.scope(self, future).await
     }
+}
+
+/// The organization's id in the text of a scope.
+fn tenant_of(scope: Option<&str>) -> Option<&str> {
+    scope?.split_once(':')?.1.split('/').next()
 }
 
 /// Something that happened, told once.
@@ -282,7 +286,7 @@ impl EventSink for LoggedEvents {
         let actor = &event.actor;
         tracing::info!(
             target: "policy::events",
-            tenantSlug = actor.tenant_slug(),
+            tenantSlug = tenant_of(event.scope.as_deref()).or_else(|| actor.tenant_slug()),
             requestId = actor.request.as_deref(),
             actor = actor.id.as_deref(),
             scope = actor.scope.as_deref(),

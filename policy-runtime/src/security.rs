@@ -244,6 +244,14 @@ impl SecurityContext {
         &self.inner.facts
     }
 
+    /// The caller as events name it, with the request's address and id.
+    #[cfg(feature = "admin")]
+    pub(crate) fn actor(&self) -> crate::events::Actor {
+        let (who, facts) = (self.participant(), self.facts());
+        let actor = crate::events::Actor::new(Some(who.id()), Some(who.scope()));
+        actor.from_address(facts.ip.map(|range| range.bounds().0)).in_request(facts.request_id.as_deref())
+    }
+
     /// Where decisions are recorded.
     pub fn audit(&self) -> Option<&Arc<dyn AuditLog>> {
         self.inner.audit.as_ref()

@@ -284,6 +284,19 @@ async fn who_could_not_undo_it_is_told_and_a_rollback_is_an_older_version() {
 }
 
 #[tokio::test]
+async fn an_organization_without_an_owner_never_comes_to_be() {
+    let Stand { policy, admin, .. } = &stand().await;
+    let operator = context(policy, Scope::System, "op", "operator");
+    for bad in [NewMember::new("no address"), NewMember::new("a@b.example").password(Secret::new("short".into()))] {
+        let refused = admin.create_organization(&operator, "initech", bad).await.unwrap_err();
+        assert_eq!(refused.code(), Code::BadArguments, "{refused}");
+    }
+    let all = admin.organizations(&operator).await.unwrap();
+    assert!(all.iter().all(|one| one.id.as_str() != "initech"), "{all:?}");
+    admin.create_organization(&operator, "initech", NewMember::new("a@b.example")).await.unwrap();
+}
+
+#[tokio::test]
 async fn every_change_is_recorded_with_actor_scope_and_request() {
     let stand = stand().await;
     let (admin, acme) = (&stand.admin, &stand.acme);

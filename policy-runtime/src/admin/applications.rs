@@ -41,9 +41,9 @@ impl Admin {
         let scope = Scope::Organization(slug(id)?);
         let owner = owner.role("owner").prepare(&scope, &self.passwords).await?;
         self.change(permitted.about("organization", id), async {
-            self.store.add_organization(id).await?;
+            let owner = self.store.found_organization(id, owner).await?;
             self.policy.add(&scope)?;
-            Ok(self.store.add_user(owner).await?)
+            Ok(owner)
         })
         .await
     }
@@ -126,6 +126,9 @@ impl Admin {
         let permitted = self.permit(cx, Right::INFRASTRUCTURE, &Scope::System).await?;
         let permitted = permitted.about("records", &scope.to_string()).detail("before", before.to_string());
         let now = self.policy.clock().now().0;
-        self.change(permitted, async { Ok(self.journal.retain(&scope.to_string(), before, now).await?) }).await
+        let removal = async { Ok(self.journal.retain(&scope.to_string(), before, now).await?) };
+        let removed = self.change(permitted, removal).await?;
+        self.tell(cx, "records.retain", &before.to_string(), scope).await;
+        Ok(removed)
     }
 }

@@ -8,6 +8,7 @@ use super::{Admin, AdminError};
 use crate::audit::{AuditLog as _, Detail, Record, RecordKind};
 use crate::code::Code;
 use crate::denied::Denied;
+use crate::events::{Event, EventKind};
 use crate::identity::User;
 use crate::security::SecurityContext;
 
@@ -76,6 +77,7 @@ pub(super) fn governing(scope: &Scope) -> Scope {
 #[must_use]
 pub(super) struct Permitted {
     record: Record,
+    cx: SecurityContext,
 }
 
 impl Permitted {
@@ -118,7 +120,7 @@ impl Admin {
         let allowed = match &decision {
             Some(Decision::Allow(allowed)) => {
                 let record = record(cx, RecordKind::Change, action, scope, time.0).revisions(&allowed.revisions);
-                return Ok(Permitted { record });
+                return Ok(Permitted { record, cx: cx.clone() });
             }
             Some(Decision::Deny(_)) | None => {
                 *own == asked
@@ -143,21 +145,30 @@ impl Admin {
         Err(if allowed { denied.into() } else { missing(scope) })
     }
 
-    /// Makes a change under its record, which is durable before.
+    /// Makes a change under its record, which is durable before, and on the caller's behalf.
     pub(super) async fn change<T>(
         &self,
         permitted: Permitted,
         work: impl Future<Output = Result<T, AdminError>>,
     ) -> Result<T, AdminError> {
-        let record = permitted.record;
+        let Permitted { record, cx } = permitted;
         self.journal.begin(&record).await?;
-        let done = work.await;
+        let done = cx.scope(work).await;
         if let Err(error) = &done {
             let failed = record.clone().detail("failed", Detail::Plain(error.code().as_str().to_owned()));
             self.journal.note(&Record { outcome: "deny", ..failed }).await?;
         }
         self.journal.complete(&record.decision);
         done
+    }
+
+    /// Tells of a change outside the store, which is made and recorded by now.
+    pub(super) async fn tell(&self, cx: &SecurityContext, what: &str, target: &str, scope: &Scope) {
+        let event = Event::new(EventKind::ConfigurationChanged, self.policy.clock().now(), cx.actor(), what);
+        let event = event.target(target).within(scope);
+        if let Err(error) = self.events.note(&event).await {
+            tracing::error!(target: "policy::admin", %error, ?event, "an event was not taken");
+        }
     }
 
     /// Refuses when a participant of the scope may do something there that the caller may not. What an application's

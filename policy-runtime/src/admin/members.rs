@@ -11,7 +11,7 @@ use super::decide::Right;
 use super::{Admin, AdminError};
 use crate::authn::password::{PasswordError, Passwords};
 use crate::id::random_id;
-use crate::identity::{Change, NewUser, User};
+use crate::identity::{Change, EmailKey, NewUser, User};
 use crate::secret::Secret;
 use crate::security::SecurityContext;
 
@@ -94,6 +94,7 @@ impl NewMember {
 
     pub(super) async fn prepare(self, scope: &Scope, passwords: &Passwords) -> Result<NewUser, AdminError> {
         refuse_built_in(self.attributes.keys())?;
+        EmailKey::new(&self.email).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let mut user = NewUser::new(scope.clone(), &self.email);
         user = self.roles.iter().fold(user, |user, role| user.role(role));
         user = self.attributes.into_iter().fold(user, |user, (name, value)| user.attribute(&name, value));

@@ -53,6 +53,7 @@ use tokio::sync::Mutex;
 
 use crate::audit::journal::Journal;
 use crate::authn::password::Passwords;
+use crate::events::{AllEvents, EventSink};
 use crate::identity::Directory;
 use crate::policy::Policy;
 use crate::sets::PolicySets;
@@ -102,6 +103,7 @@ pub struct Admin {
     passwords: Passwords,
     sets: PolicySets,
     journal: Arc<Journal>,
+    events: Arc<dyn EventSink>,
     /// Held while it is looked whether a change locks everybody out, and until it is made.
     turn: Arc<Mutex<()>>,
 }
@@ -109,7 +111,14 @@ pub struct Admin {
 impl Admin {
     /// Puts them together over what they change.
     pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
-        let passwords = Passwords::new(store.clone());
-        Self { policy: policy.clone(), store, passwords, sets, journal, turn: Arc::default() }
+        let (passwords, events) = (Passwords::new(store.clone()), Arc::new(AllEvents::default()));
+        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn: Arc::default() }
+    }
+
+    /// Tells what it changes outside the store, policies above all; a store that tells its changes tells the rest.
+    #[must_use]
+    pub fn telling(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.events = events;
+        self
     }
 }

@@ -113,7 +113,9 @@ impl Admin {
         }
         let (author, now) = (cx.participant().uid_id(), self.policy.clock().now());
         let draft = Box::pin(self.sets.draft(scope, source, author, comment, now));
-        self.change(permitted.about("policies", &scope.to_string()), async { Ok(draft.await?) }).await
+        let number = self.change(permitted.about("policies", &scope.to_string()), async { Ok(draft.await?) }).await?;
+        self.tell(cx, "policies.draft", &number.to_string(), scope).await;
+        Ok(number)
     }
 
     /// Checks a version as an activation would, and says what is worth a look. A draft that checks is validated from then on.
@@ -181,6 +183,7 @@ impl Admin {
         let (actor, now) = (cx.participant().uid_id(), self.policy.clock().now());
         let activation = Box::pin(self.sets.activate(&self.policy, scope, number, expected, actor, now));
         let revision = self.change(permitted, async { Ok(activation.await?) }).await?;
+        self.tell(cx, "policies.activate", &number.to_string(), scope).await;
         Ok(Activated { version: number, before: expected, revision, warnings })
     }
 

@@ -88,6 +88,16 @@ impl NewUser {
         }
     }
 
+    /// Refuses to found an organization for somebody who would not be in it.
+    pub(super) fn must_be_in(&self, organization: &str) -> Result<(), StoreError> {
+        match &self.scope {
+            Scope::Organization(id) if id.as_str() == organization => Ok(()),
+            other @ (Scope::System | Scope::Organization(_) | Scope::Application { .. }) => {
+                Err(StoreError::Invalid(format!("the first user of `{organization}` would be one of `{other}`")))
+            }
+        }
+    }
+
     /// A user as its first sign-in brings it.
     pub(super) fn signed_in(scope: &Scope, email: &str, display_name: Option<&str>, roles: &[String]) -> Self {
         Self {
@@ -303,6 +313,9 @@ pub struct Changes {
 pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// Creates an organization; its id is a slug and permanent.
     fn add_organization<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;
+
+    /// Creates an organization together with its first user, or neither.
+    fn found_organization<'a>(&'a self, id: &'a str, founder: NewUser) -> Stored<'a, User>;
 
     /// All organizations, by id.
     fn organizations(&self) -> Stored<'_, Vec<Organization>>;

@@ -104,13 +104,7 @@ impl MemoryStore {
     /// # Errors
     /// When the id is no slug or taken.
     pub fn create_organization(&self, id: &str) -> Result<(), StoreError> {
-        let id = slug(id)?;
-        let mut inner = self.inner();
-        if inner.organizations.contains_key(&id) {
-            return Err(StoreError::Exists { what: "organization", name: id.to_string() });
-        }
-        inner.organizations.insert(id, false);
-        Ok(())
+        self.inner().insert_organization(id).map(|_| ())
     }
 
     /// Creates an application; its id is unique in the deployment.
@@ -250,6 +244,15 @@ impl Inner {
     fn note(&mut self, participants: impl IntoIterator<Item = String>) {
         self.number += 1;
         self.log.extend(participants.into_iter().map(|participant| (self.number, participant)));
+    }
+
+    fn insert_organization(&mut self, id: &str) -> Result<Slug, StoreError> {
+        let id = slug(id)?;
+        if self.organizations.contains_key(&id) {
+            return Err(StoreError::Exists { what: "organization", name: id.to_string() });
+        }
+        self.organizations.insert(id.clone(), false);
+        Ok(id)
     }
 
     fn insert_user(&mut self, new: NewUser) -> Result<User, StoreError> {

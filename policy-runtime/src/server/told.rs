@@ -59,12 +59,10 @@ impl Told {
     }
 
     fn actor(&self) -> Actor {
-        let Some(cx) = SecurityContext::current() else {
-            return Actor::current().unwrap_or_else(|| self.actor.clone());
-        };
-        let (who, facts) = (cx.participant(), cx.facts());
-        let address = facts.ip.map(|range| range.bounds().0);
-        Actor::new(Some(who.id()), Some(who.scope())).from_address(address).in_request(facts.request_id.as_deref())
+        match SecurityContext::current() {
+            Some(cx) => cx.actor(),
+            None => Actor::current().unwrap_or_else(|| self.actor.clone()),
+        }
     }
 
     /// A change is made once it is stored; that its event was not taken stands in the log, with all that it says.
@@ -164,6 +162,7 @@ impl Directory for Told {
     as_it_is! {
         fn organizations() -> Vec<Organization>;
         fn applications(organization: &'a str) -> Vec<Slug>;
+        fn scopes() -> Vec<Scope>;
         fn methods() -> Vec<(Scope, BTreeSet<String>)>;
         fn users(scope: &'a Scope) -> Vec<User>;
         fn keys(scope: &'a Scope) -> Vec<ApiKeyRecord>;
@@ -177,6 +176,10 @@ impl Directory for Told {
     told! {
         fn add_organization(id: &'a str) -> () =>
             |this, done| this.tell(ConfigurationChanged, "organization.create", id, &Scope::System, None);
+        fn found_organization(id: &'a str, founder: NewUser) -> User => |this, user| async {
+            this.tell(ConfigurationChanged, "organization.create", id, &Scope::System, None).await;
+            this.user_changed("user.create", &user).await;
+        };
         fn set_suspended(id: &'a str, suspended: bool) -> () => |this, done| async {
             let what = if suspended { "organization.suspend" } else { "organization.resume" };
             this.tell(ConfigurationChanged, what, id, &Scope::System, None).await;

@@ -14,6 +14,7 @@ use crate::{Store, acme, furnish, orders};
 crate::on_every_store!(
     what_is_written_is_read,
     what_is_taken_or_unknown_is_refused,
+    an_organization_is_founded_with_somebody_in_it_or_not_at_all,
     every_change_raises_the_epoch_and_is_told,
     changes_at_once_all_count,
     a_suspended_organization_lets_nobody_in,
@@ -58,14 +59,20 @@ async fn what_is_written_is_read(store: Store) {
     assert_eq!(store.user("u_unknown").await.unwrap(), None);
 }
 
+fn exists(error: &StoreError) {
+    assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+}
+
+fn invalid(error: &StoreError) {
+    assert!(matches!(error, StoreError::Invalid(_)), "{error}");
+}
+
 async fn what_is_taken_or_unknown_is_refused(store: Store) {
     furnish(&store).await;
-    let exists = |error: StoreError| assert!(matches!(error, StoreError::Exists { .. }), "{error}");
     let missing = |error: StoreError| assert!(matches!(error, StoreError::Missing { .. }), "{error}");
-    let invalid = |error: StoreError| assert!(matches!(error, StoreError::Invalid(_)), "{error}");
-    exists(store.add_organization("acme").await.unwrap_err());
-    exists(store.add_application("globex", "orders").await.unwrap_err());
-    exists(store.add_user(NewUser::new(orders(), "ALICE@example.com ")).await.unwrap_err());
+    exists(&store.add_organization("acme").await.unwrap_err());
+    exists(&store.add_application("globex", "orders").await.unwrap_err());
+    exists(&store.add_user(NewUser::new(orders(), "ALICE@example.com ")).await.unwrap_err());
     missing(store.add_application("nobody", "x").await.unwrap_err());
     missing(store.add_user(NewUser::new(Scope::organization("nobody").unwrap(), "a@b.example")).await.unwrap_err());
     let crossed = Scope::application("globex", "orders").unwrap();
@@ -75,10 +82,24 @@ async fn what_is_taken_or_unknown_is_refused(store: Store) {
     missing(store.drop_user("u_unknown").await.unwrap_err());
     missing(store.set_suspended("nobody", true).await.unwrap_err());
     missing(store.change_key("unknown", &Change::default()).await.unwrap_err());
-    invalid(store.add_organization("Not A Slug").await.unwrap_err());
-    invalid(store.add_user(NewUser::new(orders(), "no address")).await.unwrap_err());
+    invalid(&store.add_organization("Not A Slug").await.unwrap_err());
+    invalid(&store.add_user(NewUser::new(orders(), "no address")).await.unwrap_err());
     // The same address in another scope is another person.
     store.add_user(NewUser::new(acme(), "alice@example.com")).await.unwrap();
+}
+
+async fn an_organization_is_founded_with_somebody_in_it_or_not_at_all(store: Store) {
+    furnish(&store).await;
+    let founder = |scope: &str, email: &str| NewUser::new(scope.parse().unwrap(), email).role("owner");
+    for bad in [founder("org:initech", "no address"), founder("org:acme", "a@b.example"), founder("sys", "a@b.example")]
+    {
+        invalid(&store.found_organization("initech", bad).await.unwrap_err());
+    }
+    assert_eq!(store.organizations().await.unwrap().len(), 2, "nothing is left of a half");
+    let owner = store.found_organization("initech", founder("org:initech", "a@b.example")).await.unwrap();
+    assert_eq!(store.users(&owner.scope).await.unwrap(), [owner]);
+    exists(&store.found_organization("initech", founder("org:initech", "c@d.example")).await.unwrap_err());
+    assert_eq!(store.users(&Scope::organization("initech").unwrap()).await.unwrap().len(), 1);
 }
 
 async fn every_change_raises_the_epoch_and_is_told(store: Store) {

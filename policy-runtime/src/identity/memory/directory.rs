@@ -23,6 +23,20 @@ impl Directory for MemoryStore {
         done(self.create_organization(id))
     }
 
+    fn found_organization<'a>(&'a self, id: &'a str, founder: NewUser) -> Stored<'a, User> {
+        let answer = founder.must_be_in(id).and_then(|()| {
+            let mut inner = self.inner();
+            let organization = inner.insert_organization(id)?;
+            // Nobody sees it before the lock is free.
+            let user = inner.insert_user(founder);
+            if user.is_err() {
+                inner.organizations.remove(&organization);
+            }
+            user
+        });
+        done(answer)
+    }
+
     fn organizations(&self) -> Stored<'_, Vec<Organization>> {
         let inner = self.inner();
         done(Ok(inner.organizations.iter().map(|(id, suspended)| Organization::new(id.clone(), *suspended)).collect()))

@@ -17,6 +17,10 @@ impl Directory for SqlStore {
         Box::pin(self.add_organization(id))
     }
 
+    fn found_organization<'a>(&'a self, id: &'a str, founder: NewUser) -> Stored<'a, User> {
+        Box::pin(async move { self.found_organization(id, &founder).await })
+    }
+
     fn organizations(&self) -> Stored<'_, Vec<Organization>> {
         Box::pin(self.organizations())
     }

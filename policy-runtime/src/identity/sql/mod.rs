@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use policy_core::Scope;
 
-use super::{Changes, Organization, PasswordRules, StoreError, encode};
+use super::{Changes, NewUser, Organization, PasswordRules, StoreError, User, encode};
 use crate::database::{Arg, Database, DatabaseError, Transaction};
 use crate::id::random_id;
 use crate::seal::SealingKeys;
@@ -70,11 +70,18 @@ impl SqlStore {
     }
 
     async fn add_organization(&self, id: &str) -> Result<(), StoreError> {
-        let id = slug(id)?;
         let mut tx = self.database.begin().await?;
-        let sql = "INSERT INTO policy_organizations (id, suspended) VALUES ($1, 0)";
-        tx.run(sql, vec![id.as_str().into()]).await.map_err(|e| named(e, "organization", id.as_str()))?;
+        insert_organization(&mut tx, id).await?;
         Ok(tx.commit().await?)
+    }
+
+    async fn found_organization(&self, id: &str, founder: &NewUser) -> Result<User, StoreError> {
+        founder.must_be_in(id)?;
+        let mut tx = self.database.begin().await?;
+        insert_organization(&mut tx, id).await?;
+        let user = users::insert_in(&mut tx, founder).await?;
+        tx.commit().await?;
+        Ok(user)
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
@@ -204,6 +211,13 @@ async fn announce(mut tx: Transaction, participants: &[String]) -> Result<(), St
     }
     tx.run("DELETE FROM policy_changes WHERE number <= $1", vec![(number - REMEMBERED).into()]).await?;
     Ok(tx.commit().await?)
+}
+
+async fn insert_organization(tx: &mut Transaction, id: &str) -> Result<(), StoreError> {
+    let id = slug(id)?;
+    let sql = "INSERT INTO policy_organizations (id, suspended) VALUES ($1, 0)";
+    tx.run(sql, vec![id.as_str().into()]).await.map_err(|e| named(e, "organization", id.as_str()))?;
+    Ok(())
 }
 
 /// Checks that a scope is there, and holds it until the transaction ends.

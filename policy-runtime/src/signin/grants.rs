@@ -241,11 +241,12 @@ impl Grants {
         Ok(token)
     }
 
-    /// Uses a refresh token, and gives its successor.
+    /// Uses a refresh token, and gives its successor. What `check` refuses uses nothing up, since the client may ask again.
     pub(super) async fn refresh(
         &self,
         client: &str,
         token: &str,
+        check: impl FnOnce(&Grant) -> bool,
     ) -> Result<Shown<(Grant, Secret<String>)>, SignInError> {
         let (hash, now) = (digest(token), self.clock.now().0);
         let mut tx = self.database.begin().await?;
@@ -262,6 +263,9 @@ impl Grants {
         let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time FROM policy_grants WHERE id = $1";
         let Some(grant) = tx.row(sql, vec![row.text(0)?.into()]).await? else { return Ok(Shown::Unknown) };
         let grant = read(&grant)?;
+        if !check(&grant) {
+            return Ok(Shown::Unknown);
+        }
         let next = self.add_refresh(&mut tx, &grant).await?;
         tx.commit().await?;
         Ok(Shown::Good((grant, next)))

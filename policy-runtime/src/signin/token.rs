@@ -165,15 +165,19 @@ impl SignIn {
 
     async fn by_refresh(&self, client: &Client, form: &Form) -> Result<Value, Refusal> {
         let token = form.get("refresh_token").ok_or(Refusal::Request("there is no `refresh_token`"))?;
-        let found = self.inner.stored.grants.refresh(&client.id, token).await?;
-        let (grant, next) = self.good(client, found).await?;
-        let user = self.holder(client, &grant).await?;
         // Less may be asked for, never more.
-        let words = form.get("scope").unwrap_or(&grant.words);
-        if !words.split(' ').all(|word| has(&grant.words, word)) {
+        let (asked, mut too_much) = (form.get("scope"), false);
+        let is_within = |grant: &Grant| {
+            too_much = asked.is_some_and(|words| !words.split(' ').all(|word| has(&grant.words, word)));
+            !too_much
+        };
+        let found = self.inner.stored.grants.refresh(&client.id, token, is_within).await?;
+        if too_much {
             return Err(Refusal::Scope);
         }
-        let mut body = self.access(client, &user, &grant, words)?;
+        let (grant, next) = self.good(client, found).await?;
+        let user = self.holder(client, &grant).await?;
+        let mut body = self.access(client, &user, &grant, asked.unwrap_or(&grant.words))?;
         set(&mut body, "refresh_token", next.expose().as_str());
         Ok(body)
     }

@@ -100,6 +100,7 @@ async fn a_refresh_token_gives_no_more_than_the_user_gave_and_ends() {
     let refresh = f.exchange("shop", &f.code("shop", "openid offline_access").await).await.text("refresh_token");
     let more = [("grant_type", "refresh_token"), ("refresh_token", &*refresh), ("scope", "openid orders:read")];
     assert_eq!(f.ask("shop", "token", &more).await.text("error"), "invalid_scope");
+    assert_eq!(f.refresh("shop", &refresh).await.status, StatusCode::OK, "what was refused used nothing up");
     let idle = f.exchange("shop", &f.code("shop", "openid offline_access").await).await.text("refresh_token");
     f.clock.advance(i64::from(REFRESH_S) * 1_000);
     assert_eq!(f.refresh("shop", &idle).await.text("error"), "invalid_grant");

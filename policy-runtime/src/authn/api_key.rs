@@ -4,6 +4,7 @@
 //! which only a hash is stored, and six characters by which a scanner (and this authenticator) knows a key from a typing
 //! error without asking anybody.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,7 +13,7 @@ use policy_core::Scope;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
+use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Off, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials};
 use crate::id::random_id;
@@ -93,12 +94,13 @@ fn id_of(text: &str) -> Option<&str> {
 pub struct ApiKeyAuthenticator {
     keys: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
+    off: Off,
 }
 
 impl ApiKeyAuthenticator {
     /// Makes an authenticator over a store.
     pub fn new(keys: Arc<dyn KeyStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { keys, clock }
+        Self { keys, clock, off: Off::default() }
     }
 
     async fn check(&self, text: &str) -> Result<Authenticated, AuthnError> {
@@ -122,6 +124,7 @@ impl ApiKeyAuthenticator {
         if record.expires_at.is_some_and(|end| end <= now) {
             return refused("the key has ended");
         }
+        self.off.check(&record.scope)?;
         if let Err(error) = self.keys.used(id, now).await {
             // When it was last used is for people to read; the sign-in does not hang on it.
             tracing::warn!(key = id, %error, "the use of a key could not be noted");
@@ -156,6 +159,10 @@ impl Authenticator for ApiKeyAuthenticator {
                 Err(error) => Outcome::Rejected(error),
             }
         })
+    }
+
+    fn off_in(&self, scopes: &BTreeSet<Scope>) {
+        self.off.learn(scopes);
     }
 }
 

@@ -108,6 +108,10 @@ impl ChainBuilder {
 
     /// Finishes the chain.
     pub fn build(self) -> Chain {
+        for authenticator in &self.authenticators {
+            let off = self.methods.iter().filter(|(_, on)| !on.contains(authenticator.method()));
+            authenticator.off_in(&off.map(|(scope, _)| scope.clone()).collect());
+        }
         Chain {
             authenticators: self.authenticators.into(),
             methods: Arc::new(self.methods),
@@ -277,7 +281,7 @@ impl Chain {
             return Err(AuthnError::new(AuthnCode::ScopeMismatch, "this listener takes nobody of the system scope"));
         }
         if !self.is_on(scope, method) {
-            return Err(AuthnError::new(AuthnCode::MethodOff, format!("method `{method}` is off in scope `{scope}`")));
+            return Err(AuthnError::method_off(scope));
         }
         Ok(found)
     }

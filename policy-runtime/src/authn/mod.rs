@@ -19,8 +19,11 @@
 //! | `api-key` | a machine with a key of ours | none |
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+#[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
+use std::sync::OnceLock;
 
 use policy_core::value::Millis;
 use policy_core::{Participant, Scope};
@@ -84,6 +87,32 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
 
     /// Checks one of the presented credentials.
     fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome>;
+
+    /// Told once, when a chain is built: the scopes in which the method is off. The chain refuses there in any case; who
+    /// knows it lets a right credential cost no more, and bring no more about, than a wrong one does.
+    fn off_in(&self, scopes: &BTreeSet<Scope>) {
+        let _ = scopes;
+    }
+}
+
+/// The scopes in which a method is off, once a chain is built.
+#[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
+#[derive(Debug, Default)]
+struct Off(OnceLock<BTreeSet<Scope>>);
+
+#[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
+impl Off {
+    fn learn(&self, scopes: &BTreeSet<Scope>) {
+        let _ = self.0.set(scopes.clone());
+    }
+
+    /// Refuses in a scope in which the method is off.
+    fn check(&self, scope: &Scope) -> Result<(), AuthnError> {
+        match self.0.get() {
+            Some(off) if off.contains(scope) => Err(AuthnError::method_off(scope)),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// What came of looking at credentials.
@@ -365,6 +394,10 @@ impl AuthnError {
     /// Makes an error; the detail is for logs and must hold no secret.
     pub fn new(code: AuthnCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), id: None, retry_after_s: None, concerns: None }
+    }
+
+    fn method_off(scope: &Scope) -> Self {
+        Self::new(AuthnCode::MethodOff, format!("the method is off in scope `{scope}`"))
     }
 
     /// Says whose credential failed: a user or a key that is stored. It goes to the audit, never to the peer.

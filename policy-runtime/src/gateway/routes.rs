@@ -24,7 +24,7 @@ use super::shared::{Run, Shared};
 use super::upgrade::{self, Arrived};
 use crate::authn::session::Sessions;
 use crate::authn::{AuthnError, Outcome};
-use crate::credential::{Credential, Credentials, LoginForm};
+use crate::credential::{Credential, Credentials, Facts, LoginForm};
 use crate::secret::Secret;
 use crate::wire;
 
@@ -89,8 +89,12 @@ type Instead = Box<Response>;
 
 /// 204 to whoever presents good credentials.
 async fn me(State(shared): State<Arc<Shared>>, Extension(arrived): Extension<Arrived>, request: Request) -> Response {
-    let Ok(credentials) = upgrade::presented(&shared, &request, &arrived) else {
-        return upgrade::status(StatusCode::UNAUTHORIZED);
+    let credentials = match upgrade::presented(&shared, &request, &arrived) {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            let facts = Facts::of_unreadable(Some(arrived.address), arrived.request_id.as_str());
+            return upgrade::refused(&shared.chain.refuse(error, &facts).await.answer());
+        }
     };
     drop(request);
     match shared.authenticate(&credentials).await {

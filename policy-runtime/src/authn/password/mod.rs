@@ -9,6 +9,7 @@ mod policy;
 mod setting;
 mod throttle;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ pub use setting::{PasswordError, Passwords};
 pub use throttle::Throttle;
 
 use self::throttle::Key;
-use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
+use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Off, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials, MAX_PASSCODE, RequestedScope};
 use crate::identity::{EmailKey, StoreError, User, UserStore};
@@ -105,6 +106,7 @@ pub struct PasswordAuthenticator {
     permits: Semaphore,
     waiting: AtomicUsize,
     floor: Duration,
+    off: Off,
 }
 
 impl PasswordAuthenticator {
@@ -119,6 +121,7 @@ impl PasswordAuthenticator {
             permits: Semaphore::new(processors.saturating_sub(1).max(1)),
             waiting: AtomicUsize::new(0),
             floor: REFUSAL_FLOOR,
+            off: Off::default(),
         }
     }
 
@@ -176,7 +179,7 @@ impl PasswordAuthenticator {
             let result = self.check(scope.as_ref(), email.as_ref(), passcode).await;
             match &result {
                 Ok(_) => self.throttle.succeeded(&keys),
-                Err(error) if error.code() == AuthnCode::WrongCredentials => {
+                Err(error) if matches!(error.code(), AuthnCode::WrongCredentials | AuthnCode::MethodOff) => {
                     self.throttle.failed(&keys, self.clock.now());
                 }
                 Err(_) => {}
@@ -214,11 +217,15 @@ impl PasswordAuthenticator {
             (Some(scope), Some(email)) => self.users.user_by_email(scope, email).await.map_err(unavailable)?,
             _ => None,
         };
+        // Where passwords are off there is nobody to find; that they are is told when the same work was done.
+        let on = scope.map_or(Ok(()), |scope| self.off.check(scope));
+        let user = user.filter(|_| on.is_ok());
         // Asked for nobody too, so that the store does the same work.
         let id = user.as_ref().map_or("", |user| user.id.as_str());
         let stored = self.users.password_hash(id).await.map_err(unavailable)?.filter(|_| user.is_some());
         let checked = hashed(passcode.clone(), stored.clone()).await?;
         let wrong = |detail| AuthnError::new(AuthnCode::WrongCredentials, detail);
+        on?;
         let Some(user) = user else { return Err(wrong("there is no such user")) };
         let refused = |detail| Err(wrong(detail).concerning(&user.id, &user.scope));
         match (stored, checked.found) {
@@ -309,6 +316,10 @@ impl Authenticator for PasswordAuthenticator {
                 Err(error) => Outcome::Rejected(error),
             }
         })
+    }
+
+    fn off_in(&self, scopes: &BTreeSet<Scope>) {
+        self.off.learn(scopes);
     }
 }
 

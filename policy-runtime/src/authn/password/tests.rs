@@ -80,6 +80,23 @@ async fn good_and_bad_logins() {
 }
 
 #[tokio::test]
+async fn where_passwords_are_off_a_right_one_is_as_good_as_a_wrong_one() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let mut authenticator = authenticator(&f).throttle(Throttle::new(3, 100));
+    authenticator.floor = Duration::from_millis(120);
+    let chain = Chain::builder().with(authenticator).methods(orders(), ["token"]).build();
+    for password in [PASSWORD, "wrong", PASSWORD] {
+        let began = std::time::Instant::now();
+        let error = try_login(&chain, &login("alice@example.com", password)).await.unwrap_err();
+        assert_eq!(error.code(), AuthnCode::MethodOff, "{password}");
+        assert_eq!(error.answer(), AuthnError::new(AuthnCode::WrongCredentials, "wrong").answer());
+        assert!(began.elapsed() >= Duration::from_millis(120), "{password} is not answered sooner");
+    }
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!(error.code(), AuthnCode::Throttled, "and counts as a failure");
+}
+
+#[tokio::test]
 async fn weak_hashes_are_replaced_on_login() {
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [3; 16]).unwrap().format_for_version(bcrypt::Version::TwoA);
     let f = fixture(Secret::new(bcrypt.clone()));

@@ -5,17 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use policy_core::Facts;
+use policy_runtime::admin::NewMember;
 use policy_runtime::audit::journal::Filter;
 use policy_runtime::audit::{AuditError, AuditFuture, RecordKind};
-use policy_runtime::authn::{AuthnCode, Outcome, api_key};
-use policy_runtime::config::{Config, Environment};
+use policy_runtime::authn::{AuthnCode, Chain, Outcome, api_key};
+use policy_runtime::clock::SystemClock;
+use policy_runtime::config::{Config, Environment, resource_server};
 use policy_runtime::credential::{Credential, Credentials, Listener, LoginForm};
 use policy_runtime::events::{Actor, Event, EventKind, EventSink, MemoryEvents};
 use policy_runtime::identity::{Change, Configuration, NewUser, ProviderSettings, Reference, ReferenceSettings};
 use policy_runtime::secret::Secret;
 use policy_runtime::server::{BootstrapError, Finding, Prepared, examine, furnish};
 use policy_runtime::value::{Millis, Value};
-use policy_runtime::{Participant, Scope, SecurityContext};
+use policy_runtime::{Participant, Scope, SecurityContext, SetSource};
 use tests::providers::{Provider, machine_token};
 
 const FILE: &str = r#"
@@ -253,6 +255,49 @@ async fn every_change_is_told_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_administrators_change_is_told_and_recorded_once() {
+    let folder = Folder::new("administrators");
+    let (prepared, events) = start(&folder.config(FILE)).await;
+    let before = events.all().len();
+    let facts = Facts { ip: Some("192.0.2.9".parse().unwrap()), request_id: Some("r-8".into()), ..Facts::default() };
+    let (admin, policy) = (&prepared.admin, &prepared.policy);
+    let caller = |scope: Scope, id: &str, role: &str| {
+        let participant = Participant::builder(scope, id).role(role).build();
+        SecurityContext::new(policy, participant.into()).with_facts(facts.clone())
+    };
+    let umbrella = Scope::organization("umbrella").unwrap();
+    let operator = caller(Scope::System, "op-1", "operator");
+    let ann = admin.create_organization(&operator, "umbrella", NewMember::new("ann@u.example")).await.unwrap().id;
+    let owner = caller(umbrella.clone(), &ann, "owner");
+    let new = NewMember::new("bob@u.example").role("developer");
+    let bob = admin.add_user(&owner, &umbrella, new).await.unwrap().id;
+    let rule = SetSource { rules: vec![("r".into(), "forbid Platform.keys.create".into())], ..SetSource::default() };
+    admin.draft(&owner, &umbrella, &rule, "", Some(0)).await.unwrap();
+    admin.validate(&owner, &umbrella, 1).await.unwrap();
+    admin.activate(&owner, &umbrella, 1, 0).await.unwrap();
+    let told = events.all().split_off(before);
+    assert_eq!(
+        kinds(&told),
+        [
+            "organization.create umbrella in sys".to_owned(),
+            format!("user.create {ann} in org:umbrella"),
+            format!("user.create {bob} in org:umbrella"),
+            "policies.draft 1 in org:umbrella".to_owned(),
+            "policies.activate 1 in org:umbrella".to_owned(),
+        ]
+    );
+    let actors: Vec<_> = told.iter().map(|event| event.actor.id.as_deref().unwrap()).collect();
+    assert_eq!(actors, ["op-1", "op-1", &ann, &ann, &ann]);
+    for actor in told.iter().map(|event| &event.actor) {
+        assert_eq!((actor.address, actor.request.as_deref()), (Some("192.0.2.9".parse().unwrap()), Some("r-8")));
+    }
+    let recorded = prepared.journal.query(&Filter::scope("org:umbrella")).await.unwrap();
+    let changes: Vec<_> = recorded.iter().filter(|record| record.kind == "change").collect();
+    let actions: Vec<_> = changes.iter().map(|record| record.action.as_str()).collect();
+    assert_eq!(actions, ["Platform.members.invite", "Platform.policies.draft", "Platform.policies.activate"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sign_ins_are_recorded_where_they_belong() {
     let folder = Folder::new("recorded");
     let (prepared, _) = start(&folder.config(FILE)).await;
@@ -351,4 +396,46 @@ async fn the_doctor_looks_at_providers_tokens_and_scopes() {
     let problem = "provider `main`: the metadata are those of another issuer";
     assert!(examined.0.contains(&Finding::Wrong(problem.into())), "{examined}");
     assert!(examined.to_string().contains("token_issuer"), "{examined}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_is_trusted_by_a_company_s_own_authority() {
+    let folder = Folder::new("authority");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (pem, url) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tls"), format!("https://localhost:{port}"));
+    let tls = format!("tls_chain_file = \"{pem}/localhost.pem\"\ntls_key_file = \"{pem}/localhost.key\"\n");
+    let config = folder.config(&format!("[server]\nlisten = \"127.0.0.1:{port}\"\nbase_url = \"{url}\"\n{tls}"));
+    let (issuing, _) = start(&config).await;
+    let gateway = issuing.gateway(&config).bind(config.listen).await.unwrap();
+    let new = NewUser::new(config.application.clone(), "alice@example.com");
+    let alice = issuing.store.add_user(new).await.unwrap();
+    let token = issuing.issuer.access_token(&alice, &["pwd"]).unwrap();
+
+    let file =
+        format!("[[provider]]\nname = \"internal\"\nowner = \"sys\"\nissuer = \"{url}\"\naudience = [\"{url}\"]\n");
+    let used = "[[provider.use]]\nscope = \"app:default/default\"\n";
+    let trusting = |roots: &str| {
+        let config = Config::check(&format!("{file}{roots}{used}"), &Environment::default(), &folder.0)?;
+        resource_server(&config, Arc::new(SystemClock)).map(|chain| (chain, config))
+    };
+    let present = async |chain: &Chain| {
+        let request = Credentials::of(Credential::Bearer(token.clone()));
+        match chain.authenticate(&request).await {
+            Outcome::Authenticated(found) => Ok(found.participant().subject().map(str::to_owned)),
+            Outcome::Rejected(error) => Err(error.code()),
+            Outcome::NotPresented => panic!("a token was presented"),
+        }
+    };
+    let (own, config) = trusting(&format!("tls_roots_file = \"{pem}/ca.pem\"\n")).unwrap();
+    assert_eq!(present(&own).await, Ok(Some(alice.id)));
+    assert!(examine(&config, None).await.is_good());
+    let (public, _) = trusting("").unwrap();
+    assert_eq!(present(&public).await, Err(AuthnCode::Unavailable), "no public authority knows it");
+
+    std::fs::write(folder.0.join("no.pem"), "nothing").unwrap();
+    for (bad, part) in [("no.pem", "no certificate authority to trust"), ("none.pem", "cannot be read")] {
+        let faults = trusting(&format!("tls_roots_file = \"{bad}\"\n")).unwrap_err();
+        assert!(faults.to_string().contains(part), "{faults}");
+    }
+    gateway.shutdown().await;
 }

@@ -28,7 +28,7 @@
 //!
 //! | variable | what it sets |
 //! | --- | --- |
-//! | `AUTH_ISSUER`, `AUTH_AUDIENCE`, `JWT_SECRET` | one provider for the application that is served; `AUTH_PRESET` says which kind |
+//! | `AUTH_ISSUER`, `AUTH_AUDIENCE`, `JWT_SECRET` | one provider for the application that is served; `AUTH_PRESET` says which kind, `AUTH_TLS_ROOTS_FILE` which authorities its TLS is trusted by |
 //! | `DB_URL`, `DB_USER`, `DB_PASSWORD` | the database |
 //! | `POLICY_ENV`, `POLICY_LISTEN`, `POLICY_KEY`, ... | the settings of those names |
 //!
@@ -40,7 +40,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policy_core::Scope;
@@ -48,7 +48,7 @@ use policy_core::value::IpRange;
 
 use self::raw::{Raw, RawProvider};
 use self::secrets::Written;
-use crate::authn::token::{Algorithm, is_for_browsers_alone, mapping_of, rules_of};
+use crate::authn::token::{Algorithm, Fetcher, MAX_KEY_SET, Reach, is_for_browsers_alone, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
 use crate::identity::{Configuration, PasswordRules, Reference};
 use crate::secret::Secret;
@@ -124,6 +124,23 @@ pub struct Cors {
     pub credentials: bool,
 }
 
+/// Where the listener's certificate is, as PEM; it is read again when it was renewed.
+///
+/// ```
+/// use policy_runtime::config::TlsFiles;
+/// fn told(files: &TlsFiles) -> String {
+///     format!("{} and {}", files.chain.display(), files.key.display())
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsFiles {
+    /// The certificates, the server's own first.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// A configuration that was checked.
 ///
 /// ```
@@ -153,6 +170,8 @@ pub struct Config {
     pub cors: Cors,
     /// Whether cookies go over https only; without that, browsers cannot sign in by cookie.
     pub secure_cookies: bool,
+    /// The certificate of the listener; without one it speaks plain http, to a proxy in front of it.
+    pub tls: Option<TlsFiles>,
     /// How new keys sign tokens of our own: Ed25519, or ES256 for verifiers that know no other.
     pub token_algorithm: Algorithm,
     /// The database.
@@ -268,7 +287,9 @@ impl Checker<'_> {
         let listen = raw.server.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let parsed = listen.parse().map_err(|_| format!("`listen` is an address and a port, not `{listen}`"));
         let listen = self.or(parsed, || SocketAddr::from(([127, 0, 0, 1], 0)));
-        let base_url = raw.server.base_url.clone().unwrap_or_else(|| format!("http://{listen}"));
+        let tls = self.tls(raw);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base_url = raw.server.base_url.clone().unwrap_or_else(|| format!("{scheme}://{listen}"));
         let base_url = base_url.trim_end_matches('/').to_owned();
         if !base_url.starts_with("https://") && !base_url.starts_with("http://") {
             self.faults.push(format!("`base_url` begins with `https://`, not `{base_url}`"));
@@ -311,6 +332,7 @@ impl Checker<'_> {
                 credentials: raw.server.cors_credentials.unwrap_or(false),
             },
             secure_cookies: raw.server.secure_cookies.unwrap_or(true),
+            tls,
             token_algorithm: self.token_algorithm(raw),
             database: self.database(raw),
             key: self.key(raw),
@@ -358,6 +380,35 @@ impl Checker<'_> {
         let parsed: Result<IpRange, String> =
             text.parse().map_err(|_| format!("`trusted_proxies`: `{text}` is no address and no range"));
         self.or(parsed.map(Some), || None)
+    }
+
+    /// A file beside the configuration.
+    fn file(&mut self, what: &str, path: &str) -> Option<(PathBuf, String)> {
+        let path = Environment::beside(self.folder, path);
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|error| format!("`{what}`: `{}` cannot be read: {error}", path.display()));
+        self.or(text.map(|text| Some((path, text))), || None)
+    }
+
+    fn roots(&mut self, path: &str) -> Option<String> {
+        let (_, pem) = self.file("tls_roots_file", path)?;
+        let good = Fetcher::trusting(Reach::Public, MAX_KEY_SET, &pem);
+        self.or(good.map(|_| ()).map_err(|error| format!("`tls_roots_file`: {error}")), || ());
+        Some(pem)
+    }
+
+    fn tls(&mut self, raw: &Raw) -> Option<TlsFiles> {
+        match (&raw.server.tls_chain_file, &raw.server.tls_key_file) {
+            (None, None) => None,
+            (Some(chain), Some(key)) => {
+                let (chain, key) = (self.file("tls_chain_file", chain), self.file("tls_key_file", key));
+                Some(TlsFiles { chain: chain?.0, key: key?.0 })
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                self.faults.push("`tls_chain_file` and `tls_key_file` go together".into());
+                None
+            }
+        }
     }
 
     fn token_algorithm(&mut self, raw: &Raw) -> Algorithm {
@@ -419,6 +470,9 @@ impl Checker<'_> {
         let written = Written { value: raw.client_secret.clone(), file: raw.client_secret_file.clone() };
         let mut configuration = Configuration::new(name, owner, raw.settings.clone()).declared();
         configuration.client_secret = self.or(written.text("client_secret", self.folder), || None);
+        if let Some(path) = &raw.tls_roots_file {
+            configuration.settings.tls_roots = self.roots(path);
+        }
         configuration.secret = secret;
         if !is_for_browsers_alone(&configuration) {
             self.or(rules_of(&raw.settings, configuration.secret.is_some()).map(|_| ()), || ());

@@ -24,6 +24,9 @@ pub(super) fn check(config: &Config, raw: &Raw, folder: &Path, faults: &mut Vec<
             }
         }
     }
+    for problem in config.earlier_keys.iter().filter_map(|key| weakness(key.expose())) {
+        faults.push(format!("production: one of `earlier_keys` {problem}"));
+    }
     for provider in &raw.provider {
         let written = Written { value: provider.secret.clone(), file: provider.secret_file.clone() };
         // One that cannot be read is a fault already.
@@ -54,11 +57,11 @@ pub(super) fn check(config: &Config, raw: &Raw, folder: &Path, faults: &mut Vec<
     if !config.rate_limits {
         faults.push("production: rate limits are off".into());
     }
-    let is_behind_proxy = !config.trusted_proxies.is_empty();
-    if !(is_behind_proxy || (config.is_local() && is_loopback(&config.base_url))) {
+    let is_covered = config.tls.is_some() || !config.trusted_proxies.is_empty();
+    if !(is_covered || (config.is_local() && is_loopback(&config.base_url))) {
         faults.push(format!(
-            "production: credentials would come over plain http to {}; put a proxy that speaks TLS in front, and name it in \
-             `trusted_proxies`",
+            "production: credentials would come over plain http to {}; name a certificate in `tls_chain_file`, or put a proxy \
+             that speaks TLS in front, and name it in `trusted_proxies`",
             config.listen
         ));
     }

@@ -31,6 +31,8 @@ pub(super) struct RawServer {
     pub(super) cors_origins: Vec<String>,
     pub(super) cors_credentials: Option<bool>,
     pub(super) secure_cookies: Option<bool>,
+    pub(super) tls_chain_file: Option<String>,
+    pub(super) tls_key_file: Option<String>,
     pub(super) token_algorithm: Option<String>,
 }
 
@@ -84,6 +86,7 @@ pub(super) struct RawProvider {
     pub(super) secret_file: Option<String>,
     pub(super) client_secret: Option<String>,
     pub(super) client_secret_file: Option<String>,
+    pub(super) tls_roots_file: Option<String>,
     pub(super) uses: Vec<RawUse>,
     pub(super) settings: ProviderSettings,
 }
@@ -109,6 +112,7 @@ impl TryFrom<toml::Table> for RawProvider {
             secret_file: taken(&mut table, "secret_file").map_err(within)?,
             client_secret: taken(&mut table, "client_secret").map_err(within)?,
             client_secret_file: taken(&mut table, "client_secret_file").map_err(within)?,
+            tls_roots_file: taken(&mut table, "tls_roots_file").map_err(within)?,
             uses: taken(&mut table, "use").map_err(within)?.unwrap_or_default(),
             settings: table.try_into().map_err(|error: toml::de::Error| within(error.message().to_owned()))?,
             name,
@@ -139,7 +143,7 @@ pub(super) struct RawScope {
 }
 
 /// The variables that stand for a setting.
-pub(super) const VARIABLES: [&str; 20] = [
+pub(super) const VARIABLES: [&str; 22] = [
     "POLICY_ENV",
     "POLICY_LISTEN",
     "POLICY_BASE_URL",
@@ -149,6 +153,8 @@ pub(super) const VARIABLES: [&str; 20] = [
     "POLICY_CORS_ORIGINS",
     "POLICY_CORS_CREDENTIALS",
     "POLICY_SECURE_COOKIES",
+    "POLICY_TLS_CHAIN_FILE",
+    "POLICY_TLS_KEY_FILE",
     "POLICY_TOKEN_ALGORITHM",
     "POLICY_DATABASE_URL",
     "POLICY_DATABASE_URL_FILE",
@@ -199,6 +205,8 @@ impl Raw {
         text("POLICY_BASE_URL", &mut self.server.base_url);
         list("POLICY_TRUSTED_PROXIES", &mut self.server.trusted_proxies);
         list("POLICY_CORS_ORIGINS", &mut self.server.cors_origins);
+        text("POLICY_TLS_CHAIN_FILE", &mut self.server.tls_chain_file);
+        text("POLICY_TLS_KEY_FILE", &mut self.server.tls_key_file);
         text("POLICY_TOKEN_ALGORITHM", &mut self.server.token_algorithm);
         for (name, slot) in [
             ("POLICY_SYSTEM_SIGN_IN", &mut self.server.system_sign_in),
@@ -254,6 +262,7 @@ fn of_environment(environment: &Environment, application: &RawApplication) -> Op
         secret_file,
         client_secret: None,
         client_secret_file: None,
+        tls_roots_file: environment.get("AUTH_TLS_ROOTS_FILE").map(str::to_owned),
         uses: vec![RawUse { scope: format!("app:{organization}/{id}"), settings: ReferenceSettings::default() }],
         settings,
     })

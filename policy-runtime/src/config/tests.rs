@@ -67,16 +67,42 @@ fn a_whole_file() {
 }
 
 #[test]
+fn the_documented_file_is_a_good_one() {
+    let page = include_str!("../../../docs/configuration.md");
+    let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = std::env::temp_dir().join(format!("policy-documented-{}", std::process::id()));
+    for (name, content) in [
+        ("secrets/database", "hush hush"),
+        ("secrets/key", KEY),
+        ("tls/chain.pem", include_str!("../client/tests/tls/localhost.pem")),
+        ("tls/key.pem", include_str!("../client/tests/tls/localhost.key")),
+        ("tls/company.pem", include_str!("../client/tests/tls/ca.pem")),
+    ] {
+        std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    let config = Config::check(text, &Environment::default(), &folder).unwrap();
+    assert_eq!((config.env, config.configurations.len(), config.references.len()), (Env::Production, 1, 1));
+    assert!(config.tls.is_some() && config.configurations[0].settings.tls_roots.is_some());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn every_careless_setting_has_its_text() {
     let change = |from: &str, to: &str| {
         let text = good();
         assert!(text.contains(from), "{from}");
         check(&text.replace(from, to), &[]).unwrap_err()
     };
-    let cases: [(&str, &str, &str); 12] = [
+    let cases: [(&str, &str, &str); 13] = [
         ("https://policy.example/", "http://policy.example", "the base URL is not https: `http://policy.example`"),
         (KEY, &"00".repeat(32), "the secret `key` is not random"),
         ("key = ", "earlier_keys = []\n#", "there is no `key`; make one with `openssl rand -hex 32`"),
+        (
+            "[application]",
+            &format!("earlier_keys = [\"{}\"]\n[application]", "07".repeat(32)),
+            "one of `earlier_keys` is not random",
+        ),
         (
             "audience = [\"https://api.acme.example\"]",
             "secret = \"text:my-secret-key-0123456789abcdefgh\"\naudience = [\"https://api.acme.example\"]",
@@ -98,8 +124,8 @@ fn every_careless_setting_has_its_text() {
         (
             "[\"10.0.0.0/8\"]",
             "[]",
-            "credentials would come over plain http to 0.0.0.0:8080; put a proxy that speaks TLS in front, and name it in \
-             `trusted_proxies`",
+            "credentials would come over plain http to 0.0.0.0:8080; name a certificate in `tls_chain_file`, or put a proxy \
+             that speaks TLS in front, and name it in `trusted_proxies`",
         ),
         (
             "https://sso.acme",
@@ -116,6 +142,22 @@ fn every_careless_setting_has_its_text() {
         };
         assert_eq!(faults, [expected], "{from}");
     }
+}
+
+#[test]
+fn a_certificate_takes_the_place_of_a_proxy() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/tests/tls/localhost");
+    let with = |files: &str| good().replace("trusted_proxies = [\"10.0.0.0/8\"]", files);
+    let both = format!("tls_chain_file = \"{tls}.pem\"\ntls_key_file = \"{tls}.key\"");
+    let config = check(&with(&both), &[]).unwrap();
+    assert_eq!(config.tls.unwrap().chain, Path::new(&format!("{tls}.pem")));
+    let by_itself = check(&with(&both).replace("base_url = \"https://policy.example/\"", ""), &[]).unwrap();
+    assert_eq!(by_itself.base_url, "https://0.0.0.0:8080");
+    let half = format!("tls_chain_file = \"{tls}.pem\"\ntrusted_proxies = [\"10.0.0.0/8\"]");
+    assert_eq!(check(&with(&half), &[]).unwrap_err(), ["`tls_chain_file` and `tls_key_file` go together"]);
+    let missing = both.replace(".key", ".none");
+    let faults = check(&with(&missing), &[]).unwrap_err();
+    assert!(faults[0].starts_with("`tls_key_file`: ") && faults[0].contains("localhost.none"), "{faults:?}");
 }
 
 #[test]

@@ -189,6 +189,9 @@ pub struct ProviderSettings {
     /// Whether the provider may be on a private address.
     #[serde(default, skip_serializing_if = "is_false")]
     pub private_network: bool,
+    /// The certificate authorities, in PEM, that its TLS is trusted by, instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_roots: Option<String>,
 }
 
 fn plain() -> String {
@@ -219,6 +222,7 @@ impl ProviderSettings {
             required: Vec::new(),
             any_place: false,
             private_network: false,
+            tls_roots: None,
         }
     }
 

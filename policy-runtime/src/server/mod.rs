@@ -22,6 +22,7 @@ use axum::Router;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_core::Scope;
 use sha2::Sha256;
+use tokio::task::JoinSet;
 
 use crate::admin::{Admin, Api};
 use crate::audit::AuditError;
@@ -39,7 +40,7 @@ use crate::credential::Listener;
 use crate::database::{Database, DatabaseAddress, DatabaseError};
 use crate::edge::Rates;
 use crate::events::{Actor, AllEvents, EventSink, LoggedEvents, RecordedEvents};
-use crate::gateway::{Gateway, GatewayBuilder, StoredChanges};
+use crate::gateway::{Gateway, GatewayBuilder, StoredChanges, Tls};
 use crate::identity::{Directory, SqlStore, StoreError};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
@@ -49,10 +50,13 @@ use crate::signin::{SignIn, SignInError, Stored};
 use crate::tower::AuthenticateLayer;
 
 mod bootstrap;
+mod certificate;
 mod demo;
 mod doctor;
 mod reconcile;
 mod told;
+
+use certificate::Certificate;
 
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
 pub use demo::{DemoClient, DemoUser, furnish, furnish_client};
@@ -88,6 +92,9 @@ pub enum ServerError {
     /// The key cannot be used or made.
     #[error("the key cannot be used: {0}")]
     Key(String),
+    /// The certificate cannot be used.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
     /// The audit cannot be kept.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -137,19 +144,11 @@ pub struct Prepared {
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
+    tls: Option<Tls>,
     /// With whom people sign in.
     offered: Vec<Offered>,
-    following: Arc<Following>,
-}
-
-/// Follows the active sets until the server is gone.
-#[derive(Debug)]
-struct Following(tokio::task::JoinHandle<()>);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// What goes on aside until the server is gone.
+    aside: Arc<JoinSet<()>>,
 }
 
 /// How often it is looked whether another set is active.
@@ -177,6 +176,7 @@ impl Prepared {
         let key = master_key(config)?;
         let sql = open(config, &key).await?;
         let journal = Arc::new(journal(config, &key, &clock)?);
+        let told = events.clone();
         let events: Arc<dyn EventSink> = Arc::new(AllEvents(vec![events, Arc::new(RecordedEvents(journal.clone()))]));
         let store = Told::new(sql.clone(), events.clone(), clock.clone());
         reconcile(&store.acting(Actor::new(Some("configuration"), Some(&Scope::System))), config).await?;
@@ -207,9 +207,10 @@ impl Prepared {
         let chain = add(chain).build();
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
         sign_in.keep_keys();
-        // Administration writes its own records, before each change.
+        // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
-        let admin = Admin::new(&policy, sql.clone(), sets.clone(), journal.clone());
+        let administered = Arc::new(Told::new(sql.clone(), told.clone(), clock.clone()));
+        let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told);
         let follower =
             Follower::new(&policy, sets).bound(config.policies.bound).report_stale(config.policies.report_stale);
         let follower = follower.scopes(move || {
@@ -219,7 +220,15 @@ impl Prepared {
         if let Err(error) = follower.confirm().await {
             tracing::error!(target: "policy::server", %error, "the active policy sets are not confirmed");
         }
-        let following = Arc::new(Following(tokio::spawn(follower.clone().run(FOLLOWED))));
+        let mut aside = JoinSet::new();
+        aside.spawn(follower.clone().run(FOLLOWED));
+        let tls = match config.tls.clone().map(Certificate::read).transpose()? {
+            Some((certificate, tls)) => {
+                aside.spawn(certificate.renew(tls.clone()));
+                Some(tls)
+            }
+            None => None,
+        };
         Ok(Self {
             store,
             passwords,
@@ -233,8 +242,9 @@ impl Prepared {
             follower,
             clock,
             cookies,
+            tls,
             offered,
-            following,
+            aside: Arc::new(aside),
         })
     }
 
@@ -260,6 +270,10 @@ impl Prepared {
             Some(cookies) => builder.cookies(cookies.clone()),
             None => builder,
         };
+        let builder = match &self.tls {
+            Some(tls) => builder.tls(tls.clone()),
+            None => builder,
+        };
         // Pages of every origin may call without credentials; with them, only those that are named.
         let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
         named.fold(builder, GatewayBuilder::allow_origin)
@@ -274,7 +288,7 @@ impl Prepared {
         let layer = named.fold(layer, AuthenticateLayer::allow_origin);
         let api = Api::new(self.admin.clone()).tokens(self.issuer.clone());
         // As long as somebody can ask, it is followed.
-        api.router(layer).layer(axum::Extension(self.following.clone()))
+        api.router(layer).layer(axum::Extension(self.aside.clone()))
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::jws::Algorithm;
-use super::keys::{KeySet, SharedSecret};
+use super::keys::{KeySet, MAX_KEY_SET, SharedSecret};
 use super::mapping::{ClaimKind, ClaimMapping, OnMismatch};
 use super::path::ClaimPath;
 use super::presets::{KeyPlace, PRESETS, Preset};
 use super::provision::Provisioned;
 use super::rules::TokenRules;
 use super::source::{KeySource, TokenSource};
-use super::{JwksTimes, Reach, RemoteKeys};
+use super::{Fetcher, JwksTimes, Reach, RemoteKeys};
 use crate::authn::{AuthnCode, AuthnError, BoxFuture};
 use crate::clock::Clock;
 use crate::identity::{
@@ -198,6 +198,16 @@ fn on_mismatch_of(attribute: &AttributeSettings) -> Result<OnMismatch, String> {
     }
 }
 
+/// Asks a provider, at a URL that its configuration names, as far and by whom trusted as that says.
+pub(super) fn fetcher_of(settings: &ProviderSettings, url: &str) -> Result<Fetcher, String> {
+    let reach = if settings.private_network { Reach::Private } else { Reach::of(url) };
+    let fetcher = match &settings.tls_roots {
+        Some(pem) => Fetcher::trusting(reach, MAX_KEY_SET, pem),
+        None => Fetcher::new(reach, MAX_KEY_SET),
+    };
+    fetcher.map_err(|error| error.to_string())
+}
+
 /// Asks for the keys where discovery names them, and where presets know them if there is no discovery.
 #[derive(Debug)]
 pub(super) struct Somewhere(Vec<Arc<RemoteKeys>>);
@@ -239,14 +249,8 @@ impl KeySource for Somewhere {
 pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<RemoteKeys>>, String> {
     let preset = preset_of(settings)?;
     let issuer = issuer_of(settings)?;
-    let at = |url: &str| {
-        let keys = if settings.private_network {
-            RemoteKeys::at_with(url, Reach::Private, clock.clone(), JwksTimes::default())
-        } else {
-            RemoteKeys::at(url, clock.clone())
-        };
-        keys.map_err(|error| error.to_string())
-    };
+    let fetcher = |url: &str| fetcher_of(settings, url);
+    let at = |url: &str| Ok::<_, String>(RemoteKeys::at_by(url, fetcher(url)?, clock.clone(), JwksTimes::default()));
     if let Some(url) = &settings.keys_url {
         return Ok(vec![at(url)?]);
     }
@@ -259,12 +263,8 @@ pub fn keys_of(settings: &ProviderSettings, clock: &Arc<dyn Clock>) -> Result<Ve
     if let Some(url) = preset.key_url(&issuer) {
         return Ok(vec![at(&url)?]);
     }
-    let discovered = if settings.private_network {
-        RemoteKeys::discover_with(&issuer, Reach::Private, clock.clone(), JwksTimes::default())
-    } else {
-        RemoteKeys::discover(&issuer, clock.clone())
-    };
-    let mut places = vec![discovered.map_err(|error| error.to_string())?];
+    let discovered = RemoteKeys::discover_by(&issuer, fetcher(&issuer)?, clock.clone(), JwksTimes::default());
+    let mut places = vec![discovered];
     if settings.any_place {
         for path in ["/api/auth/jwks", "/.well-known/jwks.json"] {
             places.push(at(&format!("{}{path}", issuer.trim_end_matches('/')))?);

@@ -18,7 +18,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::secret::Secret;
@@ -40,6 +41,14 @@ pub enum Reach {
     Private,
 }
 
+impl Reach {
+    /// How far to reach for a URL that the configuration itself names: if it stands on this machine, so may what it leads to.
+    pub(super) fn of(url: &str) -> Self {
+        let is_here = Target::parse(url).is_ok_and(|target| is_loopback_name(&target.host));
+        if is_here { Self::Loopback } else { Self::Public }
+    }
+}
+
 /// Why a document was not had. The texts name hosts and never contents.
 ///
 /// ```
@@ -55,6 +64,9 @@ pub enum FetchError {
     /// The host has no address that may be spoken to.
     #[error("`{0}` has no address that may be spoken to")]
     Address(String),
+    /// The certificate authorities to trust are none, or not in PEM.
+    #[error("there is no certificate authority to trust in the PEM text")]
+    Roots,
     /// Nobody answers, or not in TLS with a name that fits.
     #[error("`{0}` cannot be reached")]
     Connect(String),
@@ -80,6 +92,7 @@ pub enum FetchError {
 /// // Certificates of a company's own authority.
 /// let roots = RootCertStore::empty();
 /// assert!(Fetcher::with_roots(Reach::Private, 64 * 1024, roots).is_ok());
+/// assert!(Fetcher::trusting(Reach::Private, 64 * 1024, "no PEM").is_err());
 /// ```
 #[derive(Clone)]
 pub struct Fetcher {
@@ -119,6 +132,19 @@ impl Fetcher {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self { reach, max_bytes, tls: Arc::new(tls) })
+    }
+
+    /// Makes a fetcher that trusts the certificate authorities of a PEM text, such as a company's own, and no others.
+    ///
+    /// # Errors
+    /// When there is none in the text; otherwise as [`Fetcher::new`].
+    pub fn trusting(reach: Reach, max_bytes: usize, pem: &str) -> Result<Self, FetchError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|_| FetchError::Roots)?;
+            roots.add(certificate).map_err(|_| FetchError::Roots)?;
+        }
+        if roots.is_empty() { Err(FetchError::Roots) } else { Self::with_roots(reach, max_bytes, roots) }
     }
 
     /// Asks for a document, until a deadline that covers everything: names, connection, TLS, headers and body.
@@ -270,11 +296,6 @@ pub(super) fn is_fit_for_browsers(url: &str) -> bool {
     url.bytes().all(|b| b.is_ascii_graphic()) && !url.contains('#') && Target::parse(url).is_ok()
 }
 
-/// Whether a URL that the configuration itself names stands on this machine.
-pub(super) fn is_loopback_url(url: &str) -> bool {
-    Target::parse(url).is_ok_and(|target| is_loopback_name(&target.host))
-}
-
 /// Whether an address is reached over the public internet (IANA's special-purpose registries).
 fn is_public(address: IpAddr) -> bool {
     match address {
@@ -340,7 +361,8 @@ mod tests {
         ] {
             assert!(matches!(Target::parse(bad), Err(FetchError::Url(_))), "{bad}");
         }
-        assert!(is_loopback_url("http://localhost:1/x") && !is_loopback_url("https://issuer.example"));
+        assert_eq!(Reach::of("http://localhost:1/x"), Reach::Loopback);
+        assert_eq!(Reach::of("https://issuer.example"), Reach::Public);
     }
 
     #[test]

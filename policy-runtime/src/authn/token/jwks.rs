@@ -9,7 +9,7 @@ use policy_core::value::Millis;
 use tokio::sync::Mutex as Turn;
 use tokio::task::JoinHandle;
 
-use super::fetch::{FetchError, Fetcher, Reach, deadline, is_loopback_url};
+use super::fetch::{FetchError, Fetcher, Reach, deadline};
 use super::keys::{KeySet, KeySetError, MAX_KEY_SET};
 use super::source::KeySource;
 use crate::authn::{AuthnCode, AuthnError, BoxFuture};
@@ -47,14 +47,20 @@ pub enum JwksError {
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use policy_runtime::authn::token::{JwksTimes, Reach, RemoteKeys};
+/// use policy_runtime::authn::token::{Fetcher, JwksTimes, MAX_KEY_SET, Reach, RemoteKeys};
 /// use policy_runtime::clock::SystemClock;
 ///
 /// let mut times = JwksTimes::default();
 /// times.refresh = Duration::from_mins(5);
 /// let clock = Arc::new(SystemClock);
 /// assert!(RemoteKeys::discover_with("https://idp.example", Reach::Public, clock.clone(), times).is_ok());
-/// assert!(RemoteKeys::at_with("http://127.0.0.1:9/jwks", Reach::Loopback, clock, times).is_ok());
+/// assert!(RemoteKeys::at_with("http://127.0.0.1:9/jwks", Reach::Loopback, clock.clone(), times).is_ok());
+///
+/// // An issuer inside a company, whose certificate the company's own authority has signed.
+/// # let pem = include_str!("../../client/tests/tls/ca.pem");
+/// let fetcher = Fetcher::trusting(Reach::Private, MAX_KEY_SET, pem).unwrap();
+/// RemoteKeys::discover_by("https://idp.intranet", fetcher.clone(), clock.clone(), times);
+/// RemoteKeys::at_by("https://idp.intranet/keys", fetcher, clock, times);
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -129,7 +135,7 @@ impl RemoteKeys {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn discover(issuer: &str, clock: Arc<dyn Clock>) -> Result<Arc<Self>, FetchError> {
-        Self::with(Place::Issuer(issuer.to_owned()), default_reach(issuer), clock, JwksTimes::default())
+        Self::discover_with(issuer, Reach::of(issuer), clock, JwksTimes::default())
     }
 
     /// Takes the keys from a URL.
@@ -137,7 +143,7 @@ impl RemoteKeys {
     /// # Errors
     /// As [`RemoteKeys::discover`].
     pub fn at(jwks_uri: &str, clock: Arc<dyn Clock>) -> Result<Arc<Self>, FetchError> {
-        Self::with(Place::Keys(jwks_uri.to_owned()), default_reach(jwks_uri), clock, JwksTimes::default())
+        Self::at_with(jwks_uri, Reach::of(jwks_uri), clock, JwksTimes::default())
     }
 
     /// As [`RemoteKeys::discover`], saying how far to reach and how long to keep.
@@ -150,7 +156,7 @@ impl RemoteKeys {
         clock: Arc<dyn Clock>,
         times: JwksTimes,
     ) -> Result<Arc<Self>, FetchError> {
-        Self::with(Place::Issuer(issuer.to_owned()), reach, clock, times)
+        Ok(Self::discover_by(issuer, Fetcher::new(reach, MAX_KEY_SET)?, clock, times))
     }
 
     /// As [`RemoteKeys::at`], saying how far to reach and how long to keep.
@@ -163,12 +169,21 @@ impl RemoteKeys {
         clock: Arc<dyn Clock>,
         times: JwksTimes,
     ) -> Result<Arc<Self>, FetchError> {
-        Self::with(Place::Keys(jwks_uri.to_owned()), reach, clock, times)
+        Ok(Self::at_by(jwks_uri, Fetcher::new(reach, MAX_KEY_SET)?, clock, times))
     }
 
-    fn with(place: Place, reach: Reach, clock: Arc<dyn Clock>, times: JwksTimes) -> Result<Arc<Self>, FetchError> {
-        let fetcher = Fetcher::new(reach, MAX_KEY_SET)?;
-        Ok(Arc::new_cyclic(|own| Self {
+    /// As [`RemoteKeys::discover`], by a fetcher that says whom it trusts.
+    pub fn discover_by(issuer: &str, fetcher: Fetcher, clock: Arc<dyn Clock>, times: JwksTimes) -> Arc<Self> {
+        Self::with(Place::Issuer(issuer.to_owned()), fetcher, clock, times)
+    }
+
+    /// As [`RemoteKeys::at`], by a fetcher that says whom it trusts.
+    pub fn at_by(jwks_uri: &str, fetcher: Fetcher, clock: Arc<dyn Clock>, times: JwksTimes) -> Arc<Self> {
+        Self::with(Place::Keys(jwks_uri.to_owned()), fetcher, clock, times)
+    }
+
+    fn with(place: Place, fetcher: Fetcher, clock: Arc<dyn Clock>, times: JwksTimes) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
             place,
             fetcher,
             clock,
@@ -177,7 +192,7 @@ impl RemoteKeys {
             turn: Turn::default(),
             questions: AtomicU64::new(0),
             own: own.clone(),
-        }))
+        })
     }
 
     /// How often the issuer was asked.
@@ -269,10 +284,6 @@ impl RemoteKeys {
             }
         }
     }
-}
-
-fn default_reach(url: &str) -> Reach {
-    if is_loopback_url(url) { Reach::Loopback } else { Reach::Public }
 }
 
 fn millis(n: i64) -> Duration {

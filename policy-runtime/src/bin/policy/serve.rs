@@ -76,7 +76,8 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
     }
     let gateway = prepared.gateway(&config).bind(config.listen).await?;
     // These are for the person at the terminal, not for the log, which goes elsewhere.
-    eprintln!("listening on http://{} ({} database)", gateway.local_addr(), kind(&config.database));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    eprintln!("listening on {scheme}://{} ({} database)", gateway.local_addr(), kind(&config.database));
     for user in &demo {
         eprintln!("  {:<24} {:<8} {:<16} {}", user.email, user.role, user.scope, user.password.expose());
     }
@@ -86,7 +87,7 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
     }
     if let Some(token) = prepared.bootstrap_token().await? {
         eprintln!(
-            "\nnobody operates this server yet; within {} minutes, once:\n\n  curl http://{}/api/auth/bootstrap -d \
+            "\nnobody operates this server yet; within {} minutes, once:\n\n  curl {scheme}://{}/api/auth/bootstrap -d \
              '{{\"token\": \"{}\", \"email\": \"you@example.com\", \"password\": \"...\"}}'\n",
             BOOTSTRAP_S / 60,
             gateway.local_addr(),

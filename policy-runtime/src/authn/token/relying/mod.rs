@@ -18,10 +18,9 @@ use policy_core::value::Millis;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::configured::{ProviderFault, Somewhere, issuer_of, keys_of, mapping_of, preset_of, users_of};
-use super::fetch::{Errand, FetchError, Fetcher, Reach, deadline, is_loopback_url};
+use super::configured::{ProviderFault, Somewhere, fetcher_of, issuer_of, keys_of, mapping_of, preset_of, users_of};
+use super::fetch::{Errand, FetchError, Fetcher, deadline};
 use super::jws::Unverified;
-use super::keys::MAX_KEY_SET;
 use super::presets::{Browser, Preset};
 use super::provision::Provisioned;
 use super::rules::{MAX_TOKEN, TokenRules, VerifiedToken};
@@ -161,11 +160,6 @@ impl LoginProvider {
             let named = settings.algorithms.iter().filter_map(|name| super::Algorithm::parse(name));
             rules = rules.algorithms(named.filter(|algorithm| *algorithm != super::Algorithm::Hs256));
         }
-        let reach = match (settings.private_network, is_loopback_url(&issuer)) {
-            (true, _) => Reach::Private,
-            (false, true) => Reach::Loopback,
-            (false, false) => Reach::Public,
-        };
         let is_github = preset.browser() == Browser::GitHub;
         Ok(Some(Self {
             name: configuration.name.clone(),
@@ -174,11 +168,11 @@ impl LoginProvider {
             email_verified: preset.email_verified(),
             endpoints: Endpoints::of(preset, settings, &issuer),
             secret: ClientSecret::of(configuration, preset.browser(), &issuer)?,
-            issuer,
             client_id: client.clone(),
             rules,
             keys: if is_github { None } else { Some(Somewhere::of(keys_of(settings, clock)?)) },
-            fetcher: Fetcher::new(reach, MAX_KEY_SET).map_err(|error| error.to_string())?,
+            fetcher: fetcher_of(settings, &issuer)?,
+            issuer,
             clock: clock.clone(),
         }))
     }

@@ -41,7 +41,7 @@ mod id;
 pub mod identity;
 #[cfg(any(feature = "authzen", feature = "offline", feature = "token"))]
 pub mod json;
-#[cfg(feature = "cli")]
+#[cfg(feature = "log")]
 pub mod log;
 #[cfg(feature = "offline")]
 pub mod offline;

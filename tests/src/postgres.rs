@@ -1,8 +1,9 @@
 //! A private PostgreSQL server for tests, with a fresh database for each.
 //!
-//! In: the server's programs, on the PATH or where Debian keeps them. Out: URLs of empty databases. The server listens on a
-//! free port of this machine, keeps its files in a temporary folder, and ends with the test's process, however that ends.
-//! Absent: anything of the project.
+//! In: PostgreSQL's programs, on the PATH or where Debian keeps them; `POLICY_TEST_POSTGRES` names a folder with the server
+//! (`initdb`, `postgres`) of another version. Out: URLs of empty databases. The server listens on a free port of this
+//! machine, keeps its files in a temporary folder, and ends with the test's process, however that ends. Absent: anything of
+//! the project.
 
 use std::fs;
 use std::net::TcpListener;
@@ -26,7 +27,8 @@ pub const PASSWORD: &str = "a password of tests";
 #[derive(Debug)]
 pub struct Server {
     port: u16,
-    programs: PathBuf,
+    /// Where the programs are that speak with it.
+    clients: PathBuf,
     folder: PathBuf,
     /// When its input ends, and be it because this process was killed, it stops the server.
     _keeper: Child,
@@ -55,7 +57,11 @@ pub fn fresh_database() -> Result<String, Error> {
 
 impl Server {
     fn start() -> Result<Self, Error> {
-        let programs = programs()?;
+        let clients = programs()?;
+        let programs = match std::env::var_os("POLICY_TEST_POSTGRES") {
+            Some(folder) => fs::canonicalize(folder)?,
+            None => clients.clone(),
+        };
         let folder = std::env::temp_dir().join(format!("policy-postgres-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -80,7 +86,7 @@ impl Server {
         keeper.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
         keeper.arg("-c").arg("unix_socket_directories=").args(["-c", "max_connections=200"]);
         keeper.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self { port, programs, folder, _keeper: keeper.spawn()? };
+        let server = Self { port, clients, folder, _keeper: keeper.spawn()? };
         let until = Instant::now() + Duration::from_secs(30);
         while let Err(error) = server.psql("postgres", "SELECT 1") {
             if Instant::now() > until {
@@ -128,7 +134,7 @@ impl Server {
     /// # Errors
     /// When it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, Error> {
-        let done = Command::new(self.programs.join(program)).args(arguments).stdin(Stdio::null()).output()?;
+        let done = Command::new(self.clients.join(program)).args(arguments).stdin(Stdio::null()).output()?;
         if done.status.success() {
             Ok(String::from_utf8(done.stdout)?)
         } else {
@@ -137,7 +143,7 @@ impl Server {
     }
 }
 
-/// Where the server's programs are.
+/// Where PostgreSQL's programs are.
 fn programs() -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();

@@ -1,5 +1,6 @@
 //! A client that says exactly what a test wants, and a gateway to say it to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,12 @@ pub enum Ended {
 impl Raw {
     /// Opens a socket with these headers; the status if it is refused.
     pub async fn dial(gateway: &Gateway, headers: &[(&str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{}/v1", gateway.local_addr()).into_client_request().expect("a good address");
+        Self::dial_at(gateway.local_addr(), headers).await
+    }
+
+    /// Opens a socket to a gateway of another process.
+    pub async fn dial_at(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{address}/v1").into_client_request().expect("a good address");
         for (name, value) in headers {
             let name: HeaderName = name.parse().expect("a good header");
             request.headers_mut().insert(name, HeaderValue::from_str(value).expect("a good header"));

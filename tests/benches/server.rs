@@ -20,12 +20,15 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use policy_core::pdp::SetSource;
-use policy_runtime::Scope;
 use policy_runtime::authn::password::hash;
+use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment};
+use policy_runtime::database::Database;
 use policy_runtime::identity::NewUser;
 use policy_runtime::secret::Secret;
 use policy_runtime::server::Prepared;
+use policy_runtime::sets::PolicySets;
+use policy_runtime::{Policy, Scope};
 use tests::orders::OrderService;
 use tests::providers::send;
 
@@ -50,17 +53,28 @@ async fn serve(policies: usize) {
         let user = server.store.add_user(new).await.unwrap();
         first.get_or_insert(user);
     }
-    let rule =
-        |n| format!("forbid com.example.OrderService.placeOrder when participant.email like '*@contractor{n}.example'");
-    let rules = (0..policies).map(|n| (format!("contractor-{n}"), rule(n))).collect();
-    let organization = config.application.organization_id().cloned().map(Scope::Organization).unwrap();
-    server.policy.replace(&organization, &SetSource { rules, ..SetSource::default() }).unwrap();
+    if policies > 0 {
+        activate(&server.policy, &config, policies).await;
+    }
     let token = server.issuer.access_token(&first.unwrap(), &["pwd"]).unwrap();
     let gateway = server.gateway(&config).service(Arc::new(OrderService::default()));
     let gateway = gateway.bind(config.listen).await.unwrap();
     println!("{} {}", gateway.local_addr(), token.expose());
     std::io::stdout().flush().unwrap();
     std::future::pending::<()>().await;
+}
+
+/// As an administrator would, so that the server follows it.
+async fn activate(policy: &Policy, config: &Config, policies: usize) {
+    let rule =
+        |n| format!("forbid com.example.OrderService.placeOrder when participant.email like '*@contractor{n}.example'");
+    let rules = (0..policies).map(|n| (format!("contractor-{n}"), rule(n))).collect();
+    let source = SetSource { rules, ..SetSource::default() };
+    let organization = config.application.organization_id().cloned().map(Scope::Organization).unwrap();
+    let (sets, now) = (PolicySets::new(Database::open(&config.database).await.unwrap()), SystemClock.now());
+    let number = sets.draft(&organization, &source, "bench", "", now).await.unwrap();
+    sets.validate(policy, &organization, number).await.unwrap();
+    sets.activate(policy, &organization, number, 0, "bench", now).await.unwrap();
 }
 
 struct Served {

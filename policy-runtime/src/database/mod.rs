@@ -1,7 +1,8 @@
 //! One database, SQLite or PostgreSQL, spoken to in the same words.
 //!
 //! In: SQL that both understand, written in the program (`&'static str`, numbered placeholders) and bound values. Out: rows.
-//! Every statement has a time limit. Absent: what is stored; each subject brings its own statements and its migrations.
+//! Every statement has a time limit. Absent: what is stored; each subject brings its own statements and its migrations; and
+//! whatever PostgreSQL 14 does not know (`MERGE`, `NULLS NOT DISTINCT`, `IS JSON`, ..): the tests run on that version, too.
 //!
 //! ```text
 //! identity, audit, .. ─► Database ─► SQLite (a file, one writer)

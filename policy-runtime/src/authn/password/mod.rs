@@ -160,6 +160,8 @@ impl PasswordAuthenticator {
         }
         let started = Instant::now();
         let scope = match request.effective_scope() {
+            // Where operators do not sign in, a right password of theirs is told by nothing from a wrong one.
+            RequestedScope::Exactly(Scope::System) if !request.facts().listener.system => None,
             RequestedScope::Exactly(scope) => Some(scope),
             RequestedScope::Application(id) => self.users.scope_of_application(&id).await.map_err(unavailable)?,
             RequestedScope::Unnamed => {

@@ -97,6 +97,19 @@ async fn where_passwords_are_off_a_right_one_is_as_good_as_a_wrong_one() {
 }
 
 #[tokio::test]
+async fn where_operators_do_not_sign_in_their_passwords_are_wrong() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let operator = NewUser::new(Scope::System, "op@example.com").password_hash(hash(&secret(PASSWORD)).unwrap());
+    f.store.create_user(operator).unwrap();
+    let chain = Chain::builder().with(authenticator(&f).throttle(Throttle::new(1, 100))).build();
+    let request = login("op@example.com", PASSWORD).in_scope(Scope::System);
+    assert_eq!(try_login(&chain, &request).await.unwrap_err().code(), AuthnCode::WrongCredentials);
+    assert_eq!(try_login(&chain, &request).await.unwrap_err().code(), AuthnCode::Throttled, "it counts as a failure");
+    let request = login("op@example.com", PASSWORD).in_scope(Scope::System);
+    try_login(&chain, &request.on(crate::credential::Listener::default().with_system())).await.unwrap();
+}
+
+#[tokio::test]
 async fn weak_hashes_are_replaced_on_login() {
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [3; 16]).unwrap().format_for_version(bcrypt::Version::TwoA);
     let f = fixture(Secret::new(bcrypt.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy_core::value::Value;
+use policy_core::value::{Millis, Value};
 use policy_core::{Participant, Scope};
 use policy_runtime::authn::api_key;
 use policy_runtime::authn::password::hash;
@@ -12,13 +12,43 @@ use policy_runtime::identity::{
     Change, Configuration, Directory as _, NewUser, ProviderSettings, Reference, ReferenceSettings, SqlStore,
 };
 use policy_runtime::secret::Secret;
+use policy_runtime::sets::{Follower, PolicySets};
+use policy_runtime::{Denied, Policy, SecurityContext, SetSource, abac_policy};
 use tests::postgres::{fresh_database, server};
 
 use crate::signing_in::{chain, login, present};
 use crate::{Folder, Store, acme, furnish, open, orders};
 
-/// Everything that a decision can depend on.
-async fn state(store: &SqlStore, key: &Secret<String>) -> (String, Vec<Result<Participant, String>>) {
+/// Open in the program, and closed by a rule of the organization to whoever has not the right plan.
+#[abac_policy(authenticated, action = "pay")]
+fn pay() -> Result<(), Denied> {
+    Ok(())
+}
+
+fn program() -> Policy {
+    Policy::builder().organization("acme").application("orders").build().unwrap()
+}
+
+/// What a server decides that has just started on this database.
+async fn may_pay(store: &SqlStore, participant: Participant) -> bool {
+    let policy = program();
+    Follower::new(&policy, PolicySets::new(store.database().clone())).confirm().await.unwrap();
+    SecurityContext::new(&policy, participant.into()).run(pay).is_ok()
+}
+
+async fn activate_rule(store: &SqlStore) {
+    let (policy, sets) = (program(), PolicySets::new(store.database().clone()));
+    let mut names = policy.engine().registry().actions().map(|(_, entry)| entry.name.to_string());
+    let name = names.find(|name| name.ends_with(".pay")).unwrap();
+    let rule = format!("forbid {name} unless participant.plan == 'gold'");
+    let source = SetSource { rules: vec![("plan".into(), rule)], ..SetSource::default() };
+    let number = sets.draft(&acme(), &source, "ann", "", Millis(1)).await.unwrap();
+    sets.validate(&policy, &acme(), number).await.unwrap();
+    sets.activate(&policy, &acme(), number, 0, "ann", Millis(1)).await.unwrap();
+}
+
+/// Everything that a decision can depend on, and who may sign in and pay.
+async fn state(store: &SqlStore, key: &Secret<String>) -> (String, Vec<Result<(Participant, bool), String>>) {
     let dynamic: Store = Arc::new(store.clone());
     let chain = chain(&dynamic);
     let mut users = Vec::new();
@@ -40,13 +70,16 @@ async fn state(store: &SqlStore, key: &Secret<String>) -> (String, Vec<Result<Pa
         store.references().await.unwrap(),
         store.changed_since(None).await.unwrap(),
     );
+    let logins = [("alice@example.com", "correct horse"), ("bob@example.com", "x"), ("alice@example.com", "x")];
     let mut found = Vec::new();
-    for (name, password) in
-        [("alice@example.com", "correct horse"), ("bob@example.com", "x"), ("alice@example.com", "x")]
+    for credential in
+        logins.map(|(name, password)| login(name, password)).into_iter().chain([Credential::ApiKey(key.clone())])
     {
-        found.push(present(&chain, login(name, password)).await.map_err(|code| code.to_string()));
+        found.push(match present(&chain, credential).await {
+            Ok(participant) => Ok((participant.clone(), may_pay(store, participant).await)),
+            Err(code) => Err(code.to_string()),
+        });
     }
-    found.push(present(&chain, Credential::ApiKey(key.clone())).await.map_err(|code| code.to_string()));
     (stored, found)
 }
 
@@ -66,6 +99,7 @@ async fn furnish_all(store: &SqlStore) -> Secret<String> {
         .secret(Secret::new(b"0123456789abcdef0123456789abcdef".to_vec()));
     store.put_configuration(&configuration).await.unwrap();
     store.put_reference(&Reference::new("main", orders(), ReferenceSettings::default())).await.unwrap();
+    activate_rule(store).await;
     key
 }
 
@@ -73,6 +107,7 @@ async fn spoil(store: &SqlStore) {
     let alice = store.users(&orders()).await.unwrap().into_iter().next().unwrap();
     store.drop_user(&alice.id).await.unwrap();
     store.set_suspended("acme", true).await.unwrap();
+    PolicySets::new(store.database().clone()).recover(&acme(), "ann", Millis(2)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +124,12 @@ async fn a_copied_file_is_a_backup() {
     store.database().close().await;
     let restored = state(&open(&folder.file("backup.db")).await, &key).await;
     assert_eq!(restored, before);
-    assert_eq!(restored.1.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
+    let told: Vec<_> = restored
+        .1
+        .iter()
+        .map(|one| one.as_ref().map_or("refused", |(_, may)| if *may { "pays" } else { "may not" }))
+        .collect();
+    assert_eq!(told, ["pays", "refused", "refused", "may not"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@
 
 mod address;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod begin;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod listen;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrate;
@@ -28,6 +30,7 @@ pub use migrate::Migration;
 pub use pool::Database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use {
+    begin::begin,
     listen::Listener,
     pool::Transaction,
     row::{Arg, Row},

@@ -73,7 +73,7 @@ impl Database {
         timed(async {
             Ok(match &self.pool {
                 #[cfg(feature = "sqlite")]
-                Pool::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+                Pool::Sqlite(pool) => Transaction::Sqlite(super::begin(pool, "BEGIN IMMEDIATE").await?),
                 #[cfg(feature = "postgres")]
                 Pool::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
             })

@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
 use super::error::EntityError;
 use super::layout::{Layout, Row};
 use super::{postgres, sqlite};
+use crate::database;
 
 /// Where records are: a pool of connections to SQLite or to PostgreSQL. Cheap to clone.
 ///
@@ -198,7 +199,7 @@ impl Pool {
         postgres: &str,
     ) -> Result<Transaction, EntityError> {
         let kind = match &self.kind {
-            Kind::Sqlite(pool) => Begun::Sqlite(within(self.limit, layout, pool.begin_with(sqlite)).await?),
+            Kind::Sqlite(pool) => Begun::Sqlite(within(self.limit, layout, database::begin(pool, sqlite)).await?),
             Kind::Postgres(pool) => {
                 // The server ends a statement too, and not only the wait for it.
                 let millis = i32::try_from(self.limit.as_millis()).unwrap_or(i32::MAX);

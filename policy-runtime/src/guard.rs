@@ -121,7 +121,7 @@ impl Guard {
                     return Ok(Permit { due: None });
                 }
                 let record = self.record(cx, &request, "allow").revisions(&allowed.revisions);
-                Ok(Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) })
+                Ok(Permit::due(cx, record, must, must))
             }
             Decision::Deny(denial) => Err(denied(cx, &request, self.declaration.id, *denial)),
         }
@@ -191,11 +191,13 @@ pub(crate) fn refuse(cx: &SecurityContext, action: &str, code: Code, why: &str) 
     denied
 }
 
-/// The permit of an operation on rows. A list is one record, with the hash of the filter that it was made by.
+/// The permit of an operation on rows. A list is one record, with the hash of the filter that it was made by; its end, which is
+/// recorded wherever its beginning is, says how many rows it was.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn permit(
     cx: &SecurityContext,
     request: &Request<'_>,
+    revisions: &[policy_core::Revision; 3],
     action: &str,
     filter: Option<&policy_core::filter::Predicate>,
 ) -> Permit {
@@ -204,15 +206,14 @@ pub(crate) fn permit(
     if !must && !is_wanted(cx, request.action, true) {
         return Permit { due: None };
     }
-    let revisions = cx.policy().engine().revisions(request.scope);
-    let mut record = record(cx, request, action, "allow").revisions(&revisions);
+    let mut record = record(cx, request, action, "allow").revisions(revisions);
     if let Some(filter) = filter {
         // As it is shown, so without what secret attributes are compared with.
         let hash = ring::digest::digest(&ring::digest::SHA256, filter.to_string().as_bytes());
         let hash: String = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(nibble).collect();
         record = record.detail("filter", audit::Detail::Plain(hash));
     }
-    Permit { due: Some(Box::new(Due { must, context: cx.clone(), log: cx.audit().cloned(), record })) }
+    Permit::due(cx, record, must, must || filter.is_some())
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -285,6 +286,8 @@ fn report(denied: &Denied, action: &str, cx: &SecurityContext, denial: &Denial) 
 struct Due {
     /// Whether the work may begin only after the record was written.
     must: bool,
+    /// Whether the end of the work is recorded too.
+    closes: bool,
     context: SecurityContext,
     log: Option<Arc<dyn audit::AuditLog>>,
     record: audit::Record,
@@ -307,6 +310,10 @@ pub struct Permit {
 }
 
 impl Permit {
+    fn due(cx: &SecurityContext, record: audit::Record, must: bool, closes: bool) -> Self {
+        Self { due: Some(Box::new(Due { must, closes, context: cx.clone(), log: cx.audit().cloned(), record })) }
+    }
+
     /// Writes the opening record, if one is due.
     ///
     /// # Errors
@@ -342,8 +349,9 @@ impl Permit {
 fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> {
     match written {
         Ok(()) => {
-            let Due { log, record, must, .. } = *due;
-            Ok(Opened { closing: log.filter(|_| must).map(|log| (log, record.decision)) })
+            let Due { log, record, closes, .. } = *due;
+            let closing = log.filter(|_| closes).map(|log| Box::new(Closing { log, record, rows: None }));
+            Ok(Opened { closing })
         }
         Err(why) => {
             let denied = Denied::new(Code::AuditUnavailable);
@@ -367,13 +375,30 @@ fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> 
 /// ```
 #[derive(Debug)]
 pub struct Opened {
-    closing: Option<(Arc<dyn audit::AuditLog>, Arc<str>)>,
+    closing: Option<Box<Closing>>,
+}
+
+#[derive(Debug)]
+struct Closing {
+    log: Arc<dyn audit::AuditLog>,
+    record: audit::Record,
+    rows: Option<u64>,
+}
+
+impl Opened {
+    /// Counts rows that the work gave or changed.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn add_rows(&mut self, rows: u64) {
+        if let Some(closing) = &mut self.closing {
+            closing.rows = Some(closing.rows.unwrap_or_default().saturating_add(rows));
+        }
+    }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        if let Some((log, decision)) = self.closing.take() {
-            log.complete(&decision);
+        if let Some(closing) = self.closing.take() {
+            closing.log.complete(&closing.record, closing.rows);
         }
     }
 }

@@ -240,7 +240,7 @@ impl AuditLog for Broken {
     fn begin<'a>(&'a self, _: &'a Record) -> AuditFuture<'a> {
         Box::pin(async { Err(AuditError("the disk is full".into())) })
     }
-    fn complete(&self, _: &str) {}
+    fn complete(&self, _: &Record, _: Option<u64>) {}
 }
 
 #[tokio::test]

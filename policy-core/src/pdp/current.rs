@@ -57,6 +57,11 @@ impl Current {
         self.shared.load()
     }
 
+    /// The current snapshot, to be asked for as long as somebody likes.
+    pub(super) fn keep(&self) -> Arc<Numbered> {
+        self.shared.load_full()
+    }
+
     /// Puts a snapshot in the place of the current one; whoever reads after this reads it.
     pub(super) fn replace(&self, next: Snapshot) {
         let next = Numbered::new(next);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::asked::Asked;
 use super::set::Member;
-use super::stack::Sets;
+use super::stack::{Sets, Snapshot};
 use super::{Engine, explain};
 use crate::decision::{Denial, Revision};
 use crate::filter::partial::Partial;
@@ -188,8 +188,17 @@ impl Engine {
     /// What no row can change: the participant's scope never reaches the resource's, the action or the scope is unknown, a
     /// value of the participant or the context is unusable.
     pub fn filter(&self, request: &Request<'_>, table: &Table) -> Result<Filter, Box<Denial>> {
+        self.filter_in(&self.current.load(), request, table)
+    }
+
+    pub(super) fn filter_in(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        table: &Table,
+    ) -> Result<Filter, Box<Denial>> {
         let mut all = Vec::new();
-        let revisions = self.rows(request, table, &mut |part: TierFilter| all.push(part.predicate), false)?;
+        let revisions = self.rows(snapshot, request, table, &mut |part: TierFilter| all.push(part.predicate), false)?;
         Ok(Filter { predicate: Predicate::all(all), revisions })
     }
 
@@ -198,19 +207,28 @@ impl Engine {
     /// # Errors
     /// As [`Engine::filter`].
     pub fn explain_filter(&self, request: &Request<'_>, table: &Table) -> Result<Vec<TierFilter>, Box<Denial>> {
+        self.explain_filter_in(&self.current.load(), request, table)
+    }
+
+    pub(super) fn explain_filter_in(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        table: &Table,
+    ) -> Result<Vec<TierFilter>, Box<Denial>> {
         let mut out = Vec::new();
-        self.rows(request, table, &mut |part| out.push(part), true)?;
+        self.rows(snapshot, request, table, &mut |part| out.push(part), true)?;
         Ok(out)
     }
 
     fn rows(
         &self,
+        snapshot: &Snapshot,
         request: &Request<'_>,
         table: &Table,
         visit: &mut dyn FnMut(TierFilter),
         told: bool,
     ) -> Result<[Revision; 3], Box<Denial>> {
-        let snapshot = self.current.load();
         let request = Request { resource: None, ..*request };
         let entry = self.registry.action(request.action).ok_or_else(|| Box::new(Denial::unknown_action()))?;
         let sets = snapshot.sets(entry, &request)?;

@@ -22,6 +22,7 @@ mod explain;
 mod filter;
 mod index;
 mod list;
+mod moment;
 mod nearest;
 mod set;
 mod stack;
@@ -61,6 +62,7 @@ pub use clauses::{Heard, RuleClauses};
 pub use explain::{Explanation, PolicyReport, TierReport};
 pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
+pub use moment::{At, Moment};
 pub use nearest::{Flip, Nearest};
 pub use suppose::Written;
 

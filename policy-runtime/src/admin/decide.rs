@@ -158,7 +158,7 @@ impl Admin {
             let failed = record.clone().detail("failed", Detail::Plain(error.code().as_str().to_owned()));
             self.journal.note(&Record { outcome: "deny", ..failed }).await?;
         }
-        self.journal.complete(&record.decision);
+        self.journal.complete(&record, None);
         done
     }
 

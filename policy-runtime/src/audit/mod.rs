@@ -230,8 +230,8 @@ impl Record {
 ///         Box::pin(async { Ok(()) })
 ///     }
 ///
-///     fn complete(&self, decision: &str) {
-///         println!("ends {decision}");
+///     fn complete(&self, record: &Record, rows: Option<u64>) {
+///         println!("ends {}: {rows:?}", record.decision);
 ///     }
 /// }
 /// ```
@@ -245,8 +245,8 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Notes that the work under a record has ended. Must not block.
-    fn complete(&self, decision: &str);
+    /// Notes that the work under a record has ended, and how many rows it gave or changed if it was about rows. Must not block.
+    fn complete(&self, record: &Record, rows: Option<u64>);
 
     /// Whether a decision is wanted that need not be recorded. None is, unless the sink says so.
     fn wants(&self, action: &ActionName, allowed: bool) -> bool {
@@ -287,7 +287,7 @@ pub struct MemoryAudit {
 }
 
 impl MemoryAudit {
-    /// The records in order, each with whether its work has ended.
+    /// The records in order, each with whether its work has ended; `rows` is among the details of one that was about rows.
     pub fn records(&self) -> Vec<(Record, bool)> {
         self.records.lock().map(|r| r.clone()).unwrap_or_default()
     }
@@ -308,10 +308,11 @@ impl AuditLog for MemoryAudit {
         Some(self.push(record))
     }
 
-    fn complete(&self, decision: &str) {
+    fn complete(&self, record: &Record, rows: Option<u64>) {
         if let Ok(mut records) = self.records.lock() {
-            for (_, done) in records.iter_mut().filter(|(r, _)| &*r.decision == decision) {
+            for (open, done) in records.iter_mut().filter(|(r, _)| r.decision == record.decision) {
                 *done = true;
+                open.details.extend(rows.map(|rows| ("rows".to_owned(), Detail::Plain(rows.to_string()))));
             }
         }
     }

@@ -219,7 +219,7 @@ impl AuthZen {
                 match written {
                     Ok(()) => {
                         if let Some(log) = cx.audit().filter(|_| must) {
-                            log.complete(&record.decision);
+                            log.complete(&record, None);
                         }
                         Verdict::ALLOW
                     }

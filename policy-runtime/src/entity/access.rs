@@ -3,13 +3,12 @@
 //! In: a caller and the name of an action. Out: conditions on rows, decisions on single rows, audit records. Absent: SQL that
 //! reads or writes.
 
-use std::borrow::Cow;
-
 use policy_core::contract::Stored;
 use policy_core::decision::Denial;
 use policy_core::filter::sql::Render;
 use policy_core::filter::{Predicate, Test};
 use policy_core::kind::Kind;
+use policy_core::pdp::{At, Moment};
 use policy_core::table::{Operation, Table};
 use policy_core::value::Millis;
 use policy_core::{ActionId, ActionName, Context, Decision, Facts, Request, Resource, Scope};
@@ -56,33 +55,28 @@ pub(super) struct Access {
     pub(super) exact: bool,
 }
 
-/// A caller in the middle of an operation.
-pub(super) struct Caller<'c> {
-    pub(super) cx: &'c SecurityContext,
-    scope: Cow<'c, Scope>,
-    facts: Cow<'c, Facts>,
+/// A caller in the middle of an operation, all of which is decided at one time by the sets of one moment.
+pub(super) struct Caller {
+    pub(super) cx: SecurityContext,
+    scope: Scope,
+    facts: Facts,
     pub(super) time: Millis,
+    moment: Moment,
 }
 
-impl<'c> Caller<'c> {
+impl Caller {
     /// A caller of an entity's operation, which is counted where its action has a rate.
-    pub(super) fn of<T: Stored>(cx: &'c SecurityContext, id: &str) -> Result<Self, EntityError> {
-        let caller = Self::again::<T>(cx, id)?;
-        let facts = guard::counted(cx, caller.action::<T>(id)?, id)?;
-        Ok(Self { facts, ..caller })
-    }
-
-    /// The caller of an operation that goes on.
-    pub(super) fn again<T: Stored>(cx: &'c SecurityContext, id: &str) -> Result<Self, EntityError> {
+    pub(super) fn of<T: Stored>(cx: &SecurityContext, id: &str) -> Result<Self, EntityError> {
         let time = cx.policy().clock().now();
         let engine = cx.policy().engine();
         let named = ActionName::new(T::NAMESPACE, id).to_string();
-        let tier = engine.action(&named).and_then(|action| engine.registry().action(action)).map(|entry| entry.tier);
-        let Some(tier) = tier else { return Err(Self::undeclared(cx, &named).into()) };
-        match resource_scope(tier, cx) {
-            Some(scope) => Ok(Self { cx, scope, facts: Cow::Borrowed(cx.facts()), time }),
-            None => Err(guard::refuse(cx, id, Code::AccessDenied, "the caller has no organization").into()),
-        }
+        let found = engine.action(&named).and_then(|action| Some((action, engine.registry().action(action)?.tier)));
+        let Some((action, tier)) = found else { return Err(Self::undeclared(cx, &named).into()) };
+        let Some(scope) = resource_scope(tier, cx) else {
+            return Err(guard::refuse(cx, id, Code::AccessDenied, "the caller has no organization").into());
+        };
+        let facts = guard::counted(cx, action, id)?.into_owned();
+        Ok(Self { cx: cx.clone(), scope: scope.into_owned(), facts, time, moment: engine.moment() })
     }
 
     fn undeclared(cx: &SecurityContext, name: &str) -> Denied {
@@ -92,7 +86,12 @@ impl<'c> Caller<'c> {
     /// The action of an id in the entity's namespace.
     pub(super) fn action<T: Stored>(&self, id: &str) -> Result<ActionId, Denied> {
         let name = ActionName::new(T::NAMESPACE, id).to_string();
-        self.cx.policy().engine().action(&name).ok_or_else(|| Self::undeclared(self.cx, &name))
+        self.cx.policy().engine().action(&name).ok_or_else(|| Self::undeclared(&self.cx, &name))
+    }
+
+    /// What decides about this operation.
+    fn engine(&self) -> At<'_> {
+        self.moment.of(self.cx.policy().engine())
     }
 
     fn request<'r>(&'r self, action: ActionId, resource: Option<Resource<'r>>) -> Request<'r> {
@@ -109,7 +108,7 @@ impl<'c> Caller<'c> {
     /// The rows for which an action is open.
     pub(super) fn access<T: Stored>(&self, id: &str, table: &Table) -> Result<Access, EntityError> {
         let action = self.action::<T>(id)?;
-        let filter = self.cx.policy().engine().filter(&self.request(action, None), table);
+        let filter = self.engine().filter(&self.request(action, None), table);
         let filter = filter.map_err(|denial| self.refused(action, id, *denial))?;
         let exact = filter.is_exact();
         Ok(Access { action, predicate: filter.predicate, exact })
@@ -119,7 +118,7 @@ impl<'c> Caller<'c> {
     pub(super) fn decide<T: Stored + Sync>(&self, action: ActionId, entity: &T) -> Result<(), Box<Denial>> {
         let id = entity.entity_id();
         let resource = Resource { id: &id, attributes: entity };
-        match self.cx.policy().engine().decide(&self.request(action, Some(resource))) {
+        match self.engine().decide(&self.request(action, Some(resource))) {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
@@ -131,24 +130,25 @@ impl<'c> Caller<'c> {
         self.decide(action, entity).map_err(|denial| {
             let row = entity.entity_id();
             let request = self.request(action, Some(Resource { id: &row, attributes: entity }));
-            guard::denied(self.cx, &request, id, *denial).into()
+            guard::denied(&self.cx, &request, id, *denial).into()
         })
     }
 
     fn refused(&self, action: ActionId, id: &str, denial: Denial) -> EntityError {
-        guard::denied(self.cx, &self.request(action, None), id, denial).into()
+        guard::denied(&self.cx, &self.request(action, None), id, denial).into()
     }
 
     /// A refusal that no policy made by itself.
     pub(super) fn refuse(&self, id: &str, why: &str) -> EntityError {
-        guard::refuse(self.cx, id, Code::AccessDenied, why).into()
+        guard::refuse(&self.cx, id, Code::AccessDenied, why).into()
     }
 
     /// Writes the opening record of an operation that needs one; of a list, with its filter.
     pub(super) async fn begin<T: Stored>(&self, id: &str, filter: Option<&Predicate>) -> Result<Opened, EntityError> {
         let action = self.action::<T>(id)?;
         let name = ActionName::new(T::NAMESPACE, id).to_string();
-        let permit = guard::permit(self.cx, &self.request(action, None), &name, filter);
+        let revisions = self.engine().revisions(&self.scope);
+        let permit = guard::permit(&self.cx, &self.request(action, None), &revisions, &name, filter);
         Ok(permit.begin().await?)
     }
 
@@ -160,7 +160,7 @@ impl<'c> Caller<'c> {
                 None => Reading::Always,
                 Some(id) => {
                     let action = self.action::<T>(id)?;
-                    let tiers = self.cx.policy().engine().explain_filter(&self.request(action, None), table);
+                    let tiers = self.engine().explain_filter(&self.request(action, None), table);
                     let tiers = tiers.map_err(|denial| self.refused(action, id, *denial))?;
                     // What holds beside the policies is of rows, and asked where rows are.
                     let mut said = tiers.iter().filter(|part| part.tier.is_some()).map(|part| &part.predicate);

@@ -33,13 +33,13 @@ pub(super) struct Reader<'r, T> {
 }
 
 /// A question of a caller, with everything that the decision point said of it.
-struct Asked<'c> {
-    caller: Caller<'c>,
-    rules: Rules,
+pub(super) struct Asked {
+    pub(super) caller: Caller,
+    pub(super) rules: Rules,
     query: Predicate,
     /// What a cursor of this question is bound to.
     bound: String,
-    audit: Opened,
+    pub(super) audit: Opened,
 }
 
 /// What the decision point said.
@@ -57,12 +57,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         }
     }
 
-    async fn ask<'c>(
-        &self,
-        cx: &'c SecurityContext,
-        operation: Operation,
-        query: &Query,
-    ) -> Result<Asked<'c>, EntityError> {
+    async fn ask(&self, cx: &SecurityContext, operation: Operation, query: &Query) -> Result<Asked, EntityError> {
         let id = self.reach.action::<T>(operation);
         let caller = Caller::of::<T>(cx, &id)?;
         let access = caller.access::<T>(&id, self.table())?;
@@ -74,14 +69,14 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         Ok(Asked { caller, rules: Rules { access, fields }, query, bound, audit })
     }
 
-    fn condition(&self, asked: &Asked<'_>) -> Condition {
+    fn condition(&self, asked: &Asked) -> Condition {
         let all =
             [tenants(&self.core.layout.table, self.reach), asked.rules.access.predicate.clone(), asked.query.clone()];
         rendered(&self.core.render(), all)
     }
 
     /// The entity of a row, if the caller may see it, without what they may not.
-    pub(super) fn seen(&self, caller: &Caller<'_>, rules: &Rules, row: Row) -> Result<Option<T>, EntityError> {
+    pub(super) fn seen(&self, caller: &Caller, rules: &Rules, row: Row) -> Result<Option<T>, EntityError> {
         let exact = rules.access.exact;
         let entity = match self.core.layout.entity::<T>(row.clone()) {
             Ok(entity) => entity,
@@ -98,7 +93,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     /// Takes out the fields that the caller may not read in this row.
     pub(super) fn masked(
         &self,
-        caller: &Caller<'_>,
+        caller: &Caller,
         fields: &[FieldAccess],
         mut row: Row,
         entity: T,
@@ -107,7 +102,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     }
 
     /// Takes the cells of those fields out of the row of an entity, and says whether there are any.
-    pub(super) fn hide(&self, caller: &Caller<'_>, fields: &[FieldAccess], row: &mut Row, entity: &T) -> bool {
+    pub(super) fn hide(&self, caller: &Caller, fields: &[FieldAccess], row: &mut Row, entity: &T) -> bool {
         let mut hidden = false;
         for field in fields {
             let readable = match field.read {
@@ -124,17 +119,20 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     }
 
     pub(super) async fn find_by_id(&self, cx: &SecurityContext, id: &str) -> Result<Option<T>, EntityError> {
-        let asked = self.ask(cx, Operation::FindById, &Query::all()).await?;
-        let Some(key) = self.core.key(id) else { return Ok(None) };
-        let select = self.core.select(self.condition(&asked).add(self.core.with_id(&key)));
-        match self.core.database.rows(&self.core.layout, &select).await?.pop() {
-            Some(row) => self.seen(&asked.caller, &asked.rules, row),
-            None => Ok(None),
+        let mut asked = self.ask(cx, Operation::FindById, &Query::all()).await?;
+        let mut found = None;
+        if let Some(key) = self.core.key(id) {
+            let select = self.core.select(self.condition(&asked).add(self.core.with_id(&key)));
+            if let Some(row) = self.core.database.rows(&self.core.layout, &select).await?.pop() {
+                found = self.seen(&asked.caller, &asked.rules, row)?;
+            }
         }
+        asked.audit.add_rows(found.is_some().into());
+        Ok(found)
     }
 
     pub(super) async fn find_by_ids(&self, cx: &SecurityContext, ids: &[String]) -> Result<Vec<T>, EntityError> {
-        let asked = self.ask(cx, Operation::FindByIds, &Query::all()).await?;
+        let mut asked = self.ask(cx, Operation::FindByIds, &Query::all()).await?;
         if ids.len() > self.core.settings.scan {
             return Err(EntityError::Query(format!("at most {} ids can be asked for", self.core.settings.scan)));
         }
@@ -154,6 +152,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
                 out.push(found.swap_remove(at).1);
             }
         }
+        asked.audit.add_rows(number(out.len()));
         Ok(out)
     }
 
@@ -168,20 +167,21 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         operation: Operation,
         query: &Query,
     ) -> Result<u64, EntityError> {
-        let asked = self.ask(cx, operation, query).await?;
-        if asked.rules.access.exact {
-            return self.core.database.count(&self.core.layout, &self.total(&asked)).await;
-        }
-        let rows = self.scanned(self.core.select(self.condition(&asked))).await?;
+        let mut asked = self.ask(cx, operation, query).await?;
         let mut count = 0;
-        for row in rows {
-            count += u64::from(self.seen(&asked.caller, &asked.rules, row)?.is_some());
+        if asked.rules.access.exact {
+            count = self.core.database.count(&self.core.layout, &self.total(&asked)).await?;
+        } else {
+            for row in self.scanned(self.core.select(self.condition(&asked))).await? {
+                count += u64::from(self.seen(&asked.caller, &asked.rules, row)?.is_some());
+            }
         }
+        asked.audit.add_rows(count);
         Ok(count)
     }
 
     /// The statement that counts what is asked for.
-    fn total(&self, asked: &Asked<'_>) -> SelectStatement {
+    fn total(&self, asked: &Asked) -> SelectStatement {
         let mut select = Sql::select();
         let everything = Expr::col(sea_query::Asterisk);
         select.expr(Func::count(everything)).from(self.core.table()).cond_where(self.condition(asked));
@@ -206,7 +206,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     /// Rows that are to be looked at one by one: all of them, or an error where they are too many.
     async fn scanned(&self, mut select: SelectStatement) -> Result<Vec<Row>, EntityError> {
         let limit = self.core.settings.scan;
-        select.limit(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1));
+        select.limit(number(limit).saturating_add(1));
         let rows = self.core.database.rows(&self.core.layout, &select).await?;
         if rows.len() > limit { Err(EntityError::TooManyRows { limit }) } else { Ok(rows) }
     }
@@ -219,7 +219,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         paging: &Paging,
     ) -> Result<Page<T>, EntityError> {
         let offset = paging.offset(self.core.settings.page)?;
-        let asked = self.ask(cx, operation, query).await?;
+        let mut asked = self.ask(cx, operation, query).await?;
         let keys = self.keys(paging, &asked.rules.fields)?;
         let mut condition = self.condition(&asked);
         let bound = format!("{}|{:?}", asked.bound, paging.orders);
@@ -249,7 +249,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
                 let kept = row.clone();
                 seen.extend(self.seen(&asked.caller, &asked.rules, row)?.map(|entity| (kept, entity)));
             }
-            let total = u64::try_from(seen.len()).ok().filter(|_| matches!(paging.at, At::Page(_)));
+            let total = Some(number(seen.len())).filter(|_| matches!(paging.at, At::Page(_)));
             let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
             let mut content = Vec::new();
             let mut last = None;
@@ -266,6 +266,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
             }
             (At::Cursor(_) | At::Page(_), _) => None,
         };
+        asked.audit.add_rows(number(content.len()));
         Ok(Page { total_elements: total, content, cursor })
     }
 
@@ -342,14 +343,19 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
         cx: &SecurityContext,
         operation: Operation,
         query: &Query,
-    ) -> Result<(SelectStatement, Rules, Opened), EntityError> {
+    ) -> Result<(SelectStatement, Asked), EntityError> {
         let asked = self.ask(cx, operation, query).await?;
         let mut select = self.core.select(self.condition(&asked));
         if let Some(column) = self.core.layout.id() {
             select.order_by_expr(self.core.column(column), SqlOrder::Asc);
         }
-        Ok((select, asked.rules, asked.audit))
+        Ok((select, asked))
     }
+}
+
+/// How many there are.
+pub(super) fn number(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
 /// One thing that rows are ordered by.

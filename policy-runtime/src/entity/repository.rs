@@ -12,7 +12,7 @@ use policy_core::table::Operation;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::access::{Caller, Reach};
+use super::access::Reach;
 use super::across::{CrossTenant, Tenants};
 use super::core::{Core, Settings};
 use super::cursor::Cursors;
@@ -322,15 +322,16 @@ impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repositor
         cx: &SecurityContext,
         query: &Query,
     ) -> Result<BoxStream<'static, Result<T, EntityError>>, EntityError> {
-        let (select, rules, audit) = self.reader().statement(cx, Operation::Search, query).await?;
-        let id = Reach::Own.action::<T>(Operation::Search);
-        let (core, cx) = (self.core.clone(), cx.clone());
+        let (select, mut asked) = self.reader().statement(cx, Operation::Search, query).await?;
+        // Rows that were given are counted also where the stream is left early.
+        asked.audit.add_rows(0);
+        let core = self.core.clone();
         let rows = core.database.stream(core.layout.clone(), &select);
         let seen = move |row: Result<_, EntityError>| {
-            let _open = &audit;
             let reader = Reader { core: &core, reach: &Reach::Own };
-            let seen = row.and_then(|row| reader.seen(&Caller::again::<T>(&cx, &id)?, &rules, row)).transpose();
-            std::future::ready(seen)
+            let seen = row.and_then(|row| reader.seen(&asked.caller, &asked.rules, row));
+            asked.audit.add_rows(matches!(seen, Ok(Some(_))).into());
+            std::future::ready(seen.transpose())
         };
         Ok(rows.filter_map(seen).boxed())
     }

@@ -23,7 +23,7 @@ use super::error::EntityError;
 use super::layout::Row;
 use super::pool::{Statement, Transaction};
 use super::query::Query;
-use super::reader::{IDS, Reader};
+use super::reader::{IDS, Reader, number};
 use crate::security::SecurityContext;
 
 /// Changes an entity's rows, as far as one operation reaches.
@@ -64,7 +64,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     }
 
     /// The caller's own tenant; `None` where the entity has no tenants.
-    fn tenant(&self, caller: &Caller<'_>, id: &str) -> Result<Option<(usize, Cell)>, EntityError> {
+    fn tenant(&self, caller: &Caller, id: &str) -> Result<Option<(usize, Cell)>, EntityError> {
         let (Some(tenant), Reach::Own) = (&self.core.layout.table.tenant, self.reach) else { return Ok(None) };
         match caller.cx.participant().field(&Slot::named(&tenant.participant)).to_value() {
             Some(RuleValue::Text(text)) => Ok(Some((tenant.column, Cell::Text(text.to_string())))),
@@ -119,13 +119,13 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     }
 
     /// Whether the caller sees a row, which is whether it exists for them.
-    fn visible(&self, caller: &Caller<'_>, entity: &T) -> bool {
+    fn visible(&self, caller: &Caller, entity: &T) -> bool {
         let id = self.reach.action::<T>(Operation::FindById);
         caller.action::<T>(&id).is_ok_and(|action| caller.decide(action, entity).is_ok())
     }
 
     /// What the caller is shown of a row that was written.
-    fn shown(&self, caller: &Caller<'_>, fields: &[FieldAccess], both: Both<T>) -> Result<Written<T>, EntityError> {
+    fn shown(&self, caller: &Caller, fields: &[FieldAccess], both: Both<T>) -> Result<Written<T>, EntityError> {
         let id = both.entity.entity_id().into_owned();
         if !self.visible(caller, &both.entity) {
             return Ok(Written { id, entity: None });
@@ -155,7 +155,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
             caller.require::<T>(&id, &given.both.entity)?;
             new.push(given);
         }
-        let _audit = caller.begin::<T>(&id, None).await?;
+        let mut audit = caller.begin::<T>(&id, None).await?;
         // Rows are locked in one order by everybody, so that two bulks never wait for each other.
         new.sort_by(|a, b| a.both.entity.entity_id().cmp(&b.both.entity.entity_id()));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
@@ -188,6 +188,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
             written.push(done);
         }
         transaction.commit(&self.core.layout).await?;
+        audit.add_rows(number(written.len()));
         written.into_iter().map(|both| self.shown(&caller, &fields, both)).collect()
     }
 
@@ -207,7 +208,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         for change in changes {
             keyed.push((self.key(&change)?, change));
         }
-        let _audit = caller.begin::<T>(&id, None).await?;
+        let mut audit = caller.begin::<T>(&id, None).await?;
         keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let mut written = Vec::with_capacity(keyed.len());
@@ -223,6 +224,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
             written.push(self.replaced(&mut transaction, &caller, &id, &fields, stored, new).await?);
         }
         transaction.commit(&self.core.layout).await?;
+        audit.add_rows(number(written.len()));
         written.into_iter().map(|both| self.shown(&caller, &fields, both)).collect()
     }
 
@@ -231,7 +233,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         let action = self.reach.action::<T>(Operation::DeleteById);
         let caller = Caller::of::<T>(cx, &action)?;
         let tenant = self.tenant(&caller, &action)?;
-        let _audit = caller.begin::<T>(&action, None).await?;
+        let mut audit = caller.begin::<T>(&action, None).await?;
         let Some(key) = self.core.key(id) else { return Ok(false) };
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let within = rendered(&self.core.render(), [tenants(&self.core.layout.table, self.reach)]);
@@ -244,6 +246,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         caller.require::<T>(&action, &stored.entity)?;
         self.delete(&mut transaction, &[key]).await?;
         transaction.commit(&self.core.layout).await?;
+        audit.add_rows(1);
         Ok(true)
     }
 
@@ -260,14 +263,14 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
         let fields = caller.fields::<T>(&self.core.bare)?;
         let readable = |name: &str| fields.iter().all(|field| field.attribute != name || field.read == Reading::Always);
         let query = query.predicate::<T>(&self.core.layout.table, &readable)?;
-        let _audit = caller.begin::<T>(&action, None).await?;
+        let mut audit = caller.begin::<T>(&action, Some(&visible.predicate)).await?;
         let all: [Predicate; 3] = [tenants(&self.core.layout.table, self.reach), visible.predicate.clone(), query];
         let mut select = self.core.select(rendered(&self.core.render(), all).add(self.own(tenant.as_ref())));
         if let Some(column) = self.core.layout.id() {
             select.order_by_expr(self.core.column(column), Order::Asc);
         }
         let limit = self.core.settings.scan;
-        select.limit(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1));
+        select.limit(number(limit).saturating_add(1));
         let mut transaction = self.core.database.begin(&self.core.layout).await?;
         let rows = transaction.lock(&self.core.layout, select).await?;
         if rows.len() > limit {
@@ -286,7 +289,9 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
             self.delete(&mut transaction, some).await?;
         }
         transaction.commit(&self.core.layout).await?;
-        Ok(u64::try_from(keys.len()).unwrap_or(u64::MAX))
+        let deleted = number(keys.len());
+        audit.add_rows(deleted);
+        Ok(deleted)
     }
 
     /// The id of what is to be changed.
@@ -307,7 +312,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     /// A stored row, as far as the caller may see it, with some fields changed.
     fn merged(
         &self,
-        caller: &Caller<'_>,
+        caller: &Caller,
         fields: &[FieldAccess],
         stored: &Both<T>,
         some: Map<String, Value>,
@@ -338,7 +343,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     async fn replaced(
         &self,
         transaction: &mut Transaction,
-        caller: &Caller<'_>,
+        caller: &Caller,
         id: &str,
         fields: &[FieldAccess],
         stored: Both<T>,
@@ -367,7 +372,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     /// Keeps the fields that the caller may not read, and refuses those of them that are set.
     fn kept(
         &self,
-        caller: &Caller<'_>,
+        caller: &Caller,
         id: &str,
         fields: &[FieldAccess],
         stored: &Both<T>,
@@ -393,7 +398,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Writer<'_, T> {
     }
 
     /// Who creates a row writes its fields too.
-    fn created(&self, caller: &Caller<'_>, id: &str, fields: &[FieldAccess], new: &Both<T>) -> Result<(), EntityError> {
+    fn created(&self, caller: &Caller, id: &str, fields: &[FieldAccess], new: &Both<T>) -> Result<(), EntityError> {
         for field in fields {
             let at = self.core.layout.place(field.attribute);
             if at.and_then(|at| new.row.get(at)).is_none_or(|cell| *cell == Cell::Null) {

@@ -5,6 +5,7 @@ mod bad;
 mod concurrent;
 mod fields;
 mod kinds;
+mod moment;
 mod oracle;
 mod paging;
 mod photos;

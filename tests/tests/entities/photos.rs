@@ -48,7 +48,7 @@ both! {
 }
 
 /// Two of alice's, one of them shared with bob, and one of bob's.
-async fn gallery(world: &World) -> (Repository<Photo>, SecurityContext, SecurityContext) {
+pub(crate) async fn gallery(world: &World) -> (Repository<Photo>, SecurityContext, SecurityContext) {
     let photos = repository::<Photo>(world).await;
     let (alice, bob) = (world.caller("alice", &["user"]), world.caller("bob", &["user"]));
     photos.save(&alice, photo("a1", "alice", "sea", &[])).await.unwrap();

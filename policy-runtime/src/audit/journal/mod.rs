@@ -47,6 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use policy_core::ActionName;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub use anchor::{Anchor, AnchorKey};
@@ -54,7 +55,7 @@ pub use chain::{Broken, Verified};
 pub use query::{Count, Filter, Stored};
 pub use start::JournalBuilder;
 
-use super::{AuditError, AuditFuture, AuditLog, Record, RecordKind};
+use super::{AuditError, AuditFuture, AuditLog, Detail, Record, RecordKind};
 use worker::{Ack, Command};
 
 /// Which decisions are recorded beside those that must be.
@@ -161,7 +162,7 @@ impl Recording {
 /// ```
 pub struct Journal {
     queue: mpsc::Sender<Command>,
-    /// Ends of work: as many as there is work, which has waited for its turn before.
+    /// Ends of work that the queue has no room for: as many as there is work, which has waited for its turn before.
     ends: mpsc::UnboundedSender<Command>,
     recording: Recording,
     patience: Duration,
@@ -206,8 +207,8 @@ impl Journal {
         loop {
             command = match self.queue.try_send(command) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(ended()),
-                Err(mpsc::error::TrySendError::Full(command)) => command,
+                Err(TrySendError::Closed(_)) => return Err(ended()),
+                Err(TrySendError::Full(command)) => command,
             };
             if waited >= self.patience {
                 return Err(late());
@@ -324,9 +325,16 @@ impl AuditLog for Journal {
         Some(done.recv_timeout(self.patience).map_err(|_| late()).and_then(|done| done))
     }
 
-    fn complete(&self, decision: &str) {
-        // The writer ends only with the journal.
-        let _ = self.ends.send(Command::End(decision.into()));
+    fn complete(&self, record: &Record, rows: Option<u64>) {
+        if record.kind != RecordKind::Decision {
+            return;
+        }
+        // Behind what was put in before it, where there is room. The writer ends only with the journal.
+        if let Err(TrySendError::Full(end) | TrySendError::Closed(end)) =
+            self.queue.try_send(Command::End(Box::new(record.clone()), rows))
+        {
+            let _ = self.ends.send(end);
+        }
     }
 
     fn wants(&self, action: &ActionName, allowed: bool) -> bool {
@@ -342,9 +350,11 @@ impl AuditLog for Journal {
     }
 }
 
-/// The record of the end of the work under another.
-fn end_of(record: &Record, time: i64) -> Record {
-    Record::new(RecordKind::End, time, &record.principal, &record.action, &record.scope, record.outcome)
+/// The record of the end of the work under another, with how many rows it gave or changed.
+fn end_of(record: &Record, rows: Option<u64>, time: i64) -> Record {
+    let mut end = Record::new(RecordKind::End, time, &record.principal, &record.action, &record.scope, record.outcome)
         .decision(&record.decision)
-        .request(record.request.clone())
+        .request(record.request.clone());
+    end.details.extend(rows.map(|rows| ("rows".to_owned(), Detail::Plain(rows.to_string()))));
+    end
 }

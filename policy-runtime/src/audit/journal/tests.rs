@@ -78,12 +78,13 @@ async fn the_end_of_work_is_a_record_of_its_own() {
     for journal in journals() {
         let opened = record(1, "ann", "allow");
         journal.begin(&opened).await.unwrap();
-        journal.complete(&opened.decision);
-        journal.complete("d-unknown");
+        journal.complete(&opened, Some(17));
         journal.flush().await.unwrap();
         let found = journal.query(&Filter::scope(ACME).decision(&opened.decision)).await.unwrap();
         assert_eq!(found.iter().map(|r| r.kind.as_str()).collect::<Vec<_>>(), ["decision", "end"]);
         assert_eq!(found[1].time, 9_000);
+        let body: serde_json::Value = serde_json::from_str(&found[1].body).unwrap();
+        assert_eq!(body["details"]["rows"], "17");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one writer: takes what is queued, many records at a time, and commits them together.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +11,13 @@ use super::chain::{Prepared, prepare};
 use super::query::{Count, Filter, Stored};
 use super::store::{End, Store};
 use super::{AuditError, end_of};
-use crate::audit::{Detail, Record, RecordKind};
+use crate::audit::{Detail, Record};
 use crate::clock::Clock;
 
 /// The most records of one commit.
 const BATCH: usize = 256;
 /// How long the writer rests before it tries again what the store did not take.
 const REST: Duration = Duration::from_millis(200);
-/// How much work may be open whose end is still to be recorded; of more, the ends go unrecorded.
-const OPEN: usize = 100_000;
 
 /// Who waits for a record.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 #[derive(Debug)]
 pub(super) enum Command {
     Append(Box<Record>, Ack),
-    End(Arc<str>),
+    End(Box<Record>, Option<u64>),
     Flush(Answer<()>),
     Query(Box<Filter>, Answer<Vec<Stored>>),
     Counts(Box<Filter>, Answer<Vec<Count>>),
@@ -63,13 +61,11 @@ pub(super) struct Worker {
     clock: Arc<dyn Clock>,
     /// Wanted records that the store has not taken yet.
     waiting: VecDeque<Prepared>,
-    /// Records whose work has not ended.
-    open: HashMap<Arc<str>, Record>,
 }
 
 impl Worker {
     pub(super) fn new(store: Box<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, waiting: VecDeque::new(), open: HashMap::new() }
+        Self { store, clock, waiting: VecDeque::new() }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>, mut ends: mpsc::UnboundedReceiver<Command>) {
@@ -118,7 +114,10 @@ impl Worker {
                 Command::Append(_, ack) => {
                     let _ = ack.send(Err(unavailable()));
                 }
-                Command::End(_) => {}
+                Command::End(record, rows) => {
+                    kept += 1;
+                    self.hold(end_of(&record, rows, self.clock.now().0));
+                }
                 Command::Flush(answer) => drop(answer.send(Err(unavailable()))),
                 Command::Query(_, answer) => drop(answer.send(Err(unavailable()))),
                 Command::Counts(_, answer) => drop(answer.send(Err(unavailable()))),
@@ -161,11 +160,9 @@ impl Worker {
                         }
                     }
                 }
-                Command::End(decision) => {
-                    if let Some(record) = self.open.remove(&decision) {
-                        taken += 1;
-                        self.hold(end_of(&record, self.clock.now().0));
-                    }
+                Command::End(record, rows) => {
+                    taken += 1;
+                    self.hold(end_of(&record, rows, self.clock.now().0));
                 }
                 other @ (Command::Flush(_)
                 | Command::Query(..)
@@ -201,11 +198,9 @@ impl Worker {
                 for (Prepared { record, .. }, ack) in all.into_iter().skip(held).zip(acks) {
                     if !ack.send(Ok(())) {
                         // Whoever has stopped waiting has refused the work.
-                        let mut end = end_of(&record, self.clock.now().0);
+                        let mut end = end_of(&record, None, self.clock.now().0);
                         end.outcome = "deny";
                         self.hold(end.detail("reason", Detail::Plain("the record was written too late".into())));
-                    } else if record.kind == RecordKind::Decision && self.open.len() < OPEN {
-                        self.open.insert(record.decision.clone(), record);
                     }
                 }
             }
@@ -226,7 +221,7 @@ impl Worker {
             Command::Append(_, ack) => {
                 let _ = ack.send(Err(unavailable()));
             }
-            Command::End(_) => {}
+            Command::End(..) => {}
             Command::Flush(answer) => {
                 while !self.waiting.is_empty() {
                     let before = self.waiting.len();

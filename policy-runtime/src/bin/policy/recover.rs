@@ -48,7 +48,7 @@ pub(crate) async fn recover(arguments: &Recover) -> Result<ExitCode, Failure> {
             .detail("before", Detail::Plain(before.to_string()));
     journal.begin(&record).await?;
     let number = sets.recover(&scope, ACTOR, now).await?;
-    journal.complete(&record.decision);
+    journal.complete(&record, None);
     journal.flush().await?;
     println!(
         "version {number} of {scope} is active again, in place of {before}; servers follow within seconds\n\

@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use policy_core::contract::Stored;
 use policy_core::decision::{Denial, Revision};
 use policy_core::filter::Predicate;
-use policy_core::filter::sql::Render;
+use policy_core::filter::sql::{Assured, Render};
 use policy_core::pdp::TierFilter;
 use policy_core::table::{Table, TableError};
 use policy_core::{ActionName, Context, Request, Scope};
@@ -123,18 +123,33 @@ pub struct Authorized {
     table: Arc<Table>,
     predicate: Predicate,
     revisions: [Revision; 3],
+    /// What a database vouches for, of each column; where none was asked, nothing.
+    vouched: Option<(Dialect, Arc<[Assured]>)>,
 }
 
 impl Authorized {
+    /// Leaves out what one database vouches for.
+    pub(crate) fn vouched(self, dialect: Dialect, assured: Arc<[Assured]>) -> Self {
+        Self { vouched: Some((dialect, assured)), ..self }
+    }
+
+    fn render(&self, dialect: Dialect) -> Render<'_> {
+        let render = Render::new(&self.table, dialect);
+        match &self.vouched {
+            Some((of, assured)) if *of == dialect => render.vouched(assured.clone()),
+            _ => render,
+        }
+    }
+
     /// The condition, for columns that are written with the name of their table. It is true or false, never NULL, and every
     /// value in it is bound; `and` it to the query's own.
     pub fn condition(&self, dialect: Dialect) -> Condition {
-        Render::new(&self.table, dialect).condition(&self.predicate)
+        self.render(dialect).condition(&self.predicate)
     }
 
     /// The condition, where the query calls the table `alias`.
     pub fn condition_on(&self, alias: &str, dialect: Dialect) -> Condition {
-        Render::new(&self.table, dialect).named(alias).condition(&self.predicate)
+        self.render(dialect).named(alias).condition(&self.predicate)
     }
 
     /// The condition as a rule would say it, what secret attributes are compared with left out.
@@ -191,7 +206,7 @@ pub fn authorized<E: Stored + 'static>(cx: &SecurityContext, operation: Operatio
     if !why.is_empty() {
         return unfit(why);
     }
-    Ok(Authorized { table, predicate: filter.predicate, revisions: filter.revisions })
+    Ok(Authorized { table, predicate: filter.predicate, revisions: filter.revisions, vouched: None })
 }
 
 /// What each tier contributes to the condition of an operation, and which policies it was made of; for administrators.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use policy_runtime::entity::{Entities, Pool};
-use policy_runtime::filter::{Operation, Spoken, authorized};
+use policy_runtime::filter::{Operation, Spoken};
 use policy_runtime::{Entity, Participant, Policy, SecurityContext};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _, Sqlite};
@@ -174,7 +174,8 @@ impl Pictures {
     /// # Errors
     /// A refusal; what the database says.
     pub async fn both(&self, case: &Case, turns: usize) -> Result<[Seen; 2], Error> {
-        let (pool, mine) = (self.entities.pool(), authorized::<Picture>(&self.caller, case.operation)?);
+        let pool = self.entities.pool();
+        let mine = self.entities.repository::<Picture>().await?.authorized(&self.caller, case.operation)?;
         match (pool.sqlite(), pool.postgres()) {
             (Some(pool), _) => asked!(Sqlite, pool, mine, "EXPLAIN QUERY PLAN", 3, case.sqlite, turns),
             (_, Some(pool)) => asked!(Postgres, pool, mine, "EXPLAIN (COSTS OFF)", 0, case.postgres, turns),

@@ -5,15 +5,14 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "all other pairs of operands are alike, or an error")]
 
-use super::predicate::{Operand, Predicate, RowField, Test};
+use super::predicate::{Items, Operand, Predicate, RowField, Test};
 use crate::ir::known::Known;
 use crate::ir::{Ir, Path, Unary};
 use crate::kind::Kind;
 use crate::syntax::ast::{CompareOp, PatternPart};
 use crate::value::{IpRange, Value, parse_uuid, uuid_text};
 
-pub(super) const STRUCTURE: &str = "sets and records of the row are not compared as a whole in the database";
-const FORM: &str = "an attribute in a nested record is stored in another form than the one it is compared with";
+pub(super) const STRUCTURE: &str = "records of the row, and sets of them, are not compared as a whole in the database";
 
 /// A comparison, when all that it reads is there.
 pub(super) enum Leaf<'e> {
@@ -70,6 +69,11 @@ pub(super) fn id_value(kind: &Kind, id: &str) -> Option<Value> {
 
 pub(super) fn equals(field: &RowField, known: Known) -> Result<Predicate, &'static str> {
     match (&field.kind, known) {
+        (Kind::Set(of), Known::Value(Value::Set(values))) if of.is_scalar() => {
+            Ok(Predicate::all([has_all(field, of, &values), is_within(field, of, &values)]))
+        }
+        // No set of scalars equals one of entities, or of anything else.
+        (Kind::Set(of), Known::Entities(_) | Known::Other) if of.is_scalar() => Ok(Predicate::Const(false)),
         (Kind::Set(_), Known::Value(Value::Set(_)) | Known::Entities(_) | Known::Other)
         | (Kind::Record(_), Known::Value(Value::Record(_)) | Known::Other) => Err(STRUCTURE),
         (Kind::Bool, Known::Value(Value::Bool(wanted))) => Ok(Test::Truth { field: field.clone(), wanted }.into()),
@@ -80,20 +84,56 @@ pub(super) fn equals(field: &RowField, known: Known) -> Result<Predicate, &'stat
     }
 }
 
-/// Whether values of two attributes can be equal; an error when they can, but not in the database.
-pub(super) fn alike(a: &RowField, b: &RowField) -> Result<bool, &'static str> {
+/// Whether scalars of two kinds can be equal.
+pub(super) fn alike(a: &Kind, b: &Kind) -> bool {
+    is_textual(a) && is_textual(b) || a == b && a.is_scalar()
+}
+
+/// Where two attributes are equal.
+pub(super) fn same(a: &RowField, b: &RowField) -> Result<Predicate, &'static str> {
     match (&a.kind, &b.kind) {
-        (Kind::Set(_), Kind::Set(_)) | (Kind::Record(_), Kind::Record(_)) => Err(STRUCTURE),
-        (Kind::Text | Kind::Enum(_), Kind::Text | Kind::Enum(_)) | (Kind::Long, Kind::Long) => Ok(true),
-        (x, y) if is_textual(x) && is_textual(y) || x == y => {
-            if a.inner.is_empty() == b.inner.is_empty() {
-                Ok(true)
-            } else {
-                Err(FORM)
-            }
+        (Kind::Set(_), Kind::Set(_)) => Ok(Predicate::all([among(a, b, true)?, among(b, a, true)?])),
+        (Kind::Record(_), Kind::Record(_)) => Err(STRUCTURE),
+        (x, y) if alike(x, y) => {
+            Ok(Test::Compare { op: CompareOp::Eq, left: a.clone(), right: Operand::Field(b.clone()) }.into())
         }
-        _ => Ok(false),
+        _ => Ok(Predicate::Const(false)),
     }
+}
+
+/// Where items of a set are among those of another: every one, or at least one.
+fn among(set: &RowField, others: &RowField, every: bool) -> Result<Predicate, &'static str> {
+    match (&set.kind, &others.kind) {
+        (Kind::Set(a), Kind::Set(b)) if a.is_scalar() && b.is_scalar() => Ok(if alike(a, b) {
+            Test::Among { set: set.clone(), others: Items::Field(others.clone()), every, wanted: true }.into()
+        } else if every {
+            Test::Empty { set: set.clone(), wanted: true }.into()
+        } else {
+            Predicate::Const(false)
+        }),
+        _ => Err(STRUCTURE),
+    }
+}
+
+/// Where a set, of scalars of that kind, has every value.
+fn has_all(set: &RowField, of: &Kind, values: &[Value]) -> Predicate {
+    Predicate::all(values.iter().map(|value| contains(set, of, value)))
+}
+
+/// Where a set, of scalars of that kind, has a value.
+pub(super) fn contains(set: &RowField, of: &Kind, value: &Value) -> Predicate {
+    value_as(of, value).map_or(Predicate::Const(false), |value| {
+        Test::Contains { set: set.clone(), item: Operand::Value(value), wanted: true }.into()
+    })
+}
+
+/// Where a set, of scalars of that kind, has nothing but these values.
+fn is_within(set: &RowField, of: &Kind, values: &[Value]) -> Predicate {
+    let fitting: Vec<Value> = values.iter().filter_map(|value| value_as(of, value)).collect();
+    if fitting.is_empty() {
+        return Test::Empty { set: set.clone(), wanted: true }.into();
+    }
+    Test::Among { set: set.clone(), others: Items::Values(fitting), every: true, wanted: true }.into()
 }
 
 pub(super) fn ordered<'e>(left: Side, right: Side, op: CompareOp, decimal: bool) -> Leaf<'e> {
@@ -111,13 +151,10 @@ pub(super) fn ordered<'e>(left: Side, right: Side, op: CompareOp, decimal: bool)
     match (left, right) {
         (Side::Field(field), Side::Known(Known::Value(value))) => with(field, value, op),
         (Side::Known(Known::Value(value)), Side::Field(field)) => with(field, value, op.mirrored()),
-        (Side::Field(a), Side::Field(b)) if fits(&a.kind) && a.kind == b.kind => match alike(&a, &b) {
-            Ok(_) => {
-                let right = Operand::Field(b.clone());
-                Leaf::Plain(Test::Compare { op, left: a.clone(), right }.into(), vec![a, b])
-            }
-            Err(why) => Leaf::Opaque(why, Vec::new()),
-        },
+        (Side::Field(a), Side::Field(b)) if fits(&a.kind) && a.kind == b.kind => {
+            let right = Operand::Field(b.clone());
+            Leaf::Plain(Test::Compare { op, left: a.clone(), right }.into(), vec![a, b])
+        }
         _ => Leaf::Error,
     }
 }
@@ -132,24 +169,33 @@ pub(super) fn several<'e>(left: Side, right: Side, all: bool) -> Leaf<'e> {
     if !is_set(&left) || !is_set(&right) {
         return Leaf::Error;
     }
-    let (set, values) = match (left, right) {
-        (Side::Field(set), Side::Known(Known::Value(Value::Set(values)))) => (set, values),
-        (Side::Known(Known::Value(Value::Set(values))), Side::Field(set)) if !all => (set, values),
-        _ => return Leaf::Opaque(STRUCTURE, Vec::new()),
+    let (test, reads) = match (left, right) {
+        (Side::Field(a), Side::Field(b)) => (among(&b, &a, all), vec![a, b]),
+        (Side::Field(set), Side::Known(Known::Value(Value::Set(values)))) => {
+            (known(&set, &values, all, false), vec![set])
+        }
+        (Side::Known(Known::Value(Value::Set(values))), Side::Field(set)) => {
+            (known(&set, &values, all, true), vec![set])
+        }
+        _ => (Err(STRUCTURE), Vec::new()),
     };
-    let Kind::Set(of) = &set.kind else { return Leaf::Error };
-    if !of.is_scalar() {
-        return Leaf::Opaque(STRUCTURE, Vec::new());
+    match test {
+        Ok(test) => Leaf::Plain(test, reads),
+        Err(why) => Leaf::Opaque(why, Vec::new()),
     }
-    let tests: Vec<Predicate> = values
-        .iter()
-        .map(|value| {
-            value_as(of, value).map_or(Predicate::Const(false), |value| {
-                Test::Contains { set: set.clone(), item: Operand::Value(value), wanted: true }.into()
-            })
-        })
-        .collect();
-    Leaf::Plain(if all { Predicate::all(tests) } else { Predicate::any(tests) }, vec![set])
+}
+
+/// `containsAll` and `containsAny` of a set of the row and values, or of values and a set of the row.
+fn known(set: &RowField, values: &[Value], all: bool, turned: bool) -> Result<Predicate, &'static str> {
+    let Kind::Set(of) = &set.kind else { return Err(STRUCTURE) };
+    if !of.is_scalar() {
+        return Err(STRUCTURE);
+    }
+    Ok(match (all, turned) {
+        (true, false) => has_all(set, of, values),
+        (true, true) => is_within(set, of, values),
+        (false, _) => Predicate::any(values.iter().map(|value| contains(set, of, value))),
+    })
 }
 
 pub(super) fn in_range<'e>(left: Side, right: Side) -> Leaf<'e> {
@@ -169,13 +215,10 @@ pub(super) fn in_range<'e>(left: Side, right: Side) -> Leaf<'e> {
                 Leaf::Plain(Predicate::Const(false), vec![field])
             }
         }
-        (Side::Field(a), Side::Field(b)) if a.kind == Kind::Ip && b.kind == Kind::Ip => match alike(&a, &b) {
-            Ok(_) => {
-                let right = Operand::Field(b.clone());
-                Leaf::Plain(Test::Compare { op: CompareOp::Eq, left: a.clone(), right }.into(), vec![a, b])
-            }
-            Err(why) => Leaf::Opaque(why, Vec::new()),
-        },
+        (Side::Field(a), Side::Field(b)) if a.kind == Kind::Ip && b.kind == Kind::Ip => {
+            let right = Operand::Field(b.clone());
+            Leaf::Plain(Test::Compare { op: CompareOp::Eq, left: a.clone(), right }.into(), vec![a, b])
+        }
         _ => Leaf::Error,
     }
 }

@@ -8,9 +8,9 @@
 //! exactly where the policy decides so, and never is unknown. Absent: tiers; [`crate::pdp::Engine::filter`] joins them.
 //!
 //! What cannot be said of a row becomes [`Predicate::Row`]: the rest of the predicate still narrows the rows, and the decision
-//! point is asked about each that is left. Nothing is dropped. That is so for arithmetic on attributes of the row, for sets and
-//! records of it that are compared as a whole (`containsAll` of two of its sets is one such comparison), and for what stands in a
-//! nested record under a name that no path can have.
+//! point is asked about each that is left. Nothing is dropped. A rule of the language needs that only for
+//! what stands in a nested record under a name that no path of SQLite can have. Cedar says more: arithmetic on attributes of the
+//! row, and its records and sets of records where they are compared as a whole.
 //!
 //! A kind is what is compared, not the Rust type: a number below zero in the column of a `u64` is a number to every condition, and
 //! cannot be read as a row; a repository answers with an error then, and hands out nothing.
@@ -21,4 +21,4 @@ mod predicate;
 #[cfg(feature = "sql")]
 pub mod sql;
 
-pub use predicate::{Operand, Predicate, RowCheck, RowField, Test};
+pub use predicate::{Items, Operand, Predicate, RowCheck, RowField, Test};

@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use super::leaf::{Leaf, STRUCTURE, Side, alike, equals, id_value, in_range, like, ordered, several, unary, value_as};
+use super::leaf::{
+    Leaf, STRUCTURE, Side, alike, contains, equals, id_value, in_range, like, ordered, same, several, unary, value_as,
+};
 use super::predicate::{Operand, Predicate, RowCheck, RowField, Test};
 use crate::ir::eval::{Env, holds};
 use crate::ir::known::{Known, known};
@@ -262,6 +264,14 @@ impl<'e> Partial<'e> {
                 if let Some(same) = unfolded(*op, left, right) {
                     return Leaf::Same(same);
                 }
+                if let (Binary::Contains, Ir::Set(items)) = (op, left)
+                    && left.is_open()
+                {
+                    return match self.one_of(items, right) {
+                        Leaf::Opaque(why, _) => opaque(why),
+                        leaf => leaf,
+                    };
+                }
                 match self.binary(*op, self.side(left), self.side(right)) {
                     Leaf::Opaque(why, _) => opaque(why),
                     leaf => leaf,
@@ -323,12 +333,8 @@ impl<'e> Partial<'e> {
                     Err(why) => Leaf::Opaque(why, Vec::new()),
                 }
             }
-            (Side::Field(a), Side::Field(b)) => match alike(&a, &b) {
-                Ok(true) => {
-                    let right = Operand::Field(b.clone());
-                    Leaf::Plain(Test::Compare { op, left: a.clone(), right }.into(), vec![a, b])
-                }
-                Ok(false) => Leaf::Plain(turned(Predicate::Const(false)), vec![a, b]),
+            (Side::Field(a), Side::Field(b)) => match same(&a, &b) {
+                Ok(test) => Leaf::Plain(turned(test), vec![a, b]),
                 Err(why) => Leaf::Opaque(why, Vec::new()),
             },
             (Side::Resource, Side::Known(Known::Entity(uid))) | (Side::Known(Known::Entity(uid)), Side::Resource) => {
@@ -345,6 +351,28 @@ impl<'e> Partial<'e> {
         }
     }
 
+    /// `[a, b] contains item`, where the row has some of them. Each is evaluated, so each must be there.
+    fn one_of(&self, items: &'e [Ir], item: &'e Ir) -> Leaf<'e> {
+        let (mut any, mut reads) = (Vec::new(), Vec::new());
+        for each in items {
+            if !each.is_open() && !item.is_open() {
+                match holds(&Ir::Binary(Binary::Eq, Box::new([each.clone(), item.clone()])), self.env) {
+                    Ok(equal) => any.push(Predicate::Const(equal)),
+                    Err(_) => return Leaf::Error,
+                }
+                continue;
+            }
+            match self.binary(Binary::Eq, self.side(each), self.side(item)) {
+                Leaf::Plain(test, fields) => {
+                    any.push(test);
+                    reads.extend(fields);
+                }
+                other => return other,
+            }
+        }
+        Leaf::Plain(Predicate::any(any), reads)
+    }
+
     fn contains(&self, set: Side, item: Side) -> Leaf<'e> {
         let never = || Predicate::Const(false);
         match (set, item) {
@@ -355,22 +383,14 @@ impl<'e> Partial<'e> {
                 }
                 let of = (**of).clone();
                 match item {
-                    Side::Known(Known::Value(value)) => {
-                        let test = value_as(&of, &value).map_or_else(never, |value| {
-                            Test::Contains { set: set.clone(), item: Operand::Value(value), wanted: true }.into()
-                        });
-                        Leaf::Plain(test, vec![set])
-                    }
+                    Side::Known(Known::Value(value)) => Leaf::Plain(contains(&set, &of, &value), vec![set]),
                     Side::Known(_) | Side::Resource => Leaf::Plain(never(), vec![set]),
-                    Side::Field(item) => match alike(&RowField { kind: of, ..set.clone() }, &item) {
-                        Ok(true) => {
-                            let operand = Operand::Field(item.clone());
-                            let test = Test::Contains { set: set.clone(), item: operand, wanted: true };
-                            Leaf::Plain(test.into(), vec![set, item])
-                        }
-                        Ok(false) => Leaf::Plain(never(), vec![set, item]),
-                        Err(why) => Leaf::Opaque(why, Vec::new()),
-                    },
+                    Side::Field(item) if alike(&of, &item.kind) => {
+                        let operand = Operand::Field(item.clone());
+                        let test = Test::Contains { set: set.clone(), item: operand, wanted: true };
+                        Leaf::Plain(test.into(), vec![set, item])
+                    }
+                    Side::Field(item) => Leaf::Plain(never(), vec![set, item]),
                     Side::Error | Side::Opaque(_) => Leaf::Error,
                 }
             }

@@ -155,6 +155,22 @@ pub enum Operand {
     Value(Value),
 }
 
+/// Other items, which those of a set are looked for among.
+///
+/// ```
+/// use policy_core::filter::Items;
+/// use policy_core::value::Value;
+/// assert_ne!(Items::Values(vec![Value::Long(1)]), Items::Values(Vec::new()));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "every back end must decide about both")]
+pub enum Items {
+    /// Those of another set of the row.
+    Field(RowField),
+    /// Values of the set's kind, at least one.
+    Values(Vec<Value>),
+}
+
 /// One test. All but [`Test::Present`] and [`Test::Usable`] are false where an attribute that they read is absent; whoever
 /// makes one for an attribute that may be absent puts [`Test::Present`] beside it.
 ///
@@ -222,6 +238,17 @@ pub enum Test {
         /// A scalar of that kind.
         item: Operand,
         /// Whether it must, or must not.
+        wanted: bool,
+    },
+    /// Items of a set are found among others.
+    Among {
+        /// The attribute, a set of scalars.
+        set: RowField,
+        /// The others; scalars of that kind, or both are texts of some kind.
+        others: Items,
+        /// Whether every item must be there, or one is enough.
+        every: bool,
+        /// Whether it must be so, or must not.
         wanted: bool,
     },
     /// The set has no item.
@@ -343,6 +370,7 @@ impl Test {
             Self::Compare { op, left, right } => Self::Compare { op: op.opposite(), left, right },
             Self::OneOf { field, values, wanted } => Self::OneOf { field, values, wanted: !wanted },
             Self::Contains { set, item, wanted } => Self::Contains { set, item, wanted: !wanted },
+            Self::Among { set, others, every, wanted } => Self::Among { set, others, every, wanted: !wanted },
             Self::Empty { set, wanted } => Self::Empty { set, wanted: !wanted },
             Self::InRange { field, range, wanted } => Self::InRange { field, range, wanted: !wanted },
             Self::Like { field, pattern, wanted } => Self::Like { field, pattern, wanted: !wanted },
@@ -380,6 +408,10 @@ impl fmt::Display for Test {
         let shown = |field: &RowField, value: &Value| {
             if field.secret { "(secret)".to_owned() } else { value.as_ref().to_string() }
         };
+        let list = |field: &RowField, values: &[Value]| {
+            let values: Vec<String> = values.iter().map(|value| shown(field, value)).collect();
+            format!("[{}]", values.join(", "))
+        };
         let operand = |field: &RowField, operand: &Operand| match operand {
             Operand::Field(other) => other.to_string(),
             Operand::Value(value) => shown(field, value),
@@ -390,11 +422,18 @@ impl fmt::Display for Test {
             Self::Truth { field, wanted } => write!(f, "{}{field}", not(*wanted)),
             Self::Compare { op, left, right } => write!(f, "{left} {} {}", op.as_str(), operand(left, right)),
             Self::OneOf { field, values, wanted } => {
-                let values: Vec<String> = values.iter().map(|v| shown(field, v)).collect();
-                write!(f, "{}{field} in [{}]", not(*wanted), values.join(", "))
+                write!(f, "{}{field} in {}", not(*wanted), list(field, values))
             }
             Self::Contains { set, item, wanted } => {
                 write!(f, "{}{set} contains {}", not(*wanted), operand(set, item))
+            }
+            Self::Among { set, others, every, wanted } => {
+                let others = match others {
+                    Items::Field(other) => other.to_string(),
+                    Items::Values(values) => list(set, values),
+                };
+                let how = if *every { "containsAll" } else { "containsAny" };
+                write!(f, "{}{others} {how} {set}", not(*wanted))
             }
             Self::Empty { set, wanted } => write!(f, "{set} is {}empty", not(*wanted)),
             Self::InRange { field, range, wanted } => {

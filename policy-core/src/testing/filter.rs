@@ -173,6 +173,7 @@ fn fields(ty: &Described) -> Vec<Field> {
 
 impl Bench {
     fn random(r: &mut Random) -> Result<Self, String> {
+        rows::shape(r.next());
         let table = rows::table(r.percent(50))?;
         let rows = rows::rows(r, &table, ROWS);
         let open: Vec<_> = Operation::ALL.into_iter().map(|o| declaration(o, Vec::new())).collect();
@@ -199,6 +200,7 @@ impl Bench {
 
     /// A program without rules of its own, and given rows.
     pub(super) fn of(rows: Vec<Row>) -> Result<Self, String> {
+        rows::shape(0);
         let open: Vec<_> = Operation::ALL.into_iter().map(|o| declaration(o, Vec::new())).collect();
         let registry = Registry::of(&open, &[]).map_err(|e| e.to_string())?;
         let resource = fields(&rows::entity().attributes);
@@ -214,7 +216,12 @@ impl Bench {
         self.action(operation).and_then(|id| self.engine.registry().action(id)).map(|entry| &entry.env)
     }
 
-    /// The rows that decisions allow, and those that each database finds.
+    /// The schema of the program.
+    pub(super) fn schema(&self) -> &cedar::CedarSchema {
+        self.engine.registry().schema()
+    }
+
+    /// The rows that decisions allow, and those that each database finds by the condition alone.
     pub(super) fn found(
         &self,
         asking: &Asking,
@@ -223,6 +230,9 @@ impl Bench {
     ) -> Result<(BTreeSet<String>, Found), String> {
         let action = self.action(operation).ok_or("there is no such action")?;
         let filter = self.engine.filter(&self.request(asking, action, None), &self.table).map_err(|d| d.message)?;
+        if let Some(check) = filter.row_checks().first() {
+            return Err(check.to_string());
+        }
         let found = databases
             .iter_mut()
             .map(|database| database.ids(&self.table, &filter.predicate, false).map(|found| (database.name(), found)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::random::Random;
 use super::rows::{self, Cell, Row};
-use crate::filter::{Operand, Predicate, RowField, Test};
+use crate::filter::{Items, Operand, Predicate, RowField, Test};
 use crate::kind::Kind;
 use crate::syntax::ast::PatternPart;
 use crate::table::Table;
@@ -128,11 +128,17 @@ fn collect(condition: &Predicate, out: &mut Vec<Hint>) {
                 add(field, false, beside(&Value::text(&pattern.iter().map(written).collect::<String>())));
             }
         }
+        Test::Among { set, others: Items::Values(values), .. } => {
+            for value in values {
+                add(set, true, beside(value));
+            }
+        }
         Test::Truth { .. }
         | Test::Present { .. }
         | Test::Usable { .. }
         | Test::Empty { .. }
         | Test::Compare { right: Operand::Field(_), .. }
+        | Test::Among { others: Items::Field(_), .. }
         | Test::Contains { item: Operand::Field(_), .. } => {}
     }
 }

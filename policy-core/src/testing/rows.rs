@@ -1,4 +1,4 @@
-//! A table with attributes of every kind, and random rows of it.
+//! An entity with attributes of every kind, others that chance makes of it, and random rows of them.
 //!
 //! In: chance. Out: a [`Table`] and [`Row`]s, with what goes wrong in databases: nothing where something is required, what its
 //! kind cannot hold, empty sets, characters that mean something to patterns. Absent: SQL.
@@ -12,7 +12,7 @@ use super::random::Random;
 use super::world::value;
 use crate::contract::{field, record};
 use crate::decl::EntityDecl;
-use crate::kind::{Described, Field, Kind};
+use crate::kind::{Described, Field, Kind, RecordType};
 use crate::table::{ColumnDecl, Dialect, Table, TableDecl, TenantDecl};
 use crate::value::{Millis, Record, Slot, Value, ValueRef};
 
@@ -82,6 +82,38 @@ fn variants() -> Kind {
     Kind::Enum(["a", "b", "finance"].map(Arc::from).into())
 }
 
+thread_local! {
+    /// What chance makes another entity of; 0 for the one that is written here.
+    static SHAPE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Makes [`entity`] and [`table`] of this thread others: without some attributes, and with others that may be absent.
+pub(super) fn shape(seed: u64) {
+    SHAPE.set(seed);
+}
+
+/// What is left of attributes by chance.
+fn reshaped(r: &mut Random, fields: &[Field]) -> Vec<Field> {
+    let mut out = Vec::new();
+    for field in fields {
+        let mut field = field.clone();
+        if matches!(&*field.name, "id" | "tenantId") {
+            out.push(field);
+            continue;
+        }
+        let (kept, optional) = (r.percent(85), r.percent(50));
+        if let Kind::Record(record) = &field.ty.kind {
+            let fields = reshaped(r, &record.fields);
+            field.ty.kind = Kind::Record(Arc::new(RecordType { name: record.name.clone(), fields }));
+        }
+        field.ty.optional = optional;
+        if kept {
+            out.push(field);
+        }
+    }
+    out
+}
+
 /// The entity: every kind, required and not, in a column, in a set, and in a nested record.
 pub(super) fn entity() -> EntityDecl {
     let f = |name: &str, kind: Kind| field(name, name, Described::required(kind), false);
@@ -137,6 +169,10 @@ pub(super) fn entity() -> EntityDecl {
         nested("owner", false),
         nested("extra", true),
     ];
+    let fields = match SHAPE.get() {
+        0 => fields.to_vec(),
+        seed => reshaped(&mut Random::new(seed), &fields),
+    };
     EntityDecl { namespace: "com.example", name: "Photo", attributes: record("Photo", fields) }
 }
 
@@ -176,7 +212,14 @@ static COLUMNS: [ColumnDecl; 29] = [
 /// The table of [`entity`].
 pub(super) fn table(tenant: bool) -> Result<Table, String> {
     let tenant = tenant.then_some(TenantDecl { attribute: "tenantId", participant: "tenant" });
-    Table::new(&TableDecl { entity, name: "photos", id: "id", tenant, columns: &COLUMNS }).map_err(|e| e.to_string())
+    let attributes = entity().attributes;
+    let known = |column: &&ColumnDecl| match &attributes.kind {
+        Kind::Record(record) => record.field(column.attribute).is_some(),
+        _ => false,
+    };
+    // Declarations stay as long as the program.
+    let columns = Vec::leak(COLUMNS.iter().filter(known).copied().collect());
+    Table::new(&TableDecl { entity, name: "photos", id: "id", tenant, columns }).map_err(|e| e.to_string())
 }
 
 /// Random rows.

@@ -9,15 +9,16 @@ use std::collections::BTreeSet;
 use super::filter::{Bench, Rows};
 use super::rows::{Cell, Row};
 use super::sets::{Asking, Sets, Written};
+use crate::cedar::load;
 use crate::check::check;
 use crate::lower::{Unknown, lower};
-use crate::policy::Effect;
+use crate::policy::{Effect, Policy};
 use crate::syntax::parse;
 use crate::table::Operation;
 use crate::value::{Decimal, Millis, Value};
 
 /// Every rule, with the rows for which it is true.
-const TRAPS: [(&str, &str); 70] = [
+const TRAPS: [(&str, &str); 87] = [
     // Negation over NULL, and De Morgan.
     ("entity.limit != 5", "2 3 4 5"),
     ("not entity.limit == 5", "2 3 4 5"),
@@ -53,6 +54,22 @@ const TRAPS: [(&str, &str); 70] = [
     ("entity.limit > entity.amount", "5"),
     ("entity['in'] == entity.name", "4 6"),
     ("entity['in'] != entity.name", "1 2 3 5 7"),
+    // A column against a part of a document, where most kinds have another form.
+    ("entity.owner.worth == entity.cost", "1"),
+    ("entity.owner.worth < entity.cost", "5"),
+    ("entity.cost <= entity.owner.worth", "1"),
+    ("entity.owner.since == entity.seen", "1"),
+    ("entity.seen < entity.owner.since", "3"),
+    ("entity.owner.host == entity.from", "1 4"),
+    ("entity.owner.host != entity.from", "2"),
+    ("entity.owner.ok == entity.gift", "1"),
+    ("entity.owner.ok != entity.gift", "5"),
+    ("entity.key == entity.owner.key", "1"),
+    ("entity.owner.state == entity.status", "1"),
+    ("entity.owner.limit == entity.limit", "1"),
+    ("entity.owner.tags contains entity['in']", "5"),
+    ("entity.owner.times contains entity.seen", "1"),
+    ("entity.hosts contains entity.owner.host", "4"),
     // Characters that mean something to patterns, and case.
     ("entity['in'] like 'a%b'", "1"),
     ("entity['in'] like 'a_b'", "2"),
@@ -83,8 +100,10 @@ const TRAPS: [(&str, &str); 70] = [
     ("entity.labels contains ''", ""),
     ("entity['in'] in entity.labels", "5"),
     ("not entity.labels contains entity['in']", "1 2 3 4"),
-    ("entity.tags contains 'a'", ""),
-    ("not entity.tags contains 'a'", "0 1 2 3 4 5 6 7"),
+    ("entity.tags contains 'a'", "1 5"),
+    ("not entity.tags contains 'a'", "0 2 3 4 6 7"),
+    (r#"entity.tags contains '"'"#, "6"),
+    (r"entity.tags contains '\u{1}'", "6"),
     // Instants that are stored more finely than they are compared, and addresses of two families.
     ("entity.seen == '2027-01-01T00:00:00Z'", "1"),
     ("entity.seen <= '2027-01-01T00:00:00Z'", "1 3"),
@@ -98,6 +117,22 @@ const TRAPS: [(&str, &str); 70] = [
     ("entity.from in '::/0'", "2"),
 ];
 
+/// What only Cedar says: whole sets, against sets of the row and others.
+const WHOLE: [(&str, &str); 12] = [
+    ("resource has labels && resource.labels == resource.tags", "1 2"),
+    ("resource has labels && resource.labels != resource.tags", "3 4 5"),
+    ("resource has labels && resource.labels.containsAll(resource.tags)", "1 2 4 5"),
+    ("resource has labels && resource.tags.containsAll(resource.labels)", "1 2 3"),
+    ("resource has labels && resource.tags.containsAny(resource.labels)", "1 3 5"),
+    ("resource has labels && resource.owner has tags && resource.owner.tags == resource.labels", "1"),
+    ("resource has labels && resource.labels == [\"B\", \"a\", \"a\"]", "1"),
+    ("resource has labels && !(resource.labels == [\"ab\"])", "1 2 3 5"),
+    ("resource has labels && [\"a\", \"B\", \"%\"].containsAll(resource.labels)", "1 2 3"),
+    ("resource has times && resource.owner has times && resource.times == resource.owner.times", "1"),
+    ("[resource.name, \"a\"].contains(\"n\")", "0 1 2 3 5"),
+    ("resource has \"in\" && [resource[\"in\"], resource.name].contains(\"AB\")", "4"),
+];
+
 /// Holds the corpus against databases; what is not as it must be.
 ///
 /// # Errors
@@ -109,15 +144,11 @@ pub fn traps(databases: &mut [Box<dyn Rows>]) -> Result<Vec<String>, String> {
     }
     let asking = Asking::plain();
     let mut wrong = Vec::new();
-    for (text, expected) in TRAPS {
+    let traps = TRAPS.iter().map(|trap| (trap, false)).chain(WHOLE.iter().map(|trap| (trap, true)));
+    for ((text, expected), is_cedar) in traps {
         let expected: BTreeSet<String> = expected.split_whitespace().map(|n| format!("p{n}")).collect();
-        let env = bench.env(Operation::FindAll).ok_or("there is no such action")?;
-        let typed = parse(text).and_then(|tree| check(&tree, env)).map_err(|e| format!("{text}: {e}"))?;
-        for (effect, unknown) in [(Effect::Permit, Unknown::Fails), (Effect::Forbid, Unknown::Holds)] {
-            let mut rule = Written::of_rule(typed.clone(), text);
-            rule.policy.effect = effect;
-            rule.policy.condition = Some(lower(&typed, unknown));
-            rule.policy.id = "trap".into();
+        for effect in [Effect::Permit, Effect::Forbid] {
+            let rule = if is_cedar { cedar(&bench, text, effect)? } else { language(&bench, text, effect)? };
             let organization = match effect {
                 Effect::Permit => vec![rule],
                 Effect::Forbid => vec![Written::open(), rule],
@@ -137,6 +168,23 @@ pub fn traps(databases: &mut [Box<dyn Rows>]) -> Result<Vec<String>, String> {
     Ok(wrong)
 }
 
+fn language(bench: &Bench, text: &str, effect: Effect) -> Result<Written, String> {
+    let env = bench.env(Operation::FindAll).ok_or("there is no such action")?;
+    let typed = parse(text).and_then(|tree| check(&tree, env)).map_err(|e| format!("{text}: {e}"))?;
+    let unknown = if effect == Effect::Permit { Unknown::Fails } else { Unknown::Holds };
+    let condition = Some(lower(&typed, unknown));
+    let mut rule = Written::of_rule(typed, text);
+    rule.policy = Policy { id: "trap".into(), effect, condition, ..rule.policy };
+    Ok(rule)
+}
+
+fn cedar(bench: &Bench, text: &str, effect: Effect) -> Result<Written, String> {
+    let text = format!("@id(\"trap\") {effect} (principal, action, resource) when {{ {text} }};");
+    let loaded = load(&text, "trap.cedar", bench.schema()).map_err(|e| format!("{text}: {e}"))?;
+    let policy = loaded.into_iter().next().ok_or("there is no policy")?.policy;
+    Ok(Written { policy, rule: None, text: Some(text) })
+}
+
 /// The rows p0 to p7.
 fn corpus() -> Vec<Row> {
     let text = |t: &str| Some(Value::text(t));
@@ -146,6 +194,12 @@ fn corpus() -> Vec<Row> {
     let ip = |t: &str| t.parse().ok().map(Value::Ip);
     let at = |millis: i64| Some(Value::Datetime(Millis(millis)));
     let bool = |b: bool| Some(Value::Bool(b));
+    let times = |all: &[i64]| Some(Value::Set(all.iter().map(|at| Value::Datetime(Millis(*at))).collect()));
+    let owner = |parts: Vec<(&str, Option<Value>)>| {
+        let name = ("name", text("n"));
+        let parts = parts.into_iter().chain([name]).filter_map(|(name, value)| Some((name.into(), value?)));
+        Some(Value::Record(parts.collect()))
+    };
     let given = [
         vec![],
         vec![
@@ -157,6 +211,22 @@ fn corpus() -> Vec<Row> {
             ("amount", long(5)),
             ("seen", at(1_798_761_600_000)),
             ("from", ip("10.1.2.3")),
+            ("tags", texts(&["B", "a"])),
+            ("times", times(&[0, 1_798_761_600_000])),
+            (
+                "owner",
+                owner(vec![
+                    ("worth", cost(15_000)),
+                    ("since", at(1_798_761_600_000)),
+                    ("host", ip("10.1.2.3")),
+                    ("ok", bool(true)),
+                    ("key", Some(Value::Uuid(7))),
+                    ("state", text("a")),
+                    ("limit", long(5)),
+                    ("tags", texts(&["a", "B"])),
+                    ("times", times(&[1_798_761_600_000, 0])),
+                ]),
+            ),
         ],
         vec![
             ("limit", long(i64::MAX)),
@@ -166,6 +236,7 @@ fn corpus() -> Vec<Row> {
             ("cost", cost(i64::MAX)),
             ("amount", long(i64::MAX)),
             ("from", ip("::1")),
+            ("owner", owner(vec![("host", ip("0.0.0.1"))])),
         ],
         vec![
             ("limit", long(i64::MIN)),
@@ -173,6 +244,8 @@ fn corpus() -> Vec<Row> {
             ("labels", texts(&["%"])),
             ("cost", cost(-1)),
             ("seen", at(-1)),
+            ("tags", texts(&["%", "%%"])),
+            ("owner", owner(vec![("since", at(0))])),
         ],
         vec![
             ("limit", long(0)),
@@ -183,6 +256,8 @@ fn corpus() -> Vec<Row> {
             ("amount", long(0)),
             ("name", text("AB")),
             ("from", ip("192.168.0.1")),
+            ("hosts", Some(Value::Set(ip("192.168.0.1").into_iter().collect()))),
+            ("owner", owner(vec![("host", ip("192.168.0.1"))])),
         ],
         vec![
             ("limit", long(6)),
@@ -191,8 +266,21 @@ fn corpus() -> Vec<Row> {
             ("labels", texts(&["ab", "a"])),
             ("cost", cost(15_000)),
             ("amount", long(5)),
+            ("tags", texts(&["a"])),
+            (
+                "owner",
+                owner(vec![
+                    ("worth", cost(14_999)),
+                    ("ok", bool(true)),
+                    ("key", Some(Value::Uuid(8))),
+                    ("state", text("b")),
+                    ("limit", long(5)),
+                    ("tags", texts(&["ab"])),
+                    ("times", times(&[])),
+                ]),
+            ),
         ],
-        vec![("in", text("a*b")), ("gift", bool(true)), ("name", text("a*b"))],
+        vec![("in", text("a*b")), ("gift", bool(true)), ("name", text("a*b")), ("tags", texts(&["\"", "\u{1}"]))],
         vec![("in", text("é")), ("name", text("e\u{301}"))],
     ];
     given.into_iter().enumerate().map(|(n, given)| row(n, &given)).collect()

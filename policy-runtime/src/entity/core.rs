@@ -36,17 +36,15 @@ pub(super) struct Core<T> {
     pub(super) layout: Arc<Layout>,
     /// The table as if it had no tenants: for whoever may cross them.
     pub(super) bare: Table,
-    pub(super) assured: Vec<Assured>,
+    /// What the database vouches for, of each column.
+    pub(super) assured: Arc<[Assured]>,
     pub(super) of: PhantomData<fn() -> T>,
 }
 
 impl<T> Core<T> {
+    /// Renders what stands in the WHERE of a statement, beside other conditions.
     pub(super) fn render(&self) -> Render<'_> {
-        let table = &self.layout.table;
-        Render::new(table, self.database.dialect()).assured(|column| {
-            let at = table.columns.iter().position(|other| other.name == column.name);
-            at.and_then(|at| self.assured.get(at)).copied().unwrap_or_default()
-        })
+        Render::new(&self.layout.table, self.database.dialect()).vouched(self.assured.clone()).only_true()
     }
 
     pub(super) fn table(&self) -> TableRef {

@@ -24,6 +24,7 @@ use super::query::Query;
 use super::reader::Reader;
 use super::schema::{self, SchemaError};
 use super::writer::{Change, Writer, Written};
+use crate::filter::{Authorized, FilterError, authorized};
 use crate::security::SecurityContext;
 
 /// How long a cursor can be used.
@@ -121,7 +122,8 @@ impl Entities {
         &self.pool
     }
 
-    /// Creates an entity's table if there is none; for tests and first steps, where no migration does.
+    /// Creates an entity's table if there is none; for tests and first steps, where no migration does. In SQLite it is STRICT: the
+    /// types of its columns are then vouched for, and conditions do not ask each row for them.
     ///
     /// # Errors
     /// When its annotations do not hold together or the database refuses.
@@ -149,7 +151,7 @@ impl Entities {
                 settings: Arc::new(settings),
                 layout: Arc::new(layout),
                 bare,
-                assured,
+                assured: assured.into(),
                 of: PhantomData,
             }),
         })
@@ -162,7 +164,7 @@ impl Entities {
 /// ```
 /// use futures_util::StreamExt as _;
 /// use policy_runtime::SecurityContext;
-/// use policy_runtime::entity::{Direction, EntityError, Paging, Query, Repository, Tenants};
+/// use policy_runtime::entity::{Dialect, Direction, EntityError, Operation, Paging, Query, Repository, Tenants};
 /// # use policy_runtime::Entity;
 /// # #[derive(Entity, Clone, serde::Serialize, serde::Deserialize)]
 /// # struct Photo { id: String, title: String }
@@ -188,6 +190,8 @@ impl Entities {
 ///     photos.delete_by_id(cx, "1").await?;
 ///     photos.delete_by_query(cx, &sea).await?;
 ///     photos.across(Tenants::All).count(cx).await?;
+///     let mine = photos.authorized(cx, Operation::Search).map(|mine| mine.condition(Dialect::Sqlite));
+///     # drop(mine);
 ///     Ok(())
 /// }
 /// ```
@@ -334,6 +338,15 @@ impl<T: Stored + Serialize + DeserializeOwned + Send + Sync + 'static> Repositor
             std::future::ready(seen.transpose())
         };
         Ok(rows.filter_map(seen).boxed())
+    }
+
+    /// The condition of an operation, as [`filter::authorized`](authorized) gives it, for queries of one's own of this table: it does
+    /// not ask of each row what the database was found to vouch for when the repository was made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn authorized(&self, cx: &SecurityContext, operation: Operation) -> Result<Authorized, FilterError> {
+        Ok(authorized::<T>(cx, operation)?.vouched(self.core.database.dialect(), self.core.assured.clone()))
     }
 
     /// The rows of other tenants, too: operations of their own, which nobody may do without a policy that says so.

@@ -47,6 +47,7 @@ pub enum SchemaError {
 
 /// A column as the database has it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact of a catalogue")]
 struct Found {
     name: String,
     ty: String,
@@ -54,6 +55,8 @@ struct Found {
     /// A collation that folds, or may call different texts the same.
     folds: bool,
     has_default: bool,
+    /// In SQLite: whether the table is STRICT, and holds in each column nothing but values of its type.
+    strict: bool,
 }
 
 /// Compares a table with a layout.
@@ -163,6 +166,7 @@ fn postgres_type(wanted: &str, found: &str) -> bool {
 fn vouched(column: &Column, found: &Found, dialect: Dialect) -> Assured {
     let typed = match (dialect, column.kind()) {
         (Dialect::Postgres, Some(Kind::Bool | Kind::Long | Kind::Text | Kind::Uuid)) => true,
+        (Dialect::Sqlite, Some(Kind::Long | Kind::Decimal | Kind::Text)) => found.strict,
         (Dialect::Postgres | Dialect::Sqlite, _) => false,
     };
     Assured { not_null: !found.nullable, typed }
@@ -187,6 +191,10 @@ async fn sqlite(
             .fetch_optional(pool)
             .await?
             .flatten();
+    let strict: Option<i64> = sqlx::query_scalar("SELECT strict FROM pragma_table_list(?) WHERE schema = 'main'")
+        .bind(table)
+        .fetch_optional(pool)
+        .await?;
     // The catalogue does not tell a column's collation, so the table's own text is asked.
     let text = sql.unwrap_or_default().to_ascii_uppercase();
     let folds = text
@@ -207,6 +215,7 @@ async fn sqlite(
             nullable: not_null == 0 && !rowid,
             folds,
             has_default: row.try_get::<Option<String>, _>(4)?.is_some() || rowid,
+            strict: strict == Some(1),
         });
     }
     let id = layout.id().map_or("", |column| &*column.name);
@@ -244,6 +253,7 @@ async fn postgres(pool: &PgPool, table: &str, layout: &Layout) -> Result<(Vec<Fo
             nullable: !row.try_get::<bool, _>(2)?,
             folds: row.try_get(3)?,
             has_default: row.try_get(4)?,
+            strict: false,
         });
     }
     let id = layout.id().map_or("", |column| &*column.name);
@@ -272,7 +282,10 @@ pub(super) fn create(layout: &Layout, dialect: Dialect) -> TableCreateStatement 
     };
     for (at, column) in layout.columns.iter().enumerate() {
         let mut definition = ColumnDef::new(Alias::new(&*column.name));
-        definition.custom(Alias::new(wanted_type(column, dialect)));
+        let ty = wanted_type(column, dialect);
+        // The types of a STRICT table are few.
+        let is_int = dialect == Dialect::Sqlite && matches!(ty.as_str(), "BIGINT" | "BOOLEAN");
+        definition.custom(Alias::new(if is_int { "INT".to_owned() } else { ty }));
         if !column.optional() {
             definition.not_null();
         }
@@ -280,6 +293,9 @@ pub(super) fn create(layout: &Layout, dialect: Dialect) -> TableCreateStatement 
             definition.primary_key();
         }
         out.col(&mut definition);
+    }
+    if dialect == Dialect::Sqlite {
+        out.extra("STRICT");
     }
     out
 }

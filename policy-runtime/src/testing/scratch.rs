@@ -135,7 +135,8 @@ impl Scratch {
         predicate: &Predicate,
         negated: bool,
     ) -> Result<BTreeSet<String>, String> {
-        let condition = Render::new(table, self.dialect()).condition(predicate);
+        let render = Render::new(table, self.dialect());
+        let condition = if negated { render } else { render.only_true() }.condition(predicate);
         let id = Alias::new(table.id_column().map_or("id", |column| &*column.name));
         let name = Alias::new(&*table.name);
         let from: TableRef = match &table.schema {

@@ -15,7 +15,7 @@ use sea_query::{Alias, ArrayType, Condition, DynIden, Expr, ExprTrait, Func, Int
 
 use self::scalar::Scalar;
 pub use self::scalar::timestamp;
-use super::predicate::{Operand, Predicate, RowField, Test};
+use super::predicate::{Items, Operand, Predicate, RowField, Test};
 use crate::kind::Kind;
 use crate::syntax::ast::CompareOp;
 use crate::table::{Column, Dialect, Table};
@@ -30,6 +30,11 @@ use crate::value::{IpRange, Value};
 /// /// What was found when the program started.
 /// fn checked(table: &Table) -> Render<'_> {
 ///     Render::new(table, Dialect::Postgres).assured(|column| Assured { not_null: !column.ty.optional, typed: true })
+/// }
+///
+/// /// The same, kept since then, for a WHERE.
+/// fn again(table: &Table, found: std::sync::Arc<[Assured]>) -> Render<'_> {
+///     Render::new(table, Dialect::Postgres).vouched(found).only_true()
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,15 +65,18 @@ pub struct Render<'t> {
     dialect: Dialect,
     name: DynIden,
     assured: Arc<[Assured]>,
+    /// Whether what is NULL is as good as false.
+    only_true: bool,
 }
 
-/// The name of an element while the elements of a set are looked at; no column is called so by accident.
+/// The names of elements while those of one set, or of two, are looked at; no column is called so by accident.
 const EACH: &str = "policy_each";
+const OTHER: &str = "policy_other";
 
 impl<'t> Render<'t> {
     /// A renderer that relies on nothing that the database says of its columns.
     pub fn new(table: &'t Table, dialect: Dialect) -> Self {
-        Self { table, dialect, name: Alias::new(&*table.name).into_iden(), assured: Arc::new([]) }
+        Self { table, dialect, name: Alias::new(&*table.name).into_iden(), assured: Arc::new([]), only_true: false }
     }
 
     /// Uses the name that the query gives the table.
@@ -80,8 +88,23 @@ impl<'t> Render<'t> {
 
     /// Leaves out what the database vouches for, as whoever compared its columns with the declaration found.
     #[must_use]
-    pub fn assured(mut self, of: impl Fn(&Column) -> Assured) -> Self {
-        self.assured = self.table.columns.iter().map(of).collect();
+    pub fn assured(self, of: impl Fn(&Column) -> Assured) -> Self {
+        let all = self.table.columns.iter().map(of).collect();
+        self.vouched(all)
+    }
+
+    /// Leaves out what the database vouches for, said for each column in the table's order.
+    #[must_use]
+    pub fn vouched(mut self, assured: Arc<[Assured]>) -> Self {
+        self.assured = assured;
+        self
+    }
+
+    /// Renders for a WHERE that nobody negates: where the condition does not hold it may be NULL instead of false, so that no
+    /// comparison needs a guard beside it.
+    #[must_use]
+    pub const fn only_true(mut self) -> Self {
+        self.only_true = true;
         self
     }
 
@@ -93,11 +116,43 @@ impl<'t> Render<'t> {
             Predicate::All(items) => {
                 // What tells rows apart comes first: SQLite keeps this order, and looks at the form of what is stored only then.
                 let is_form = |item: &&Predicate| matches!(item, Predicate::Test(Test::Usable { .. }));
-                let (form, telling): (Vec<_>, Vec<_>) = items.iter().partition(is_form);
+                let needed = items.iter().filter(|item| !self.is_implied(item, items));
+                let (form, telling): (Vec<_>, Vec<_>) = needed.partition(is_form);
                 joined(telling.into_iter().chain(form).map(|item| self.condition(item)).collect(), true)
             }
             Predicate::Any(items) => joined(items.iter().map(|item| self.condition(item)).collect(), false),
             Predicate::Test(test) => self.test(test),
+        }
+    }
+
+    /// Whether a guard only says what another of the tests that must all hold says too.
+    fn is_implied(&self, guard: &Predicate, all: &[Predicate]) -> bool {
+        let Predicate::Test(Test::Present { field, wanted: true }) = guard else { return false };
+        self.only_true && all.iter().any(|other| matches!(other, Predicate::Test(test) if self.needs(test, field)))
+    }
+
+    /// Whether a test never holds where an attribute is absent, as it is rendered.
+    fn needs(&self, test: &Test, wanted: &RowField) -> bool {
+        match test {
+            // What no stored value equals is left out of the others.
+            Test::Compare { op, left, right: Operand::Value(value) } => {
+                left == wanted && (*op == CompareOp::Eq || self.scalar(left).constant(value).is_some())
+            }
+            Test::Compare { left, right: Operand::Field(right), .. } => left == wanted || right == wanted,
+            Test::Contains { set, item: Operand::Field(item), wanted: true } => set == wanted || item == wanted,
+            Test::Truth { field, .. }
+            | Test::OneOf { field, wanted: true, .. }
+            | Test::InRange { field, wanted: true, .. }
+            | Test::Like { field, wanted: true, .. }
+            | Test::Contains { set: field, wanted: true, .. } => field == wanted,
+            Test::Present { .. }
+            | Test::Usable { .. }
+            | Test::OneOf { .. }
+            | Test::Contains { .. }
+            | Test::Among { .. }
+            | Test::Empty { .. }
+            | Test::InRange { .. }
+            | Test::Like { .. } => false,
         }
     }
 
@@ -115,8 +170,13 @@ impl<'t> Render<'t> {
             }
             Test::OneOf { field, values, wanted } => self.scalar(field).one_of(values, *wanted),
             Test::Contains { set, item, wanted } => self.contains(set, item, *wanted),
+            Test::Among { set, others, every, wanted } => {
+                let outside = self.among(set, others, !every);
+                let found = Expr::exists(self.elements(set, EACH, outside));
+                one(if every == wanted { found.not() } else { found })
+            }
             Test::Empty { set, wanted } => {
-                let any = Expr::exists(self.elements(set, Condition::all().add(self.element(set).present())));
+                let any = Expr::exists(self.elements(set, EACH, one(self.element(set, EACH).present())));
                 one(if *wanted { any.not() } else { any })
             }
             Test::InRange { field, range, wanted } => {
@@ -136,10 +196,24 @@ impl<'t> Render<'t> {
         Expr::col((self.name.clone(), Alias::new(name)))
     }
 
+    /// Whether an item of a set, which [`Render::elements`] looks at, is among others.
+    fn among(&self, set: &RowField, others: &Items, wanted: bool) -> Condition {
+        let item = self.element(set, EACH);
+        let found = match others {
+            Items::Values(values) => item.one_of(values, wanted),
+            Items::Field(others) => {
+                let same = self.element(others, OTHER).compare_to(CompareOp::Eq, &item);
+                let found = Expr::exists(self.elements(others, OTHER, one(same)));
+                one(if wanted { found } else { found.not() })
+            }
+        };
+        joined(vec![one(item.present()), found], true)
+    }
+
     fn contains(&self, set: &RowField, item: &Operand, wanted: bool) -> Condition {
-        let turned = |found: Expr| one(if wanted { found } else { found.not() });
+        let turned = |found: Condition| if wanted { found } else { found.not() };
         let Kind::Set(of) = &set.kind else { return constant(false) };
-        let element = self.element(set);
+        let element = self.element(set, EACH);
         match item {
             Operand::Value(value) => {
                 if self.dialect == Dialect::Postgres
@@ -149,19 +223,44 @@ impl<'t> Render<'t> {
                 {
                     // An index on the array serves this.
                     let found = self.column(set).binary(sea_query::extension::postgres::PgBinOper::Contains, array);
-                    return turned(found);
+                    return turned(one(found));
                 }
-                turned(Expr::exists(self.elements(set, element.compare(CompareOp::Eq, value))))
+                let found = one(Expr::exists(self.elements(set, EACH, element.compare(CompareOp::Eq, value))));
+                turned(match self.mentions(set, value) {
+                    Some(mentioned) => joined(vec![mentioned, found], true),
+                    None => found,
+                })
             }
             Operand::Field(item) => {
                 let same = element.compare_to(CompareOp::Eq, &self.scalar(item));
-                turned(Expr::exists(self.elements(set, one(same))))
+                turned(one(Expr::exists(self.elements(set, EACH, one(same)))))
             }
         }
     }
 
-    /// The elements of a set for which a condition holds.
-    fn elements(&self, set: &RowField, condition: Condition) -> SelectStatement {
+    /// What is true of the text of every JSON in SQLite that has the value as an item: it has it as it is, or it has escapes. That
+    /// is seen much faster than the items are read.
+    fn mentions(&self, set: &RowField, value: &Value) -> Option<Condition> {
+        let text = match value {
+            Value::Long(n) => n.to_string(),
+            Value::Decimal(decimal) => decimal.scaled().to_string(),
+            Value::Text(text) => text.to_string(),
+            Value::Uuid(uuid) => crate::value::uuid_text(*uuid),
+            Value::Ip(ip) => hex(bytes(*ip).0),
+            Value::Bool(_) | Value::Datetime(_) | Value::Set(_) | Value::Record(_) => return None,
+        };
+        // What JSON writes with an escape only.
+        let escaped = text.contains(|c: char| c < ' ' || c == '"' || c == '\\');
+        if self.dialect != Dialect::Sqlite || escaped {
+            return None;
+        }
+        let has = |part: &str| one(Expr::from(Func::cust("instr").arg(self.column(set)).arg(part)).gt(0i64));
+        let number = matches!(value, Value::Long(_) | Value::Decimal(_));
+        Some(if number { has(&text) } else { joined(vec![has(&text), has("\\")], false) })
+    }
+
+    /// The elements of a set for which a condition holds, each called by a name meanwhile.
+    fn elements(&self, set: &RowField, name: &'static str, condition: Condition) -> SelectStatement {
         let function = match self.dialect {
             Dialect::Sqlite => {
                 let each = Func::cust("json_each").arg(self.valid_json(set, "[]"));
@@ -176,17 +275,17 @@ impl<'t> Render<'t> {
                     .arg(sea_query::CaseStatement::new().case(is_array, json).finally(empty))
             }
         };
-        Query::select().expr(Expr::val(1)).from_function(function, Alias::new(EACH)).cond_where(condition).take()
+        Query::select().expr(Expr::val(1)).from_function(function, Alias::new(name)).cond_where(condition).take()
     }
 
-    /// The element that [`Render::elements`] looks at.
-    fn element(&self, set: &RowField) -> Scalar {
+    /// The element that [`Render::elements`] calls so.
+    fn element(&self, set: &RowField, name: &'static str) -> Scalar {
         let kind = if let Kind::Set(of) = &set.kind { (**of).clone() } else { set.kind.clone() };
         // PostgreSQL calls the column of `unnest` as the whole, that of `jsonb_array_elements` has a name of its own.
-        let part = |name: &'static str| Expr::col((Alias::new(EACH), Alias::new(name)));
+        let part = |column: &'static str| Expr::col((Alias::new(name), Alias::new(column)));
         match self.dialect {
-            Dialect::Sqlite => Scalar::of_each(kind, EACH),
-            Dialect::Postgres if self.is_array(set) => Scalar::native(kind, part(EACH), Dialect::Postgres),
+            Dialect::Sqlite => Scalar::of_each(kind, name),
+            Dialect::Postgres if self.is_array(set) => Scalar::native(kind, part(name), Dialect::Postgres),
             Dialect::Postgres => Scalar::of_jsonb(kind, part("value")),
         }
     }

@@ -1,7 +1,5 @@
 //! Scalars: how a value of a kind is read from where it is stored, and how it is compared.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "the kinds that are not named are stored as they are")]
-
 use std::sync::Arc;
 
 use sea_query::{Alias, BinOper, CaseStatement, Condition, Expr, ExprTrait, Func};
@@ -155,7 +153,7 @@ impl Scalar {
     }
 
     /// A value, in the form in which this is stored; `None` when nothing that is stored equals it.
-    fn constant(&self, value: &Value) -> Option<Expr> {
+    pub(super) fn constant(&self, value: &Value) -> Option<Expr> {
         Some(match (value, self.form) {
             (Value::Bool(b), Form::Jsonb) => Expr::val(b.to_string()),
             (Value::Bool(b), _) => Expr::val(*b),
@@ -201,32 +199,50 @@ impl Scalar {
         }
     }
 
-    /// A comparison with another scalar of the same kind and form, or of two texts in any form.
+    /// A comparison with another scalar of the same kind, or of two texts of any.
     pub(super) fn compare_to(&self, op: CompareOp, other: &Self) -> Expr {
-        let textual = |kind: &Kind| matches!(kind, Kind::Text | Kind::Enum(_) | Kind::Uuid);
-        let (left, right) = match (&self.kind, &other.kind) {
-            (Kind::Datetime, _) => (self.floored(), other.floored()),
-            // A set keeps addresses within JSON, a column as bytes.
-            (Kind::Ip, _) if self.form != other.form => (self.address_text(), other.address_text()),
-            (a, b) if a != b && textual(a) && textual(b) => (self.text(), other.text()),
-            _ => (self.value(), other.value()),
+        let (left, right) = if self.form == other.form && self.kind == other.kind {
+            (self.comparable(), other.comparable())
+        } else {
+            (self.as_json(), other.as_json())
         };
         left.binary(oper(op), right)
     }
 
-    fn address_text(&self) -> Expr {
-        match self.form {
-            Form::Native(Dialect::Sqlite) => Func::lower(Func::cust("hex").arg(self.raw.clone())).into(),
-            _ => self.raw.clone(),
+    /// The value as it is compared with one that is stored in the same way.
+    fn comparable(&self) -> Expr {
+        if self.kind == Kind::Datetime { self.floored(self.value()) } else { self.value() }
+    }
+
+    /// The value as it would be read if it stood within JSON.
+    fn as_json(&self) -> Expr {
+        let raw = || self.raw.clone();
+        match (self.form, &self.kind) {
+            (Form::Native(Dialect::Postgres), Kind::Bool) => raw().cast_as("text"),
+            (Form::Native(Dialect::Postgres), Kind::Decimal) => raw().mul(10_000i64),
+            (Form::Native(Dialect::Postgres), Kind::Datetime) => {
+                let seconds = Func::cust("pg_catalog.extract").arg("epoch").arg(self.floored(raw()));
+                Expr::from(seconds).mul(1_000_000i64)
+            }
+            (Form::Native(Dialect::Postgres), Kind::Ip) => {
+                let octets = Func::cust("substr").arg(Func::cust("inet_send").arg(raw())).arg(5i32);
+                let digits = Func::cust("encode").arg(octets).arg("hex");
+                let mapped = Expr::val("00000000000000000000ffff").binary(BinOper::Custom("||"), digits.clone());
+                let is_v4 = Expr::from(Func::cust("family").arg(raw())).eq(4i32);
+                CaseStatement::new().case(is_v4, mapped).finally(digits).into()
+            }
+            (Form::Native(Dialect::Sqlite), Kind::Ip) => Func::lower(Func::cust("hex").arg(raw())).into(),
+            (_, Kind::Datetime) => self.floored(self.value()),
+            (_, Kind::Text | Kind::Enum(_) | Kind::Uuid) => self.text(),
+            _ => self.value(),
         }
     }
 
     /// An instant without what is finer than a millisecond.
-    fn floored(&self) -> Expr {
+    fn floored(&self, value: Expr) -> Expr {
         if self.form == Form::Native(Dialect::Postgres) {
-            return Func::cust("date_trunc").arg("milliseconds").arg(self.raw.clone()).into();
+            return Func::cust("date_trunc").arg("milliseconds").arg(value).into();
         }
-        let value = self.value();
         // The remainder has the sign of the dividend, in both databases.
         let rest = value.clone().modulo(1_000i64).add(1_000i64).modulo(1_000i64);
         value.sub(rest)

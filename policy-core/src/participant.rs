@@ -130,6 +130,19 @@ impl Participant {
         self.mfa
     }
 
+    /// The same participant with a second factor, or without: to ask what that would change.
+    ///
+    /// ```
+    /// use policy_core::{Participant, Scope};
+    /// let alice = Participant::builder(Scope::System, "u-1").build();
+    /// assert!(!alice.mfa() && alice.with_mfa(true).mfa());
+    /// ```
+    #[must_use]
+    pub const fn with_mfa(mut self, mfa: bool) -> Self {
+        self.mfa = mfa;
+        self
+    }
+
     /// The provider's name for it (`sub`).
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()

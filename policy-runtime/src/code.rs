@@ -69,7 +69,7 @@ codes! {
     /// A policy says no.
     AccessDenied = "ACCESS_DENIED", 403, "AuthorizationException", retry false, "access denied", "ask an administrator, with the decision id";
     /// A second factor would lift the denial.
-    StepUpRequired = "STEP_UP_REQUIRED", 403, "AuthorizationException", retry false, "a second factor is needed", "sign in again with a second factor";
+    StepUpRequired = "STEP_UP_REQUIRED", 401, "AuthorizationException", retry false, "a second factor is needed", "sign in again with a second factor";
     /// A rule needs each row itself, and only a condition was asked for.
     NotFilterable = "NOT_FILTERABLE", 500, "AuthorizationException", retry false, "a rule cannot become a condition", "read the rows through a repository, or change the rule that the log names";
     /// There is no caller.

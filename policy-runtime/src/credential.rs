@@ -29,6 +29,8 @@ pub const MAX_CREDENTIAL: usize = 20 * 1024;
 pub const MAX_LOGIN: usize = 320;
 /// The longest passcode, in bytes.
 pub const MAX_PASSCODE: usize = 1024;
+/// The longest code of a second factor, in bytes.
+const MAX_CODE: usize = 100;
 /// How many headers a request may have.
 pub const MAX_HEADERS: usize = 256;
 /// How many bytes all headers of a request may have together.
@@ -47,6 +49,7 @@ const SECRET_HEADERS: &[&str] = &[
     "clientsecret",
     "login",
     "passcode",
+    "second-factor",
     "x-api-key",
     "api-key",
     "session",
@@ -273,6 +276,8 @@ impl Facts {
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     presented: Vec<Credential>,
+    /// A code that goes with a password.
+    second_factor: Option<Secret<String>>,
     scope: RequestedScope,
     facts: Facts,
 }
@@ -347,6 +352,7 @@ impl Credentials {
                 (None, Some(_)) => return Err(malformed(passcode, "stands without a name")),
             }
         }
+        found.second_factor = take("second-factor").filter(|code| code.len() <= MAX_CODE).map(Secret::new);
         match (take("x-api-key"), take("api-key")) {
             (Some(_), Some(_)) => return Err(CredentialError::Repeated("x-api-key".into())),
             (Some(key), None) | (None, Some(key)) => {
@@ -380,6 +386,24 @@ impl Credentials {
     pub fn with(mut self, credential: Credential) -> Self {
         self.presented.push(credential);
         self
+    }
+
+    /// Adds the code of a second factor, as the header `second-factor` does.
+    ///
+    /// ```
+    /// use policy_runtime::credential::Credentials;
+    /// let credentials = Credentials::default().with_second_factor("123456".to_owned().into());
+    /// assert!(credentials.second_factor().is_some() && !format!("{credentials:?}").contains("123456"));
+    /// ```
+    #[must_use]
+    pub fn with_second_factor(mut self, code: Secret<String>) -> Self {
+        self.second_factor = Some(code);
+        self
+    }
+
+    /// The code of a second factor that goes with a password.
+    pub const fn second_factor(&self) -> Option<&Secret<String>> {
+        self.second_factor.as_ref()
     }
 
     /// Sets the scope that is asked for.

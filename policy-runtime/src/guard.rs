@@ -165,7 +165,9 @@ fn record(cx: &SecurityContext, request: &Request<'_>, action: &str, outcome: &'
 
 /// What the caller is told of a denial; why goes to the log and the audit, and is kept for whoever may ask.
 pub(crate) fn denied(cx: &SecurityContext, request: &Request<'_>, id: &str, denial: Denial) -> Denied {
-    let denied = Denied::new(code_of(&denial));
+    let code = code_of(&denial);
+    let lifted = code == Code::AccessDenied && is_lifted(cx, request);
+    let denied = Denied::new(if lifted { Code::StepUpRequired } else { code });
     report(&denied, id, cx, &denial);
     cx.note_refusal(&denied);
     if let Some(log) = cx.audit()
@@ -180,6 +182,18 @@ pub(crate) fn denied(cx: &SecurityContext, request: &Request<'_>, id: &str, deni
     }
     cx.policy().remember(&denied, denial);
     denied
+}
+
+/// Whether the same call would be allowed after a second factor.
+fn is_lifted(cx: &SecurityContext, request: &Request<'_>) -> bool {
+    if cx.participant().mfa() && request.context.facts.mfa {
+        return false;
+    }
+    let participant = cx.participant().clone().with_mfa(true);
+    let facts = Facts { mfa: true, ..request.context.facts.clone() };
+    let context = Context { time: request.context.time, facts: &facts };
+    let asked = Request { participant: &participant, context, ..*request };
+    cx.policy().engine().decide(&asked).is_allowed()
 }
 
 /// A refusal of rows that no policy made by itself.

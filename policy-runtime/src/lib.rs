@@ -25,6 +25,8 @@ pub mod database;
 pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;
+#[cfg(any(feature = "admin", feature = "signin"))]
+mod endpoint;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod entity;
 #[cfg(feature = "identity")]
@@ -43,6 +45,8 @@ pub mod identity;
 pub mod json;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "mail")]
+pub mod mail;
 #[cfg(feature = "offline")]
 pub mod offline;
 #[cfg(all(feature = "engine", feature = "identity"))]

@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod fuzzing;
+pub mod mail;
 pub mod oracle;
 pub mod orders;
 pub mod pictures;

@@ -210,7 +210,7 @@ impl Feed for People {
     fn since(&self, number: u64) -> BoxFuture<'_, Result<Changed, StoreError>> {
         let changes = self.changes.lock().unwrap();
         let participants = changes[usize::try_from(number).unwrap()..].to_vec();
-        let told = Changed { number: changes.len() as u64, participants, everybody: false };
+        let told = Changed { number: changes.len() as u64, participants, ..Changed::default() };
         let is_down = self.is_down.load(Ordering::SeqCst);
         Box::pin(async move { if is_down { Err(StoreError::Unavailable("gone".into())) } else { Ok(told) } })
     }

@@ -26,8 +26,8 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "id", "json", "rate", "wire", "tally", "trace"],
-    &["database", "seal", "typed"],
+    &["secret", "clock", "code", "endpoint", "id", "json", "rate", "wire", "tally", "trace"],
+    &["database", "mail", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["policy", "events"],
     &["question", "sets"],

@@ -12,6 +12,7 @@ use super::{Admin, AdminError};
 use crate::authn::password::{PasswordError, Passwords};
 use crate::id::random_id;
 use crate::identity::{Change, EmailKey, NewUser, User};
+use crate::mail::Letter;
 use crate::secret::Secret;
 use crate::security::SecurityContext;
 
@@ -307,7 +308,29 @@ impl Admin {
         let digest: [u8; 32] = Sha256::digest(invitation.as_bytes()).into();
         let permitted = permitted.about("user", id);
         self.change(permitted, async { Ok(self.store.invite(id, &digest, until).await?) }).await?;
-        Ok(Secret::new(invitation))
+        let invitation = Secret::new(invitation);
+        self.send_invitation(&user, &invitation);
+        Ok(invitation)
+    }
+
+    /// Sends an invitation, where letters of the scope are sent. It is shown to whoever made it in any case.
+    fn send_invitation(&self, user: &User, invitation: &Secret<String>) {
+        let Some((mails, base_url)) = self.letters.as_deref() else { return };
+        let (Some(mailer), Some(to)) = (mails.of(&user.scope).cloned(), &user.email) else { return };
+        let text = format!(
+            "You are invited. Choose a password here, within a week:\n\n{base_url}/auth/invite?token={}\n",
+            invitation.expose()
+        );
+        let letter = Letter::new(to, "Your invitation", Secret::new(text));
+        tokio::spawn(async move {
+            let sent = match letter {
+                Ok(letter) => mailer.send(&letter).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                tracing::warn!(target: "policy::admin", %error, "an invitation");
+            }
+        });
     }
 
     /// Whether somebody is left who can change the policies of an upper scope.

@@ -55,6 +55,7 @@ use crate::audit::journal::Journal;
 use crate::authn::password::Passwords;
 use crate::events::{AllEvents, EventSink};
 use crate::identity::Directory;
+use crate::mail::Mails;
 use crate::policy::Policy;
 use crate::sets::PolicySets;
 
@@ -106,19 +107,36 @@ pub struct Admin {
     events: Arc<dyn EventSink>,
     /// Held while it is looked whether a change locks everybody out, and until it is made.
     turn: Arc<Mutex<()>>,
+    /// Who sends invitations, and where they lead.
+    letters: Option<Arc<(Mails, String)>>,
 }
 
 impl Admin {
     /// Puts them together over what they change.
     pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
         let (passwords, events) = (Passwords::new(store.clone()), Arc::new(AllEvents::default()));
-        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn: Arc::default() }
+        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn: Arc::default(), letters: None }
     }
 
     /// Tells what it changes outside the store, policies above all; a store that tells its changes tells the rest.
     #[must_use]
     pub fn telling(mut self, events: Arc<dyn EventSink>) -> Self {
         self.events = events;
+        self
+    }
+
+    /// Sends invitations to those invited, too; their links lead below this address.
+    ///
+    /// ```
+    /// use policy_runtime::admin::Admin;
+    /// use policy_runtime::mail::Mails;
+    /// fn with_letters(admin: Admin, mails: Mails) -> Admin {
+    ///     admin.letters(mails, "https://id.example")
+    /// }
+    /// ```
+    #[must_use]
+    pub fn letters(mut self, mails: Mails, base_url: &str) -> Self {
+        self.letters = Some(Arc::new((mails, base_url.to_owned())));
         self
     }
 }

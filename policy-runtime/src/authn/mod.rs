@@ -30,6 +30,7 @@ use policy_core::{Participant, Scope};
 
 use crate::credential::{Credential, CredentialError, Credentials};
 use crate::id::NoRandom;
+use crate::secret::Secret;
 
 #[cfg(feature = "api-key")]
 pub mod api_key;
@@ -37,6 +38,8 @@ mod chain;
 mod hook;
 #[cfg(feature = "password")]
 pub mod password;
+#[cfg(feature = "password")]
+pub mod second_factor;
 pub mod session;
 #[cfg(feature = "token")]
 pub mod token;
@@ -294,6 +297,8 @@ pub enum AuthnCode {
     TokenClaim,
     /// A single-use token was used before.
     TokenReplayed,
+    /// The password is right, and a second factor is needed.
+    SecondFactorNeeded,
     /// The session of a cookie is not there, or has ended.
     SessionEnded,
     /// The participant may not sign in here.
@@ -334,6 +339,7 @@ impl AuthnCode {
             Self::TokenSubject => "token_subject",
             Self::TokenClaim => "token_claim",
             Self::TokenReplayed => "token_replayed",
+            Self::SecondFactorNeeded => "second_factor_needed",
             Self::SessionEnded => "session_ended",
             Self::NotProvisioned => "not_provisioned",
             Self::Forbidden => "forbidden",
@@ -369,6 +375,44 @@ pub struct AuthnError {
     retry_after_s: Option<u64>,
     /// The stored user or key whose credential failed, for the audit.
     concerns: Option<Box<(String, Scope)>>,
+    /// What a sign-in goes on with that lacks a second factor.
+    pending: Option<Box<Pending>>,
+}
+
+/// A sign-in whose password was right: what it goes on with, for ten minutes.
+///
+/// ```
+/// use policy_runtime::authn::{AuthnCode, AuthnError};
+/// assert!(AuthnError::new(AuthnCode::WrongCredentials, "no user of that name").pending().is_none());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pending {
+    token: String,
+    /// Whether a second factor must be set up first.
+    sets_up: bool,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("sets_up", &self.sets_up).finish_non_exhaustive()
+    }
+}
+
+impl Pending {
+    #[cfg(feature = "password")]
+    pub(crate) fn new(token: &Secret<String>, sets_up: bool) -> Self {
+        Self { token: token.expose().clone(), sets_up }
+    }
+
+    /// What proves that the password was right.
+    pub fn token(&self) -> Secret<String> {
+        Secret::new(self.token.clone())
+    }
+
+    /// Whether a second factor must be set up first.
+    pub const fn sets_up(&self) -> bool {
+        self.sets_up
+    }
 }
 
 /// What a peer is told.
@@ -393,7 +437,18 @@ pub struct Answer {
 impl AuthnError {
     /// Makes an error; the detail is for logs and must hold no secret.
     pub fn new(code: AuthnCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), id: None, retry_after_s: None, concerns: None }
+        Self { code, detail: detail.into(), id: None, retry_after_s: None, concerns: None, pending: None }
+    }
+
+    #[cfg(feature = "password")]
+    pub(crate) fn with_pending(mut self, pending: Pending) -> Self {
+        self.pending = Some(Box::new(pending));
+        self
+    }
+
+    /// What the sign-in goes on with, where only a second factor is missing.
+    pub fn pending(&self) -> Option<&Pending> {
+        self.pending.as_deref()
     }
 
     fn method_off(scope: &Scope) -> Self {
@@ -449,6 +504,7 @@ impl AuthnError {
             }
             AuthnCode::Unavailable => answer(503, "sign-in is not possible at the moment"),
             AuthnCode::Throttled | AuthnCode::Busy => answer(429, "too many attempts"),
+            AuthnCode::SecondFactorNeeded => answer(401, SECOND_FACTOR),
             AuthnCode::Malformed
             | AuthnCode::Unrecognised
             | AuthnCode::WrongCredentials
@@ -476,6 +532,9 @@ impl AuthnError {
         }
     }
 }
+
+/// What a peer is told whose password is right.
+const SECOND_FACTOR: &str = "a second factor is needed";
 
 impl fmt::Display for AuthnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -164,6 +164,28 @@ impl Sessions {
         live.len() < before
     }
 
+    /// Ends the sessions of a participant's id that were opened before an epoch of theirs.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use policy_runtime::authn::Authenticated;
+    /// use policy_runtime::authn::session::Sessions;
+    /// use policy_runtime::clock::SystemClock;
+    /// use policy_runtime::{Participant, Scope};
+    /// let sessions = Sessions::new(Arc::new(SystemClock));
+    /// let alice = Authenticated::new(Participant::builder(Scope::System, "u-1").build(), "password").epoch(3);
+    /// let cookie = sessions.start(&alice)?;
+    /// sessions.end_before("u-1", 3);
+    /// assert_eq!(sessions.live_ids().len(), 1);
+    /// sessions.end_before("u-1", 4); // another password
+    /// assert!(sessions.end(&cookie).is_none(), "it has ended");
+    /// # Ok::<(), policy_runtime::authn::AuthnError>(())
+    /// ```
+    pub fn end_before(&self, id: &str, epoch: u64) {
+        self.live()
+            .retain(|_, session| session.found.participant().id() != id || session.found.built_from_epoch() >= epoch);
+    }
+
     /// Ends all sessions.
     pub fn end_everything(&self) {
         self.live().clear();

@@ -37,20 +37,22 @@
 //!
 //! A secret is hex or base64; `.._FILE` names a file that holds it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policy_core::Scope;
+use policy_core::participant::BUILT_IN;
 use policy_core::value::IpRange;
 
-use self::raw::{Raw, RawProvider};
+use self::raw::{Raw, RawMail, RawOrganization, RawProvider};
 use self::secrets::Written;
 use crate::authn::token::{Algorithm, Fetcher, MAX_KEY_SET, Reach, is_for_browsers_alone, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
-use crate::identity::{Configuration, PasswordRules, Reference};
+use crate::identity::{Configuration, PasswordRules, PeopleRules, Reference};
+use crate::mail::{SmtpMailer, SmtpSettings};
 use crate::secret::Secret;
 
 mod environment;
@@ -153,6 +155,7 @@ pub struct TlsFiles {
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Where the program runs.
     pub env: Env,
@@ -194,6 +197,16 @@ pub struct Config {
     pub methods: Vec<(Scope, BTreeSet<String>)>,
     /// What is asked of new passwords, scope by scope.
     pub passwords: Vec<(Scope, PasswordRules)>,
+    /// What people may do for themselves, scope by scope.
+    pub people: BTreeMap<Scope, PeopleRules>,
+    /// Whether a stranger may found an organization.
+    pub founding: bool,
+    /// Applications of one organization in each of which a session of another counts.
+    pub shared_sign_in: Vec<BTreeSet<Scope>>,
+    /// Who sends the letters of which scope.
+    pub mails: Vec<(Scope, SmtpSettings)>,
+    /// Where letters are written to in development, if nobody sends them.
+    pub letters: PathBuf,
 }
 
 /// What a server does when it cannot confirm that its policy sets are the active ones.
@@ -296,7 +309,9 @@ impl Checker<'_> {
         }
         let application = self.application(raw);
         let mut scopes = BTreeSet::from([application.clone()]);
+        let mut shared_sign_in = Vec::new();
         for organization in &raw.organization {
+            shared_sign_in.extend(self.shared_sign_in(organization));
             let own = self.scope(&format!("org:{}", organization.id));
             scopes.extend(own);
             for application in &organization.applications {
@@ -308,7 +323,7 @@ impl Checker<'_> {
         for provider in &raw.provider {
             self.provider(provider, &mut configurations, &mut references);
         }
-        let (mut methods, mut passwords) = (Vec::new(), Vec::new());
+        let (mut methods, mut passwords, mut people) = (Vec::new(), Vec::new(), BTreeMap::new());
         for entry in &raw.scope {
             let Some(scope) = self.scope(&entry.scope) else { continue };
             if let Some(rules) = &entry.passwords {
@@ -317,8 +332,20 @@ impl Checker<'_> {
                 passwords.push((scope.clone(), rules.clone()));
             }
             if let Some(names) = &entry.methods {
-                methods.push((scope, self.methods(names)));
+                methods.push((scope.clone(), self.methods(names)));
             }
+            for name in entry.own_attributes.iter().filter(|name| BUILT_IN.field(name).is_some()) {
+                self.faults.push(format!("scope `{scope}`: nobody sets `{name}` of themselves, it is built in"));
+            }
+            if entry.registration.is_some() && scope.application_id().is_none() {
+                self.faults.push(format!("scope `{scope}`: strangers register in applications alone"));
+            }
+            let rules = PeopleRules {
+                registration: entry.registration.clone(),
+                own_attributes: entry.own_attributes.iter().cloned().collect(),
+                second_factor: entry.second_factor,
+            };
+            people.insert(scope, rules);
         }
         Config {
             env,
@@ -347,6 +374,11 @@ impl Checker<'_> {
             references,
             methods,
             passwords,
+            people,
+            founding: raw.server.founding.unwrap_or(false),
+            shared_sign_in,
+            mails: raw.mail.iter().filter_map(|mail| self.mail(mail)).collect(),
+            letters: self.folder.join("letters"),
         }
     }
 
@@ -366,6 +398,34 @@ impl Checker<'_> {
 
     fn scope(&mut self, text: &str) -> Option<Scope> {
         self.or(text.parse().map(Some).map_err(|error: policy_core::name::NameError| error.to_string()), || None)
+    }
+
+    /// Applications that an organization lists, which are its own.
+    fn shared_sign_in(&mut self, raw: &RawOrganization) -> Option<BTreeSet<Scope>> {
+        for id in raw.shared_sign_in.iter().filter(|id| !raw.applications.contains(id)) {
+            self.faults.push(format!("`shared_sign_in`: organization `{}` has no application `{id}`", raw.id));
+        }
+        let own = raw.shared_sign_in.iter().filter_map(|id| Scope::application(&raw.id, id).ok());
+        Some(own.collect()).filter(|own: &BTreeSet<Scope>| !own.is_empty())
+    }
+
+    fn mail(&mut self, raw: &RawMail) -> Option<(Scope, SmtpSettings)> {
+        let before = self.faults.len();
+        let scope = self.scope(&raw.scope);
+        let written = Written { value: raw.password.clone(), file: raw.password_file.clone() };
+        let password = self.or(written.text("password", self.folder), || None);
+        let mut settings = SmtpSettings::new(&raw.host, &raw.from);
+        (settings.port, settings.tls) = (raw.port, raw.tls);
+        match (&raw.user, password) {
+            (None, None) => {}
+            (Some(user), Some(password)) => settings.user = Some((user.clone(), password)),
+            (Some(_), None) | (None, Some(_)) => self.faults.push("`user` and `password` belong together".into()),
+        }
+        self.or(SmtpMailer::new(&settings).map(drop).map_err(|error| error.to_string()), || ());
+        for fault in self.faults.iter_mut().skip(before) {
+            *fault = format!("mail of `{}`: {fault}", raw.scope);
+        }
+        Some((scope?, settings))
     }
 
     fn methods(&mut self, names: &[String]) -> BTreeSet<String> {

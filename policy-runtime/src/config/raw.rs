@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::secrets::Written;
-use crate::identity::{PasswordRules, ProviderSettings, ReferenceSettings};
+use crate::identity::{PasswordRules, ProviderSettings, ReferenceSettings, Registration, SecondFactorRule};
+use crate::mail::MailTls;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +19,7 @@ pub(super) struct Raw {
     pub(super) organization: Vec<RawOrganization>,
     pub(super) provider: Vec<RawProvider>,
     pub(super) scope: Vec<RawScope>,
+    pub(super) mail: Vec<RawMail>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +36,7 @@ pub(super) struct RawServer {
     pub(super) tls_chain_file: Option<String>,
     pub(super) tls_key_file: Option<String>,
     pub(super) token_algorithm: Option<String>,
+    pub(super) founding: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,6 +77,9 @@ pub(super) struct RawOrganization {
     pub(super) id: String,
     #[serde(default)]
     pub(super) applications: Vec<String>,
+    /// Applications in each of which a session of another counts.
+    #[serde(default)]
+    pub(super) shared_sign_in: Vec<String>,
 }
 
 /// Its own keys are taken out first; the others are the provider's settings, which refuse what they do not know.
@@ -140,10 +146,28 @@ pub(super) struct RawScope {
     pub(super) scope: String,
     pub(super) methods: Option<Vec<String>>,
     pub(super) passwords: Option<PasswordRules>,
+    pub(super) registration: Option<Registration>,
+    #[serde(default)]
+    pub(super) own_attributes: Vec<String>,
+    pub(super) second_factor: Option<SecondFactorRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMail {
+    pub(super) scope: String,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    #[serde(default)]
+    pub(super) tls: MailTls,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) from: String,
 }
 
 /// The variables that stand for a setting.
-pub(super) const VARIABLES: [&str; 22] = [
+pub(super) const VARIABLES: [&str; 23] = [
     "POLICY_ENV",
     "POLICY_LISTEN",
     "POLICY_BASE_URL",
@@ -156,6 +180,7 @@ pub(super) const VARIABLES: [&str; 22] = [
     "POLICY_TLS_CHAIN_FILE",
     "POLICY_TLS_KEY_FILE",
     "POLICY_TOKEN_ALGORITHM",
+    "POLICY_FOUNDING",
     "POLICY_DATABASE_URL",
     "POLICY_DATABASE_URL_FILE",
     "POLICY_DATABASE_USER",
@@ -213,6 +238,7 @@ impl Raw {
             ("POLICY_RATE_LIMITS", &mut self.server.rate_limits),
             ("POLICY_CORS_CREDENTIALS", &mut self.server.cors_credentials),
             ("POLICY_SECURE_COOKIES", &mut self.server.secure_cookies),
+            ("POLICY_FOUNDING", &mut self.server.founding),
         ] {
             match environment.get(name) {
                 None => {}

@@ -280,3 +280,48 @@ fn what_is_misspelt_is_refused() {
         assert!(faults.join("\n").contains(part), "{part}: {faults:?}");
     }
 }
+
+#[test]
+fn people_and_their_letters() {
+    let text = |mail: &str, more: &str| {
+        format!(
+            r#"
+            [[organization]]
+            id = "acme"
+            applications = ["shop", "desk"]
+            shared_sign_in = ["shop", "desk"]
+            [[scope]]
+            scope = "app:acme/shop"
+            registration = {{ roles = ["customer"] }}
+            own_attributes = ["phone"]
+            second_factor = "required_for_admins"
+            {more}
+            [[mail]]
+            scope = "sys"
+            from = "no-reply@shop.example"
+            {mail}
+            "#
+        )
+    };
+    let config = check(&text("host = \"mail.example\"", ""), &[("POLICY_FOUNDING", "true")]).unwrap();
+    let shop = &config.people[&Scope::application("acme", "shop").unwrap()];
+    assert_eq!(shop.second_factor, Some(crate::identity::SecondFactorRule::RequiredForAdmins));
+    assert!(shop.registration.is_some() && config.founding && config.mails.len() == 1);
+    assert_eq!(config.shared_sign_in[0].len(), 2);
+    for (mail, more, fault) in [
+        ("host = \"mail.example\"\ntls = \"none\"", "", "in plain text"),
+        ("host = \"mail.example\"\nuser = \"shop\"", "", "`user` and `password` belong together"),
+        ("host = \"mail.example\"\npassword_file = \"not-there\"", "", "cannot be read"),
+        ("host = \"mail.example\"", "[[scope]]\nscope = \"org:acme\"\nregistration = {}", "in applications alone"),
+        ("host = \"mail.example\"", "[[scope]]\nscope = \"sys\"\nown_attributes = [\"roles\"]", "it is built in"),
+        ("host = \"mail.example\"", "[[scope]]\nscope = \"sys\"\nsecond_factor = \"maybe\"", "unknown variant"),
+        (
+            "host = \"mail.example\"",
+            "[[organization]]\nid = \"globex\"\nshared_sign_in = [\"shop\"]",
+            "no application `shop`",
+        ),
+    ] {
+        let faults = check(&text(mail, more), &[]).unwrap_err();
+        assert!(faults.iter().any(|found| found.contains(fault)), "{fault}: {faults:?}");
+    }
+}

@@ -53,6 +53,7 @@ mod call;
 mod connection;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod entities;
+mod handle;
 mod hosts;
 mod limits;
 mod meter;
@@ -71,9 +72,10 @@ mod tls;
 mod upgrade;
 
 pub use admission::Refusals;
+pub use handle::GatewayHandle;
 pub use limits::Limits;
 pub use presence::{Changed, Feed, renewed};
-pub use server::{BindError, Gateway, GatewayBuilder, GatewayHandle, MetricsFor};
+pub use server::{BindError, Gateway, GatewayBuilder, MetricsFor};
 pub use services::{Mount, MountError};
 pub use stored::StoredChanges;
 pub use tls::{Tls, TlsError};

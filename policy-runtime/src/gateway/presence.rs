@@ -3,6 +3,7 @@
 //! In: what changed about participants, which sessions go on. Out: orders to connections, a quarter of a second after the
 //! change at the latest: go on as the participant is now, or close. Absent: where participants are stored.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// ```
 /// use policy_runtime::gateway::Changed;
-/// let demoted = Changed { number: 12, participants: vec!["u-1".to_owned()], everybody: false };
+/// let demoted = Changed { number: 12, participants: vec!["u-1".to_owned()], ..Changed::default() };
 /// let unknown = Changed { number: 12, everybody: true, ..Changed::default() };
 /// # drop((demoted, unknown));
 /// ```
@@ -34,6 +35,8 @@ pub struct Changed {
     pub number: u64,
     /// Whom the changes concern.
     pub participants: Vec<String>,
+    /// Those of them whose sessions end, as by a new password: what they opened before these epochs of theirs.
+    pub ended: BTreeMap<String, u64>,
     /// Whether that is not known any more, so that everybody is concerned.
     pub everybody: bool,
 }
@@ -53,7 +56,7 @@ pub struct Changed {
 ///     fn since(&self, number: u64) -> BoxFuture<'_, Result<Changed, StoreError>> {
 ///         let participants = self.0.iter().filter(|row| row.0 > number).map(|row| row.1.clone()).collect();
 ///         let number = self.0.last().map_or(0, |row| row.0);
-///         Box::pin(async move { Ok(Changed { number, participants, everybody: false }) })
+///         Box::pin(async move { Ok(Changed { number, participants, ..Changed::default() }) })
 ///     }
 /// }
 /// ```
@@ -144,6 +147,10 @@ async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
     }
     for id in &changed.participants {
         shared.sessions.note_change(id);
+        let ends = changed.ended.get(id);
+        if let (Some(cookies), Some(epoch)) = (&shared.cookies, ends) {
+            cookies.end_before(id, *epoch);
+        }
         let mut held = Vec::new();
         shared.sessions.held(id, &mut held);
         if let Some(cookies) = &shared.cookies {
@@ -154,6 +161,8 @@ async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
             if let Some(cookies) = &shared.cookies {
                 cookies.settle(&held, now.as_deref());
             }
+            // Connections come back with what is good now, if they have it.
+            let now = now.filter(|_| ends.is_none());
             let settled = shared.sessions.settle(&held, now.as_ref());
             if now.is_none() {
                 (0..settled).for_each(|_| count(&shared.metrics.changed));

@@ -108,6 +108,8 @@ async fn me(State(shared): State<Arc<Shared>>, Extension(arrived): Extension<Arr
 struct Login {
     email: String,
     password: String,
+    /// Of the second factor.
+    code: Option<String>,
 }
 
 async fn login(
@@ -159,9 +161,13 @@ async fn signed_in(
     if let Some(scope) = scope {
         credentials = credentials.in_scope(scope);
     }
+    if let Some(code) = login.code {
+        credentials = credentials.with_second_factor(Secret::new(code));
+    }
     let refused = |failed: &AuthnError| {
         tracing::info!(target: "policy::gateway", address = %arrived.address, request = arrived.request_id.as_str(), code = %failed.code(), detail = failed.detail(), "sign-in refused");
-        upgrade::refused_as_json(shared, &failed.answer())
+        let response = upgrade::refused_as_json(shared, &failed.answer());
+        failed.pending().map_or(response, upgrade::pending_as_json)
     };
     let looked_up = Instant::now();
     let found = match shared.authenticate(&credentials).await {
@@ -239,22 +245,36 @@ pub(super) fn error(code: StatusCode, text: &str) -> Response {
     response
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+/// To this machine with remarks; elsewhere they are nobody's business.
+async fn ready(
+    State(shared): State<Arc<Shared>>,
+    Extension(arrived): Extension<Arrived>,
+    headers: HeaderMap,
+) -> Response {
     match *shared.run.borrow() {
         Run::Serving if !shared.policy.engine().is_fresh(shared.policy.clock().now()) => {
             (StatusCode::SERVICE_UNAVAILABLE, "policies cannot be confirmed\n").into_response()
         }
         Run::Serving if shared.policy.is_stale() => "STALE\n".into_response(),
+        Run::Serving if is_here(&headers, arrived.address) => {
+            let remarks = shared.remarks.iter().map(|remark| format!("{remark}\n"));
+            std::iter::once("ready\n".to_owned()).chain(remarks).collect::<String>().into_response()
+        }
         Run::Serving => "ready\n".into_response(),
         Run::Draining | Run::Over => upgrade::status(StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 
-fn metrics(shared: &Shared, headers: &HeaderMap, address: IpAddr, metrics_for: MetricsFor) -> Response {
+/// Whether a request comes from this machine, and no proxy has forwarded it.
+fn is_here(headers: &HeaderMap, address: IpAddr) -> bool {
     let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|h| headers.contains_key(*h));
+    !is_forwarded && address.is_loopback()
+}
+
+fn metrics(shared: &Shared, headers: &HeaderMap, address: IpAddr, metrics_for: MetricsFor) -> Response {
     let may = match metrics_for {
         MetricsFor::Everybody => true,
-        MetricsFor::Loopback => !is_forwarded && address.is_loopback(),
+        MetricsFor::Loopback => is_here(headers, address),
         MetricsFor::Nobody => false,
     };
     if !may {

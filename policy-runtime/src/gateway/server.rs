@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use super::admission::{Owed, Refusals};
+use super::handle::GatewayHandle;
 use super::limits::Limits;
 use super::metrics::{Metrics, count};
 use super::presence::{self, Feed};
@@ -119,6 +120,7 @@ pub struct GatewayBuilder {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     entities: Vec<Published>,
     routes: Router,
+    remarks: Vec<String>,
 }
 
 impl fmt::Debug for GatewayBuilder {
@@ -314,6 +316,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// Lets `/ready` say something more to this machine, such as what the configuration lacks.
+    #[must_use]
+    pub fn remark(mut self, text: impl Into<String>) -> Self {
+        self.remarks.push(text.into());
+        self
+    }
+
     /// Starts to listen.
     ///
     /// # Errors
@@ -348,6 +357,7 @@ impl GatewayBuilder {
             services,
             hosts: Arc::default(),
             owed: Owed::default(),
+            remarks: self.remarks,
             metrics: Metrics::default(),
             run: watch::Sender::new(Run::Serving),
         });
@@ -410,6 +420,7 @@ impl Gateway {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             entities: Vec::new(),
             routes: Router::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -435,7 +446,7 @@ impl Gateway {
 
     /// A handle to close connections with, for whoever hears of revocations.
     pub fn handle(&self) -> GatewayHandle {
-        GatewayHandle { shared: self.shared.clone() }
+        GatewayHandle::new(self.shared.clone())
     }
 
     /// Takes no more connections and no more calls, lets calls in flight end for [`Limits::drain`], then closes all.
@@ -452,38 +463,6 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.run.send_replace(Run::Over);
-    }
-}
-
-/// Reaches the connections of a gateway from elsewhere. Cheap to clone.
-///
-/// ```
-/// use policy_runtime::gateway::GatewayHandle;
-///
-/// /// Ends the connections of somebody whose key was revoked.
-/// fn revoked(gateway: &GatewayHandle, participant: &str) -> usize {
-///     gateway.disconnect(participant)
-/// }
-///
-/// /// Ends those of somebody who signed out.
-/// fn signed_out(gateway: &GatewayHandle, session: &str) -> usize {
-///     gateway.end_session(session)
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct GatewayHandle {
-    shared: Arc<Shared>,
-}
-
-impl GatewayHandle {
-    /// Closes every connection of a participant, and says how many there were.
-    pub fn disconnect(&self, participant: &str) -> usize {
-        self.shared.sessions.revoke(participant)
-    }
-
-    /// Closes every connection of a session, and says how many there were.
-    pub fn end_session(&self, session: &str) -> usize {
-        self.shared.sessions.end_session(session)
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) struct Shared {
     pub(super) hosts: Arc<Hosts>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) owed: Owed,
+    /// What `/ready` says beside that.
+    pub(super) remarks: Vec<String>,
     pub(super) metrics: Metrics,
     pub(super) run: watch::Sender<Run>,
 }

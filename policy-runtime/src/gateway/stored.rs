@@ -34,6 +34,7 @@ impl Feed for StoredChanges {
             Ok(Changed {
                 number: changes.number,
                 participants: changes.participants.into_iter().collect(),
+                ended: changes.ended,
                 everybody: changes.everybody,
             })
         })

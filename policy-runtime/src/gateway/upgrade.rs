@@ -12,8 +12,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -31,7 +31,7 @@ use super::routes;
 use super::session::{self, Peer};
 use super::sessions::SocketPermit;
 use super::shared::{AddAttributes, Run, Shared};
-use crate::authn::{Answer, AuthnError, Outcome};
+use crate::authn::{Answer, AuthnError, Outcome, Pending};
 use crate::credential::{Credential, CredentialError, Credentials, Facts};
 use crate::edge::RequestId;
 use crate::wire;
@@ -190,6 +190,18 @@ pub(super) fn refused_as_json(shared: &Shared, answer: &Answer) -> Response {
     let text = if answer.status == 401 { "Invalid credentials" } else { &answer.message };
     let mut response = routes::error(without.status(), text);
     response.headers_mut().extend(without.headers().clone());
+    response
+}
+
+/// The response to a sign-in whose password was right, and that lacks a second factor.
+pub(super) fn pending_as_json(pending: &Pending) -> Response {
+    let body = serde_json::json!({
+        "error": "a second factor is needed", "pending": pending.token().expose(), "setUp": pending.sets_up(),
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(wire::header::JSON));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -1,6 +1,6 @@
 //! What administrators change: organizations, applications, users, keys, configurations, and what is good once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 use policy_core::value::{Millis, Value};
@@ -286,6 +286,8 @@ pub struct Changes {
     pub number: u64,
     /// Whom the changes concern: they must be built again, or their connections closed.
     pub participants: BTreeSet<String>,
+    /// Those of them whose sessions end, as by a new password: what they opened before these epochs of theirs.
+    pub ended: BTreeMap<String, u64>,
     /// Whether that is no longer known, so that everybody is concerned: too much has changed, or an older state came back.
     pub everybody: bool,
 }

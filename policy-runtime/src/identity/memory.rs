@@ -65,6 +65,8 @@ struct Inner {
     /// The number of the latest change, and whom each change concerns.
     number: u64,
     log: Vec<(u64, String)>,
+    /// Which changes end the sessions of whom: those that were opened before an epoch of theirs.
+    ended: Vec<(u64, String, u64)>,
 }
 
 impl Default for MemoryStore {
@@ -160,12 +162,16 @@ impl MemoryStore {
     /// When there is no such user.
     pub fn set_password_hash(&self, id: &str, hash: Option<Secret<String>>) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        inner.users.get_mut(id).ok_or_else(|| missing("user", id))?.epoch += 1;
+        let user = inner.users.get_mut(id).ok_or_else(|| missing("user", id))?;
+        user.epoch += 1;
+        let epoch = user.epoch;
         match hash {
             Some(hash) => inner.hashes.insert(id.to_owned(), hash),
             None => inner.hashes.remove(id),
         };
         inner.note([id.to_owned()]);
+        let ended = (inner.number, id.to_owned(), epoch);
+        inner.ended.push(ended);
         self.announce(inner);
         Ok(())
     }

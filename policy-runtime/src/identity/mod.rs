@@ -20,8 +20,12 @@ mod email;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod encode;
 mod external;
+mod factor;
+#[cfg(feature = "signin")]
+pub(crate) mod link;
 mod memory;
 mod password;
+mod people;
 mod provider;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -30,14 +34,18 @@ pub use api_key::{ApiKeyRecord, KeyStore};
 pub use directory::{Change, Changes, Directory, NewUser, Organization, Stored};
 pub use email::{EmailError, EmailKey};
 pub use external::{ExternalIdentity, IdentityStore};
+pub use factor::{Factor, FactorStore};
 pub use memory::MemoryStore;
 pub use password::PasswordRules;
+pub use people::{ADMIN_ROLES, PeopleRules, Registration, SecondFactorRule};
 pub use provider::{
     AttributeSettings, Configuration, MfaSettings, ProviderSettings, ProvisioningSettings, Reference,
     ReferenceSettings, TenantSettings,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
+#[cfg(feature = "signin")]
+pub(crate) use sql::links::slug_of;
 
 /// A person (or whatever has a password) in exactly one scope.
 ///

@@ -383,3 +383,16 @@ pub enum ProvisioningSettings {
     /// Only who has registered.
     Registration,
 }
+
+impl ProvisioningSettings {
+    /// Whether the provider has the say about addresses of a domain.
+    #[cfg(feature = "signin")]
+    pub(crate) fn has_say(&self, domain: &str) -> bool {
+        match self {
+            Self::PreCreated { domains } | Self::Auto { domains, .. } => {
+                domains.iter().any(|own| own.eq_ignore_ascii_case(domain))
+            }
+            Self::Token | Self::Registration => false,
+        }
+    }
+}

@@ -29,6 +29,7 @@ use crate::audit::AuditError;
 use crate::audit::journal::{AnchorKey, Journal};
 use crate::authn::api_key::ApiKeyAuthenticator;
 use crate::authn::password::{PasswordAuthenticator, Passwords, Throttle};
+use crate::authn::second_factor::SecondFactors;
 use crate::authn::session::Sessions;
 use crate::authn::token::{
     Issuer, Offered, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, login_providers, token_sources,
@@ -38,21 +39,23 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::credential::Listener;
 use crate::database::{Database, DatabaseAddress, DatabaseError};
-use crate::edge::Rates;
+use crate::edge::{Origins, Rates};
 use crate::events::{Actor, AllEvents, EventSink, LoggedEvents, RecordedEvents};
 use crate::gateway::{Gateway, GatewayBuilder, StoredChanges, Tls};
 use crate::identity::{Directory, SqlStore, StoreError};
+use crate::mail::{FileMailer, MailError};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
 use crate::secret::Secret;
 use crate::sets::{Follower, PolicySets};
-use crate::signin::{SignIn, SignInError, Stored};
+use crate::signin::{People, SignIn, SignInError, Stored};
 use crate::tower::AuthenticateLayer;
 
 mod bootstrap;
 mod certificate;
 mod demo;
 mod doctor;
+mod mail;
 mod reconcile;
 mod told;
 
@@ -61,6 +64,7 @@ use certificate::Certificate;
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
 pub use demo::{DemoClient, DemoUser, furnish, furnish_client};
 pub use doctor::{Examined, Finding, examine};
+pub use mail::examine_mail;
 pub use reconcile::reconcile;
 pub use told::Told;
 
@@ -83,6 +87,9 @@ pub enum ServerError {
     /// What the configuration declares cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Mail of a scope cannot be sent.
+    #[error("mail of `{0}`: {1}")]
+    Mail(Scope, MailError),
     /// Providers cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Providers(Vec<ProviderFault>),
@@ -141,6 +148,10 @@ pub struct Prepared {
     pub admin: Admin,
     /// Whether this server decides by the active policy sets.
     pub follower: Follower,
+    /// What writes letters into files, where nobody sends them: say whom it tells their paths.
+    pub letters: Option<FileMailer>,
+    /// The scopes that need mail and lack it.
+    pub lacks_mail: Vec<Scope>,
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
@@ -188,9 +199,12 @@ impl Prepared {
         let tokens = sources.into_iter().fold(TokenAuthenticator::new(clock.clone(), ids), TokenAuthenticator::with);
         let stored = Stored::of(&sql, clock.clone(), config.token_algorithm)?;
         let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
-        let throttle = if config.rate_limits { Throttle::default() } else { Throttle::off() };
+        let throttle = || if config.rate_limits { Throttle::default() } else { Throttle::off() };
+        let second_factors = second_factors(config, &key, &store, &sql, &clock)?.throttle(throttle());
+        let by_password = PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle());
         let mut chain = Chain::builder()
-            .with(PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle))
+            .with(by_password.second_factors(second_factors.clone()))
+            .with(second_factors.clone())
             .with(ApiKeyAuthenticator::new(store.clone(), clock.clone()))
             .with(issuer.clone())
             .with(tokens)
@@ -207,10 +221,25 @@ impl Prepared {
         let chain = add(chain).build();
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
         sign_in.keep_keys();
+        let (mails, letters) = mail::mails(config)?;
+        let lacks_mail = mail::lacking(config, &mails);
+        for scope in &lacks_mail {
+            tracing::warn!(target: "policy::server", %scope, "the scope needs mail and lacks it");
+        }
+        let people = People {
+            mails: mails.clone(),
+            rules: config.people.clone(),
+            founding: config.founding,
+            shared_sign_in: config.shared_sign_in.clone(),
+            origins: Origins::new(named_origins(config)),
+            limited: config.rate_limits,
+        };
+        let sign_in = sign_in.people(people, passwords.clone()).second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
         let administered = Arc::new(Told::new(sql.clone(), told.clone(), clock.clone()));
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told);
+        let admin = admin.letters(mails, &config.base_url);
         let follower =
             Follower::new(&policy, sets).bound(config.policies.bound).report_stale(config.policies.report_stale);
         let follower = follower.scopes(move || {
@@ -240,6 +269,8 @@ impl Prepared {
             journal,
             admin,
             follower,
+            letters,
+            lacks_mail,
             clock,
             cookies,
             tls,
@@ -265,6 +296,8 @@ impl Prepared {
             .routes(bootstrap::routes(self))
             .routes(sign_in.routes())
             .routes(self.administration(config, &listener));
+        let remarks = self.lacks_mail.iter().map(|scope| format!("scope `{scope}` needs mail and lacks it"));
+        let builder = remarks.fold(builder, GatewayBuilder::remark);
         let builder = if config.rate_limits { builder } else { builder.rates(&Rates::UNLIMITED) };
         let builder = match &self.cookies {
             Some(cookies) => builder.cookies(cookies.clone()),
@@ -274,9 +307,7 @@ impl Prepared {
             Some(tls) => builder.tls(tls.clone()),
             None => builder,
         };
-        // Pages of every origin may call without credentials; with them, only those that are named.
-        let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
-        named.fold(builder, GatewayBuilder::allow_origin)
+        named_origins(config).fold(builder, GatewayBuilder::allow_origin)
     }
 }
 
@@ -284,12 +315,31 @@ impl Prepared {
     fn administration(&self, config: &Config, listener: &Listener) -> Router {
         let layer = AuthenticateLayer::new(self.policy.clone(), self.chain.clone()).listener(listener.clone());
         let layer = if config.rate_limits { layer } else { layer.rates(&Rates::UNLIMITED) };
-        let named = config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*");
-        let layer = named.fold(layer, AuthenticateLayer::allow_origin);
+        let layer = named_origins(config).fold(layer, AuthenticateLayer::allow_origin);
         let api = Api::new(self.admin.clone()).tokens(self.issuer.clone());
         // As long as somebody can ask, it is followed.
         api.router(layer).layer(axum::Extension(self.aside.clone()))
     }
+}
+
+/// Pages of every origin may call without credentials; with them, only those that are named.
+fn named_origins(config: &Config) -> impl Iterator<Item = &String> {
+    config.cors.origins.iter().filter(|origin| config.cors.credentials && *origin != "*")
+}
+
+/// Second factors under the rules of the configuration; apps show them under the name of this host.
+fn second_factors(
+    config: &Config,
+    key: &Secret<[u8; 32]>,
+    store: &Arc<dyn Directory>,
+    sql: &Arc<SqlStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<SecondFactors, ServerError> {
+    let host = config.base_url.split_once("://").map_or(config.base_url.as_str(), |(_, host)| host);
+    let key = derived(key, "pending sign-ins")?;
+    let all = SecondFactors::new(store.clone(), sql.clone(), clock.clone(), key).named(host);
+    let rules = config.people.iter().filter_map(|(scope, rules)| Some((scope.clone(), rules.second_factor?)));
+    Ok(rules.fold(all, |all, (scope, rule)| all.rule(scope, rule)))
 }
 
 /// Opens the store of a configuration.

@@ -24,7 +24,10 @@ use super::{Pages, SignIn, SignInError, page};
 use crate::authn::{Authenticated, Outcome};
 use crate::credential::{Credential, Credentials, LoginForm};
 use crate::edge::{Arrival, Origins};
+use crate::identity::EmailKey;
 use crate::secret::Secret;
+
+mod second;
 
 /// How long a consent page may be answered, in milliseconds.
 const CONSENT_MS: i64 = 10 * 60_000;
@@ -43,7 +46,12 @@ pub(super) struct Asked {
     silent: bool,
     /// Whoever is signed in must sign in again.
     again: bool,
+    /// Two proofs are asked for (RFC 9470).
+    mfa: bool,
 }
+
+/// What a client asks for by `acr_values` to have somebody sign in with a second factor.
+pub(super) const MFA: &str = "mfa";
 
 /// Sends the browser on; what was in a form is not sent on (OAuth 2.1, section 7.5.4).
 pub(super) fn see_other(location: &str) -> Result<Response, Instead> {
@@ -172,6 +180,7 @@ impl SignIn {
             words,
             silent: prompt == "none",
             // When somebody signed in is not kept, so that any limit to that asks again.
+            mfa: has(asked.get("acr_values").unwrap_or_default(), MFA),
             again: has(prompt, "login") || has(prompt, "select_account") || asked.get("max_age").is_some(),
             query: query.to_owned(),
             client,
@@ -187,7 +196,7 @@ impl SignIn {
         query: &str,
     ) -> Result<Response, Instead> {
         let asked = self.read(query).await?;
-        let found = self.of_cookie(pages, arrival, headers).await.filter(|found| asked.is_of(found));
+        let found = self.signed_in_to(pages, arrival, headers, &asked).await?;
         match found {
             Some(found) if !asked.again => self.goes_on(&asked, &found, None).await,
             _ if asked.silent => Ok(asked.back.with("error", "login_required")),
@@ -204,6 +213,9 @@ impl SignIn {
         form: &Form,
     ) -> Result<Response, Instead> {
         let asked = self.read(query).await?;
+        if form.get("pending").is_some() {
+            return self.second_answer(pages, arrival, headers, &asked, form).await;
+        }
         let once_more = |status, why: &str| self.login_page(pages, status, &asked, Some(why));
         let (Some(email), Some(password)) = (form.get("email"), form.get("password")) else {
             return Ok(once_more(StatusCode::BAD_REQUEST, WRONG));
@@ -219,6 +231,9 @@ impl SignIn {
             Outcome::Authenticated(found) if asked.is_of(&found) => found,
             Outcome::Authenticated(_) | Outcome::NotPresented => return Ok(once_more(StatusCode::UNAUTHORIZED, WRONG)),
             Outcome::Rejected(error) => {
+                if let Some(pending) = error.pending() {
+                    return Ok(self.second_page(&asked, pending).await);
+                }
                 let told = error.answer();
                 let status = StatusCode::from_u16(told.status).unwrap_or(StatusCode::UNAUTHORIZED);
                 let why = if status == StatusCode::UNAUTHORIZED { WRONG } else { LATER };
@@ -235,7 +250,12 @@ impl SignIn {
     /// The page on which somebody signs in to a client.
     pub(super) fn login_page(&self, pages: &Pages, status: StatusCode, asked: &Asked, why: Option<&str>) -> Response {
         let others: Vec<&str> = pages.offered_in(&asked.client.scope).map(|offered| offered.provider.name()).collect();
-        page::login(status, &asked.client, &asked.query, &asked.back.redirect_uri, why, &others)
+        let (registers, mails) = match &self.flows {
+            Some(flows) => flows.offers(&asked.client.scope),
+            None => (false, false),
+        };
+        let links = page::Links { registers, mails, providers: &others };
+        page::login(status, &asked.client, &asked.query, &asked.back.redirect_uri, why, &links)
     }
 
     /// Opens a session for whoever has just signed in, and goes on with what a client asked for.
@@ -247,6 +267,19 @@ impl SignIn {
         found: &Authenticated,
         asked: Option<&Asked>,
     ) -> Result<Response, Instead> {
+        let mfa = asked.is_some_and(|asked| asked.mfa);
+        if let Some(refusal) = self.lacks(mfa, found).await.map_err(|error| unavailable(&error.into()))? {
+            return match (asked, refusal.pending()) {
+                (Some(asked), Some(pending)) if found.method() == "password" => {
+                    Ok(self.second_page(asked, pending).await)
+                }
+                // A provider's word stands for its own proofs alone.
+                _ => {
+                    let why = "Your provider must ask you for a second factor.";
+                    Err(page::refusal(StatusCode::FORBIDDEN, why).into())
+                }
+            };
+        }
         let value = pages.sessions.start(found).map_err(|error| unavailable(&error.into()))?;
         // The session that was there before ends: nobody else goes on with it.
         if let Some(earlier) = session_of(headers, arrival) {
@@ -275,7 +308,7 @@ impl SignIn {
         allowed: bool,
     ) -> Result<Response, Instead> {
         let asked = self.read(query).await?;
-        let found = self.of_cookie(pages, arrival, headers).await.filter(|found| asked.is_of(found));
+        let found = self.signed_in_to(pages, arrival, headers, &asked).await?;
         let field = |name: &str| form.get(name).unwrap_or_default();
         let until = field("until").parse().unwrap_or(0);
         let is_ours = found.as_ref().is_some_and(|found| {
@@ -319,6 +352,9 @@ impl SignIn {
         if !user.as_ref().is_some_and(is_current) {
             return Ok(asked.back.with("error", "access_denied"));
         }
+        if self.lacks(asked.mfa, found).await.map_err(|error| unavailable(&error.into()))?.is_some() {
+            return Ok(asked.back.with("error", "login_required"));
+        }
         let leave = Leave {
             client: &asked.client.id,
             user: who,
@@ -344,6 +380,51 @@ impl SignIn {
         }
     }
 
+    /// Who is signed in where the client's users are, with all that is asked for: by a session there, or by one that counts
+    /// there because their organization lists both applications.
+    async fn signed_in_to(
+        &self,
+        pages: &Pages,
+        arrival: Arrival,
+        headers: &HeaderMap,
+        asked: &Asked,
+    ) -> Result<Option<Box<Authenticated>>, Instead> {
+        let Some(mut found) = self.of_cookie(pages, arrival, headers).await else { return Ok(None) };
+        if !asked.is_of(&found) {
+            match self.counts_in(&found, &asked.client.scope).await.map_err(|error| unavailable(&error))? {
+                Some(there) => found = there,
+                None => return Ok(None),
+            }
+        }
+        let lacks = self.lacks(asked.mfa, &found).await.map_err(|error| unavailable(&error.into()))?;
+        Ok(Some(found).filter(|_| lacks.is_none()))
+    }
+
+    /// The user of the same address in another application of the same organization, if a session here counts there.
+    async fn counts_in(
+        &self,
+        found: &Authenticated,
+        there: &policy_core::Scope,
+    ) -> Result<Option<Box<Authenticated>>, SignInError> {
+        let here = found.participant().scope();
+        let lists = self.flows.as_ref().map(|flows| flows.people.shared_sign_in.as_slice()).unwrap_or_default();
+        if !lists.iter().any(|listed| listed.contains(here) && listed.contains(there)) {
+            return Ok(None);
+        }
+        let own = self.inner.users.user(found.participant().id()).await?.filter(|user| user.enabled);
+        let Some(key) = own.and_then(|user| EmailKey::new(&user.email?).ok()) else { return Ok(None) };
+        let Some(user) = self.inner.users.user_by_email(there, &key).await?.filter(|user| user.enabled) else {
+            return Ok(None);
+        };
+        let as_here = user.participant().auth_type(found.participant().auth_type()).mfa(found.participant().mfa());
+        let proofs = found.proofs().iter().map(String::as_str);
+        let mut known = Authenticated::new(as_here.build(), found.method()).amr(proofs).epoch(user.epoch);
+        if let Some(session) = found.session() {
+            known = known.of_session(session.clone());
+        }
+        Ok(Some(Box::new(known)))
+    }
+
     /// What only this server can make of a consent page: for this session, this question and this time alone.
     fn seal(&self, found: &Authenticated, query: &str, auth_time: &str, until: &str) -> Option<Hmac<Sha256>> {
         let mut of = String::new();
@@ -364,7 +445,7 @@ impl Asked {
     }
 }
 
-fn session_of(headers: &HeaderMap, arrival: Arrival) -> Option<Secret<String>> {
+pub(super) fn session_of(headers: &HeaderMap, arrival: Arrival) -> Option<Secret<String>> {
     let credentials = Credentials::from_headers(headers, Some(arrival.address)).ok()?;
     credentials.presented().iter().find_map(|credential| match credential {
         Credential::Session(value) => Some(value.clone()),

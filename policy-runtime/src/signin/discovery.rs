@@ -8,6 +8,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
 use super::SignIn;
+use super::authorize::MFA;
 use crate::authn::token::Algorithm;
 
 /// Everybody may read it, pages of every origin too, and keep it for less time than a key is published before it signs.
@@ -61,6 +62,7 @@ fn of_pages(url: &str) -> Map<String, Value> {
         "id_token_signing_alg_values_supported": algorithms,
         "scopes_supported": ["openid", "email", "profile", "offline_access"],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "email", "name"],
+        "acr_values_supported": [MFA],
         "prompt_values_supported": ["none", "login", "consent"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+use crate::authn::password::Passwords;
+use crate::authn::second_factor::SecondFactors;
 use crate::authn::session::Sessions;
 use crate::authn::token::{Algorithm, Issuer, KeyRing, Offered};
 use crate::authn::{AuthnError, Chain};
@@ -31,15 +33,18 @@ mod authorize;
 mod clients;
 mod discovery;
 mod errands;
+mod flows;
 mod form;
 mod grants;
 mod inspect;
 mod keys;
 mod page;
 mod relying;
+mod second;
 mod token;
 
 pub use clients::{Client, ClientSettings, Clients};
+pub use flows::People;
 pub use grants::{CODE_S, GRANT_S, Grant, Grants, REFRESH_S};
 pub use keys::{KEY_AGE_S, KeyState, KnownKey, PUBLISHED_BEFORE_S, StoredKeys};
 
@@ -105,6 +110,7 @@ pub struct Stored {
     /// What they were given.
     pub grants: Grants,
     errands: errands::Errands,
+    sql: SqlStore,
     clock: Arc<dyn Clock>,
 }
 
@@ -121,6 +127,7 @@ impl Stored {
             clients: Clients::new(database()),
             grants: Grants::new(database(), clock.clone()),
             errands: errands::Errands::new(database(), clock.clone()),
+            sql: store.clone(),
             clock,
         })
     }
@@ -167,6 +174,8 @@ impl Stored {
 pub struct SignIn {
     inner: Arc<Inner>,
     pages: Option<Pages>,
+    flows: Option<flows::Flows>,
+    second_factors: Option<SecondFactors>,
 }
 
 #[derive(Debug)]
@@ -206,7 +215,7 @@ impl SignIn {
         getrandom::fill(&mut consent).map_err(|_| NoRandom)?;
         let consent = Secret::new(consent);
         let inner = Inner { stored, issuer, users, chain, events, consent, held: Arc::new(()) };
-        Ok(Self { inner: Arc::new(inner), pages: None })
+        Ok(Self { inner: Arc::new(inner), pages: None, flows: None, second_factors: None })
     }
 
     /// Lets people sign in on a page, and stay signed in by a cookie; without it, clients act for themselves alone.
@@ -223,6 +232,25 @@ impl SignIn {
             pages.providers = offered.into();
         }
         self
+    }
+
+    /// Lets people register, forget their passwords and accept invitations; of use beside [`SignIn::pages`] alone.
+    #[must_use]
+    pub fn people(mut self, people: People, passwords: Passwords) -> Self {
+        self.flows = Some(flows::Flows::new(people, passwords));
+        self
+    }
+
+    /// Asks for second factors, which are in the chain, too.
+    #[must_use]
+    pub fn second_factors(mut self, second_factors: SecondFactors) -> Self {
+        self.second_factors = Some(second_factors);
+        self
+    }
+
+    /// The `OpenAPI` 3.1 document of what people do around signing in.
+    pub fn openapi() -> serde_json::Value {
+        flows::json::openapi()
     }
 
     /// Follows the keys in the database, for as long as this is held.
@@ -251,6 +279,10 @@ impl SignIn {
             Some(_) => router
                 .route("/api/auth/oauth/authorize", get(authorize::ask).post(authorize::answer))
                 .merge(relying::routes()),
+        };
+        let router = match (&self.pages, &self.flows) {
+            (Some(_), Some(_)) => router.merge(flows::json::router()).merge(flows::pages::router()),
+            _ => router,
         };
         router.with_state(self.clone())
     }

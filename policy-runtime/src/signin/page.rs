@@ -11,6 +11,8 @@ use http::{HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::clients::{Client, origin_of};
+use crate::authn::second_factor::Seed;
+use crate::secret::Secret;
 
 const STYLE: &str = "body{font:1rem/1.5 sans-serif;margin:2rem auto;max-width:24rem;padding:0 1rem}\
 label,input,button{display:block;font:inherit;width:100%;box-sizing:border-box}\
@@ -78,9 +80,148 @@ fn page(status: StatusCode, title: &str, body: &str, back: Option<&str>) -> Resp
     response
 }
 
+/// Where a form of a page leads: to the same address, with this query.
+pub(super) struct At<'a> {
+    pub(super) query: &'a str,
+    /// The address of a client that the answer may send the browser to.
+    pub(super) back: Option<&'a str>,
+}
+
+/// A field of a form.
+#[derive(Clone, Copy)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) label: &'static str,
+    pub(super) kind: &'static str,
+    /// What the browser may fill in.
+    pub(super) fill: &'static str,
+    pub(super) required: bool,
+}
+
+impl Field {
+    pub(super) const EMAIL: Self = Self::new("email", "E-mail address", "email", "username");
+    pub(super) const NAME: Self = Self { required: false, ..Self::new("name", "Name (if you like)", "text", "name") };
+    pub(super) const NEW_PASSWORD: Self = Self::new("password", "New password", "password", "new-password");
+    const CODE: Self = Self::new("code", "Code", "text", "one-time-code");
+
+    pub(super) const fn new(name: &'static str, label: &'static str, kind: &'static str, fill: &'static str) -> Self {
+        Self { name, label, kind, fill, required: true }
+    }
+
+    fn html(&self, focus: bool) -> String {
+        let Self { name, label, kind, fill, .. } = self;
+        let required = if self.required { " required" } else { "" };
+        let focus = if focus { " autofocus" } else { "" };
+        format!(
+            "<label for=\"{name}\">{label}</label>\
+             <input id=\"{name}\" name=\"{name}\" type=\"{kind}\" autocomplete=\"{fill}\"{required}{focus}>\n"
+        )
+    }
+}
+
+/// A page with one form; `intro` and `after` are HTML, `hidden` are names and values.
+pub(super) struct Asking<'a> {
+    pub(super) title: &'a str,
+    pub(super) intro: String,
+    pub(super) fields: &'a [Field],
+    pub(super) hidden: &'a [(&'static str, &'a str)],
+    pub(super) button: &'static str,
+    pub(super) after: String,
+}
+
+impl Asking<'_> {
+    pub(super) fn page(&self, status: StatusCode, at: &At<'_>, problem: Option<&str>) -> Response {
+        let problem = problem.map(|why| format!("<p role=\"alert\">{}</p>\n", text(why))).unwrap_or_default();
+        let fields: String = self.fields.iter().enumerate().map(|(n, field)| field.html(n == 0)).collect();
+        let hidden = self.hidden.iter().fold(String::new(), |html, (name, value)| {
+            html + &format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", text(value))
+        });
+        let body = format!(
+            "{problem}{}<form method=\"post\" action=\"?{}\">\n{fields}{hidden}<button type=\"submit\">{}</button>\n\
+             </form>{}",
+            self.intro,
+            text(at.query),
+            self.button,
+            self.after,
+        );
+        page(status, self.title, &body, at.back)
+    }
+}
+
+/// A page that says something, and perhaps where to go on.
+pub(super) fn notice(title: &str, what: &str, onward: Option<&str>) -> Response {
+    let onward = onward.map(|to| format!("\n<p><a href=\"{}\">Go on</a></p>", text(to))).unwrap_or_default();
+    page(StatusCode::OK, title, &format!("<p role=\"status\">{}</p>{onward}", text(what)), None)
+}
+
+/// The page on which somebody shows a code of the second factor.
+pub(super) fn second_factor(
+    status: StatusCode,
+    client: &Client,
+    at: &At<'_>,
+    pending: &Secret<String>,
+    problem: Option<&str>,
+) -> Response {
+    let asking = Asking {
+        title: &format!("Sign in to {}", client.settings.name),
+        intro: "<p>Type the six digits that your app shows now, or one of your recovery codes.</p>\n".to_owned(),
+        fields: &[Field::CODE],
+        hidden: &[("pending", pending.expose())],
+        button: "Go on",
+        after: String::new(),
+    };
+    asking.page(status, at, problem)
+}
+
+/// The page on which somebody puts a seed into an app.
+pub(super) fn set_up(
+    status: StatusCode,
+    at: &At<'_>,
+    pending: &Secret<String>,
+    seed: &Seed,
+    problem: Option<&str>,
+) -> Response {
+    let asking = Asking {
+        title: "Set up a second factor",
+        intro: format!(
+            "<p>Signing in here takes a code from an app on your telephone, too. \
+             <a href=\"{}\">Add this account to your app</a>, or type this key into it:</p>\n<p><code>{}</code></p>\n\
+             <p>Then type the six digits that it shows.</p>\n",
+            text(seed.uri.expose()),
+            text(seed.secret.expose()),
+        ),
+        fields: &[Field::CODE],
+        hidden: &[("pending", pending.expose()), ("set_up", seed.secret.expose())],
+        button: "Go on",
+        after: String::new(),
+    };
+    asking.page(status, at, problem)
+}
+
+/// The page that shows recovery codes, once.
+pub(super) fn recovery_codes(codes: &[Secret<String>], onward: &str) -> Response {
+    let listed =
+        codes.iter().fold(String::new(), |html, code| html + &format!("<li><code>{}</code></li>", text(code.expose())));
+    let body = format!(
+        "<p>Keep these codes where nobody else finds them. Each signs you in once without your app; they are not shown again.</p>\n\
+         <ul>{listed}</ul>\n<p><a href=\"{}\">Go on</a></p>",
+        text(onward)
+    );
+    page(StatusCode::OK, "Your recovery codes", &body, None)
+}
+
 /// A page that says why nothing goes on.
 pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     page(status, "This cannot go on", &format!("<p role=\"alert\">{}</p>", text(why)), None)
+}
+
+/// What the page of signing in leads to beside that.
+pub(super) struct Links<'a> {
+    /// Providers to sign in with, by name.
+    pub(super) providers: &'a [&'a str],
+    pub(super) registers: bool,
+    /// Whether letters are sent, so that a forgotten password can be replaced.
+    pub(super) mails: bool,
 }
 
 /// The page on which somebody signs in.
@@ -90,9 +231,10 @@ pub(super) fn login(
     query: &str,
     back: &str,
     problem: Option<&str>,
-    providers: &[&str],
+    links: &Links<'_>,
 ) -> Response {
-    let others: String = providers
+    let others: String = links
+        .providers
         .iter()
         .map(|name| {
             // A link, not a form: where it leads need not be told to the browser beforehand.
@@ -100,6 +242,9 @@ pub(super) fn login(
             format!("\n<p><a href=\"{}\">Sign in with {}</a></p>", text(&at), text(name))
         })
         .collect();
+    let link = |page: &str, what: &str| format!("\n<p><a href=\"/auth/{page}?{}\">{what}</a></p>", text(query));
+    let forgot = if links.mails { link("forgot", "Forgotten your password?") } else { String::new() };
+    let register = if links.registers { link("register", "Register") } else { String::new() };
     let problem = problem.map(|why| format!("<p role=\"alert\">{}</p>\n", text(why))).unwrap_or_default();
     let body = format!(
         "{problem}<form method=\"post\" action=\"?{}\">\n\
@@ -107,7 +252,7 @@ pub(super) fn login(
          <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required autofocus>\n\
          <label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>\n\
-         <button type=\"submit\">Sign in</button>\n</form>{others}",
+         <button type=\"submit\">Sign in</button>\n</form>{others}{forgot}{register}",
         text(query)
     );
     page(status, &format!("Sign in to {}", client.settings.name), &body, Some(back))

@@ -10,10 +10,12 @@ use policy_core::Slug;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::authorize::MFA;
 use super::clients::Client;
 use super::form::{Form, json as answer, set};
 use super::grants::{Exchanged, Grant, Shown, has};
 use super::{SignIn, SignInError};
+use crate::authn::second_factor::Need;
 use crate::authn::token::ACCESS_TOKEN_S;
 use crate::events::{Actor, Event, EventKind};
 use crate::id::random_id;
@@ -218,7 +220,10 @@ impl SignIn {
     pub(super) async fn holder(&self, client: &Client, grant: &Grant) -> Result<User, Refusal> {
         let user = self.inner.users.user(&grant.user).await.map_err(SignInError::from)?;
         if let Some(user) = user.filter(|user| user.enabled && user.scope == client.scope) {
-            return Ok(user);
+            // Whoever needs a second factor by now is given nothing on what one proof has opened.
+            if has(&grant.amr, MFA) || self.need(&user).await.map_err(SignInError::from)? == Need::None {
+                return Ok(user);
+            }
         }
         self.inner.stored.grants.end(&grant.id).await?;
         Err(Refusal::Grant)
@@ -229,6 +234,12 @@ impl SignIn {
         set(&mut claims, "sub", user.id.as_str());
         set(&mut claims, "sid", grant.id.as_str());
         set(&mut claims, "amr", grant.amr.split_whitespace().collect::<Value>());
+        if has(&grant.amr, MFA) {
+            set(&mut claims, "acr", MFA);
+        }
+        if let Some(at) = grant.auth_time {
+            set(&mut claims, "auth_time", at.0.div_euclid(1_000));
+        }
         if !client.settings.third_party {
             set(&mut claims, "roles", json!(user.roles));
         }
@@ -280,6 +291,9 @@ impl SignIn {
             }
             if let Some(at) = found.grant.auth_time {
                 set(&mut claims, "auth_time", at.0.div_euclid(1_000));
+            }
+            if has(&found.grant.amr, MFA) {
+                set(&mut claims, "acr", MFA);
             }
             about(user, &found.grant.words, &mut claims);
             claims

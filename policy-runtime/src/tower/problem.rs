@@ -34,6 +34,10 @@ pub struct Problem {
     findings: Option<Box<serde_json::Value>>,
 }
 
+/// What a client asks the authorization endpoint for, to lift a denial (RFC 9470, section 3).
+const STEP_UP: &str = "Bearer error=\"insufficient_user_authentication\", \
+                       error_description=\"a second factor is needed\", acr_values=\"mfa\"";
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -166,7 +170,8 @@ impl<B: From<String>> From<Problem> for Response<B> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if problem.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, problem.challenge.unwrap_or(HeaderValue::from_static("Bearer")));
+            let usual = if problem.code == Code::StepUpRequired { STEP_UP } else { "Bearer" };
+            headers.insert(WWW_AUTHENTICATE, problem.challenge.unwrap_or(HeaderValue::from_static(usual)));
         }
         if let Some(wait) = problem.retry_after {
             // Whole seconds, and never too early.

@@ -11,7 +11,6 @@ mod answer;
 mod bodies;
 mod handlers;
 mod once;
-mod openapi;
 mod table;
 
 use axum::Router;
@@ -19,8 +18,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 
+use serde_json::json;
+
 use super::Admin;
 use crate::authn::token::Issuer;
+use crate::credential::SESSION_COOKIE;
+use crate::endpoint::{About, document, routes};
 use crate::tower::AuthenticateLayer;
 use once::Once;
 
@@ -64,12 +67,8 @@ impl Api {
 
     /// The routes, behind a layer that says who calls. The `OpenAPI` document is open to all.
     pub fn router(self, layer: AuthenticateLayer) -> Router {
-        let mut router = Router::new();
-        for endpoint in table::endpoints() {
-            router = router.route(&format!("{BASE}{}", endpoint.path), endpoint.handler);
-        }
         let document = Self::openapi().to_string();
-        router
+        routes(BASE, table::endpoints())
             .layer(from_fn_with_state(self.clone(), once::once))
             .layer(DefaultBodyLimit::max(BODY))
             .route_layer(layer)
@@ -79,6 +78,18 @@ impl Api {
 
     /// The `OpenAPI` 3.1 document.
     pub fn openapi() -> serde_json::Value {
-        openapi::document(&table::endpoints())
+        let about = About {
+            title: "Administration of policies",
+            base: BASE,
+            problem: json!({ "description": "a problem, RFC 9457", "content": { "application/problem+json": {} } }),
+            once: true,
+            security: json!({
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "basic": { "type": "http", "scheme": "basic" },
+                "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
+                "session": { "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE },
+            }),
+        };
+        document(&about, &table::endpoints())
     }
 }

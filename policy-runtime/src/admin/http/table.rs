@@ -1,88 +1,13 @@
 //! All endpoints, once: the routes and the `OpenAPI` document are made of this.
 
-use axum::handler::Handler;
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::answer::Page;
 use super::{Api, bodies as b, handlers as h};
-
-pub(super) type Described = fn(&mut SchemaGenerator) -> Schema;
-
-/// What an endpoint answers.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Reply {
-    Nothing,
-    Of(u16, Described),
-    List(Described),
-    Lines,
-}
-
-/// One endpoint.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) id: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) query: Option<Described>,
-    pub(super) body: Option<Described>,
-    pub(super) reply: Reply,
-    /// Whether it takes `If-Match`, and whether it must be there.
-    pub(super) seen: Option<bool>,
-    pub(super) handler: MethodRouter<Api>,
-}
-
-fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
-fn at<H: Handler<T, Api>, T: 'static>(
-    method: &'static str,
-    path: &'static str,
-    id: &'static str,
-    summary: &'static str,
-    handler: H,
-) -> Endpoint {
-    let handler = match method {
-        "get" => get(handler),
-        "put" => put(handler),
-        "patch" => patch(handler),
-        "delete" => delete(handler),
-        _ => post(handler),
-    };
-    Endpoint { method, path, id, summary, query: None, body: None, reply: Reply::Nothing, seen: None, handler }
-}
-
-impl Endpoint {
-    fn takes<T: JsonSchema>(self) -> Self {
-        Self { body: Some(schema::<T>), ..self }
-    }
-
-    fn asks<T: JsonSchema>(self) -> Self {
-        Self { query: Some(schema::<T>), ..self }
-    }
-
-    fn gives<T: JsonSchema>(self, status: u16) -> Self {
-        Self { reply: Reply::Of(status, schema::<T>), ..self }
-    }
-
-    fn lists<T: JsonSchema>(self) -> Self {
-        Self { reply: Reply::List(schema::<T>), ..self }
-    }
-
-    fn lines(self) -> Self {
-        Self { reply: Reply::Lines, ..self }
-    }
-
-    fn seen(self, must: bool) -> Self {
-        Self { seen: Some(must), ..self }
-    }
-}
+use crate::endpoint::{Endpoint, at};
 
 #[expect(clippy::too_many_lines, reason = "it is a table, and has a row for each endpoint")]
-pub(super) fn endpoints() -> Vec<Endpoint> {
+pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
     vec![
         at("get", "/whoami", "whoami", "Who the caller is and what it may do in its scope", h::whoami)
             .gives::<b::Whoami>(200),

@@ -7,7 +7,7 @@
 mod hash;
 mod policy;
 mod setting;
-mod throttle;
+pub(super) mod throttle;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,6 +25,7 @@ pub use setting::{PasswordError, Passwords};
 pub use throttle::Throttle;
 
 use self::throttle::Key;
+use super::second_factor::SecondFactors;
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Off, Outcome};
 use crate::clock::Clock;
 use crate::credential::{Credential, Credentials, MAX_PASSCODE, RequestedScope};
@@ -103,6 +104,7 @@ pub struct PasswordAuthenticator {
     clock: Arc<dyn Clock>,
     throttle: Throttle,
     bots: Option<Arc<dyn BotCheck>>,
+    second_factors: Option<SecondFactors>,
     permits: Semaphore,
     waiting: AtomicUsize,
     floor: Duration,
@@ -118,6 +120,7 @@ impl PasswordAuthenticator {
             clock,
             throttle: Throttle::default(),
             bots: None,
+            second_factors: None,
             permits: Semaphore::new(processors.saturating_sub(1).max(1)),
             waiting: AtomicUsize::new(0),
             floor: REFUSAL_FLOOR,
@@ -136,6 +139,13 @@ impl PasswordAuthenticator {
     #[must_use]
     pub fn bots(mut self, check: impl BotCheck + 'static) -> Self {
         self.bots = Some(Arc::new(check));
+        self
+    }
+
+    /// Asks for a second factor after a right password; a clone of these belongs into the chain.
+    #[must_use]
+    pub fn second_factors(mut self, second_factors: SecondFactors) -> Self {
+        self.second_factors = Some(second_factors);
         self
     }
 
@@ -178,7 +188,8 @@ impl PasswordAuthenticator {
             let _turn = self.turn().await?;
             // Asked again: those before in the queue may have failed meanwhile.
             self.allowed(&keys)?;
-            let result = self.check(scope.as_ref(), email.as_ref(), passcode).await;
+            let code = request.second_factor();
+            let result = self.check(scope.as_ref(), email.as_ref(), passcode, code).await;
             match &result {
                 Ok(_) => self.throttle.succeeded(&keys),
                 Err(error) if matches!(error.code(), AuthnCode::WrongCredentials | AuthnCode::MethodOff) => {
@@ -214,6 +225,7 @@ impl PasswordAuthenticator {
         scope: Option<&Scope>,
         email: Option<&EmailKey>,
         passcode: &Secret<String>,
+        code: Option<&Secret<String>>,
     ) -> Result<Authenticated, AuthnError> {
         let user = match (scope, email) {
             (Some(scope), Some(email)) => self.users.user_by_email(scope, email).await.map_err(unavailable)?,
@@ -239,6 +251,11 @@ impl PasswordAuthenticator {
         }
         if !user.enabled {
             return refused("the user is disabled");
+        }
+        if let Some(second_factors) = &self.second_factors
+            && let Some(found) = second_factors.after_password(&user, code).await?
+        {
+            return Ok(found);
         }
         let participant = user.participant().auth_type("password").build();
         Ok(Authenticated::new(participant, "password").epoch(user.epoch).amr(["pwd"]))

@@ -66,6 +66,12 @@ impl Passwords {
         Self { store, permits: Arc::new(Semaphore::new(1)) }
     }
 
+    /// Where they are kept.
+    #[cfg(feature = "signin")]
+    pub(crate) fn store(&self) -> &Arc<dyn Directory> {
+        &self.store
+    }
+
     /// The policy of a scope: its own rules, or those of the nearest scope above that has some.
     ///
     /// # Errors

@@ -31,14 +31,14 @@ pub struct Throttle {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(in crate::authn) enum Key {
     Account(Option<Scope>, String),
     /// IPv4 as it is, IPv6 by its first 64 bits: whoever has one address there has them all.
     Address(u64, bool),
 }
 
 impl Key {
-    pub(super) fn address(address: IpAddr) -> Self {
+    pub(in crate::authn) fn address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::Address(u64::from(u32::from(address)), false),
             IpAddr::V6(address) => Self::Address((u128::from(address) >> 64) as u64, true),
@@ -81,7 +81,7 @@ impl Throttle {
     }
 
     /// Whether an attempt may be made now; else after how many seconds.
-    pub(super) fn check(&self, keys: &[Key], now: Millis) -> Result<(), u64> {
+    pub(in crate::authn) fn check(&self, keys: &[Key], now: Millis) -> Result<(), u64> {
         let entries = self.entries();
         let wait = keys.iter().filter_map(|key| entries.get(key)).map(|entry| entry.blocked_until.0 - now.0).max();
         match wait {
@@ -91,7 +91,7 @@ impl Throttle {
     }
 
     /// Counts a failure.
-    pub(super) fn failed(&self, keys: &[Key], now: Millis) {
+    pub(in crate::authn) fn failed(&self, keys: &[Key], now: Millis) {
         let mut entries = self.entries();
         for key in keys {
             if entries.len() >= self.capacity && !entries.contains_key(key) {
@@ -115,7 +115,7 @@ impl Throttle {
     }
 
     /// Forgets an account's failures; an address keeps its own, or one good account would hide the guessing of others.
-    pub(super) fn succeeded(&self, keys: &[Key]) {
+    pub(in crate::authn) fn succeeded(&self, keys: &[Key]) {
         let mut entries = self.entries();
         for key in keys.iter().filter(|key| matches!(key, Key::Account(..))) {
             entries.remove(key);

@@ -9,7 +9,7 @@ use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment, Faults};
 use policy_runtime::database::{Database, DatabaseAddress};
 use policy_runtime::secret::Secret;
-use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, furnish, furnish_client};
+use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, examine_mail, furnish, furnish_client};
 use policy_runtime::sets::PolicySets;
 
 use crate::Failure;
@@ -37,6 +37,9 @@ pub(crate) struct Doctor {
     /// A token to explain; `-` reads it from the input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
+    /// Sends a letter to this address by every server of mail that is configured
+    #[arg(long, value_name = "ADDRESS")]
+    mail_to: Option<String>,
 }
 
 pub(crate) fn configuration(configured: &Configured) -> Result<Config, Faults> {
@@ -76,6 +79,9 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
     }
     let gateway = prepared.gateway(&config).bind(config.listen).await?;
     // These are for the person at the terminal, not for the log, which goes elsewhere.
+    if let Some(letters) = &prepared.letters {
+        letters.tell(|path| eprintln!("a letter: {}", path.display()));
+    }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     eprintln!("listening on {scheme}://{} ({} database)", gateway.local_addr(), kind(&config.database));
     for user in &demo {
@@ -133,8 +139,9 @@ pub(crate) async fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
         Some(path) => Some(Secret::new(std::fs::read_to_string(path)?)),
     };
     let examined = examine(&config, token.as_ref()).await;
-    print!("{examined}");
-    if !examined.is_good() {
+    let mail = examine_mail(&config, arguments.mail_to.as_deref()).await;
+    print!("{examined}{mail}");
+    if !examined.is_good() || !mail.is_good() {
         eprintln!("policy: something is wrong");
         return Ok(ExitCode::FAILURE);
     }

@@ -301,10 +301,13 @@ impl Directory for MemoryStore {
 
     fn changed_since(&self, number: Option<u64>) -> Stored<'_, Changes> {
         let inner = self.inner();
-        let later = inner.log.iter().filter(|(at, _)| number.is_some_and(|number| *at > number));
+        let is_later = |at: u64| number.is_some_and(|number| at > number);
+        let later = inner.log.iter().filter(|(at, _)| is_later(*at));
+        let ended = inner.ended.iter().filter(|(at, ..)| is_later(*at));
         done(Ok(Changes {
             number: inner.number,
             participants: later.map(|(_, participant)| participant.clone()).collect(),
+            ended: ended.map(|(_, participant, epoch)| (participant.clone(), *epoch)).collect(),
             everybody: number.is_some_and(|number| number > inner.number),
         }))
     }

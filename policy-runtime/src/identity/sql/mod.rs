@@ -13,7 +13,10 @@ use crate::id::random_id;
 use crate::seal::SealingKeys;
 
 mod directory;
+mod factors;
 mod keys;
+#[cfg(feature = "signin")]
+pub(super) mod links;
 mod once;
 mod providers;
 mod users;
@@ -192,22 +195,36 @@ impl SqlStore {
             changes.everybody = true;
             return Ok(changes);
         }
-        let sql = "SELECT participant FROM policy_changes WHERE number > $1 AND number <= $2";
-        let rows = self.database.rows(sql, vec![asked.into(), latest.into()]).await?;
-        changes.participants = texts(&rows)?.into_iter().collect();
+        let sql = "SELECT participant, ends FROM policy_changes WHERE number > $1 AND number <= $2 ORDER BY number";
+        for row in self.database.rows(sql, vec![asked.into(), latest.into()]).await? {
+            let (participant, ends) = (row.text(0)?, u64::try_from(row.long(1)?).unwrap_or(0));
+            if ends > 0 {
+                changes.ended.insert(participant.clone(), ends);
+            }
+            changes.participants.insert(participant);
+        }
         Ok(changes)
     }
 }
 
 /// Numbers a change, notes whom it concerns, and keeps the transaction.
-async fn announce(mut tx: Transaction, participants: &[String]) -> Result<(), StoreError> {
+async fn announce(tx: Transaction, participants: &[String]) -> Result<(), StoreError> {
+    announce_with(tx, participants, 0).await
+}
+
+/// As [`announce`]; what the participant opened before this epoch of theirs ends.
+async fn announce_end(tx: Transaction, participant: &str, epoch: i64) -> Result<(), StoreError> {
+    announce_with(tx, &[participant.to_owned()], epoch).await
+}
+
+async fn announce_with(mut tx: Transaction, participants: &[String], ends: i64) -> Result<(), StoreError> {
     let sql = "UPDATE policy_deployment SET changes = changes + 1 WHERE id = 1 RETURNING changes";
     let row =
         tx.row(sql, vec![]).await?.ok_or_else(|| StoreError::Unavailable("the deployment's row is gone".into()))?;
     let number = row.long(0)?;
     for participant in participants {
-        let sql = "INSERT INTO policy_changes (number, participant) VALUES ($1, $2)";
-        tx.run(sql, vec![number.into(), participant.as_str().into()]).await?;
+        let sql = "INSERT INTO policy_changes (number, participant, ends) VALUES ($1, $2, $3)";
+        tx.run(sql, vec![number.into(), participant.as_str().into(), ends.into()]).await?;
     }
     tx.run("DELETE FROM policy_changes WHERE number <= $1", vec![(number - REMEMBERED).into()]).await?;
     Ok(tx.commit().await?)

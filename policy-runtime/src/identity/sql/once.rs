@@ -61,7 +61,12 @@ impl SqlStore {
         let mut tx = self.database.begin().await?;
         tx.run("DELETE FROM policy_used_tokens", vec![]).await?;
         tx.run("DELETE FROM policy_invitations", vec![]).await?;
-        for sql in ["DELETE FROM policy_signing_keys", "DELETE FROM policy_codes", "DELETE FROM policy_grants"] {
+        for sql in [
+            "DELETE FROM policy_links",
+            "DELETE FROM policy_signing_keys",
+            "DELETE FROM policy_codes",
+            "DELETE FROM policy_grants",
+        ] {
             tx.run(sql, vec![]).await?;
         }
         let everybody = tx.rows("UPDATE policy_users SET epoch = epoch + 1 RETURNING id", vec![]).await?;

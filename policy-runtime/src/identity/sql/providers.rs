@@ -196,7 +196,7 @@ impl SqlStore {
         let keys = self.sealing.as_ref().ok_or_else(|| StoreError::Unavailable("there is no sealing key".into()))?;
         let mut tx = self.database.begin().await?;
         let rows = tx.rows("SELECT name, secret, client_secret FROM policy_configurations", vec![]).await?;
-        let mut done = 0;
+        let mut done = super::factors::reseal_in(&mut tx, keys).await?;
         for row in rows {
             let name = row.text(0)?;
             let kept = [

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use policy_core::{Scope, Slug};
 
-use super::{SqlStore, announce, encode, missing, named, new_id, organization_of, require, slug};
+use super::{SqlStore, announce, announce_end, encode, missing, named, new_id, organization_of, require, slug};
 use crate::database::{Arg, Row, Transaction};
 use crate::identity::{Change, EmailKey, ExternalIdentity, IdentityStore, NewUser, StoreError, User, UserStore};
 use crate::secret::Secret;
@@ -136,6 +136,29 @@ async fn add_role(tx: &mut Transaction, user: &str, role: &str) -> Result<(), St
     Ok(())
 }
 
+/// Replaces a password, in a transaction that its caller announces, and gives the user's epoch from here on.
+pub(super) async fn password_in(
+    tx: &mut Transaction,
+    id: &str,
+    hash: Option<&Secret<String>>,
+) -> Result<i64, StoreError> {
+    let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
+    let epoch = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?.long(0)?;
+    // Whoever got in by the password before is out.
+    for sql in [
+        "DELETE FROM policy_codes WHERE user_id = $1",
+        "DELETE FROM policy_grants WHERE user_id = $1",
+        "DELETE FROM policy_passwords WHERE user_id = $1",
+    ] {
+        tx.run(sql, vec![id.into()]).await?;
+    }
+    if let Some(hash) = hash {
+        let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
+        tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
+    }
+    Ok(epoch)
+}
+
 impl SqlStore {
     pub(super) async fn insert_user(&self, new: NewUser) -> Result<User, StoreError> {
         let mut tx = self.database.begin().await?;
@@ -183,22 +206,8 @@ impl SqlStore {
 
     pub(super) async fn write_password(&self, id: &str, hash: Option<&Secret<String>>) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
-        if tx.run("UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1", vec![id.into()]).await? == 0 {
-            return Err(missing("user", id));
-        }
-        // Whoever got in by the password before is out.
-        for sql in [
-            "DELETE FROM policy_codes WHERE user_id = $1",
-            "DELETE FROM policy_grants WHERE user_id = $1",
-            "DELETE FROM policy_passwords WHERE user_id = $1",
-        ] {
-            tx.run(sql, vec![id.into()]).await?;
-        }
-        if let Some(hash) = hash {
-            let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
-            tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
-        }
-        announce(tx, &[id.to_owned()]).await
+        let epoch = password_in(&mut tx, id, hash).await?;
+        announce_end(tx, id, epoch).await
     }
 
     pub(super) async fn delete_user(&self, id: &str) -> Result<(), StoreError> {

@@ -3,10 +3,23 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::BASE;
-use super::table::{Endpoint, Reply};
+use super::{Described, Endpoint, Reply};
 
-pub(super) fn document(endpoints: &[Endpoint]) -> Value {
+/// What a document says of all its endpoints.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) title: &'static str,
+    /// The path that they are below.
+    pub(crate) base: &'static str,
+    /// What a failure is answered with.
+    pub(crate) problem: Value,
+    /// Whether a `post` takes `Idempotency-Key`.
+    pub(crate) once: bool,
+    /// The ways of saying who calls, by name.
+    pub(crate) security: Value,
+}
+
+pub(crate) fn document<S>(about: &About, endpoints: &[Endpoint<S>]) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
@@ -27,49 +40,44 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
         }
         let header = |name: &str, must: bool| json!({ "name": name, "in": "header", "required": must, "schema": { "type": "string" } });
         parameters.extend(endpoint.seen.map(|must| header("If-Match", must)));
-        parameters.extend((endpoint.method == "post").then(|| header("Idempotency-Key", false)));
-        let mut of = |schema: super::table::Described| json!(schema(&mut generator));
+        parameters.extend((about.once && endpoint.method == "post").then(|| header("Idempotency-Key", false)));
+        let mut of = |schema: Described| json!(schema(&mut generator));
         let content = |schema: Value| json!({ "application/json": { "schema": schema } });
         let (status, reply) = match endpoint.reply {
             Reply::Nothing => (204, json!({ "description": "done" })),
             Reply::Of(status, schema) => (status, json!({ "description": "done", "content": content(of(schema)) })),
+            #[cfg(feature = "admin")]
             Reply::List(schema) => {
                 let items = json!({ "type": "array", "items": of(schema) });
                 let page = json!({ "type": "object", "properties": { "items": items, "next": {} } });
                 (200, json!({ "description": "a page", "content": content(page) }))
             }
+            #[cfg(feature = "admin")]
             Reply::Lines => (200, json!({ "description": "JSON lines", "content": { "application/x-ndjson": {} } })),
         };
-        let problem = json!({ "description": "a problem, RFC 9457", "content": { "application/problem+json": {} } });
         let mut operation = json!({
             "operationId": endpoint.id,
             "summary": endpoint.summary,
             "parameters": parameters,
-            "responses": { status.to_string(): reply, "default": problem },
+            "responses": { status.to_string(): reply, "default": about.problem },
         });
         if let (Some(body), Some(operation)) = (endpoint.body, operation.as_object_mut()) {
             operation.insert("requestBody".into(), json!({ "required": true, "content": content(of(body)) }));
         }
-        let path = paths.entry(format!("{BASE}{}", endpoint.path)).or_insert_with(|| json!({}));
+        let path = paths.entry(format!("{}{}", about.base, endpoint.path)).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(endpoint.method.into(), operation);
         }
     }
     let schemas = generator.take_definitions(true);
+    let ways = about.security.as_object().into_iter().flat_map(Map::keys);
+    let ways: Vec<Value> = ways.map(|name| json!({ name: [] })).collect();
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "Administration of policies", "version": "1" },
+        "info": { "title": about.title, "version": "1" },
         "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer" },
-                "basic": { "type": "http", "scheme": "basic" },
-                "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
-                "session": { "type": "apiKey", "in": "cookie", "name": "__Host-session" },
-            },
-        },
-        "security": [{ "bearer": [] }, { "basic": [] }, { "key": [] }, { "session": [] }],
+        "components": { "schemas": schemas, "securitySchemes": about.security },
+        "security": ways,
     })
 }
 

@@ -1,0 +1,64 @@
+//! What the people of a scope may do for themselves, and what is asked of them.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+/// Who signs in with a second factor.
+///
+/// ```
+/// use policy_runtime::identity::SecondFactorRule;
+/// assert_eq!(SecondFactorRule::default(), SecondFactorRule::Optional);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "whoever wants to, who administers, or everybody")]
+pub enum SecondFactorRule {
+    /// Whoever has set one up.
+    #[default]
+    Optional,
+    /// These, and whoever has a role; in an application one of [`ADMIN_ROLES`].
+    RequiredForAdmins,
+    /// Everybody.
+    Required,
+}
+
+/// The roles of an application whose holders count as administrators.
+pub const ADMIN_ROLES: [&str; 4] = ["admin", "administrator", "operator", "owner"];
+
+/// That strangers may register by themselves, and what they are then.
+///
+/// ```
+/// use policy_runtime::identity::Registration;
+/// let shop = Registration { roles: ["customer".to_owned()].into() };
+/// assert_ne!(shop, Registration::default());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::exhaustive_structs, reason = "whoever lets strangers in says all of it")]
+pub struct Registration {
+    /// Their roles.
+    pub roles: BTreeSet<String>,
+}
+
+/// The rules of one scope; what is not said is not allowed, and not asked.
+///
+/// ```
+/// use policy_runtime::identity::{PeopleRules, Registration, SecondFactorRule};
+/// let shop = PeopleRules {
+///     registration: Some(Registration::default()),
+///     own_attributes: ["phone".to_owned()].into(),
+///     second_factor: Some(SecondFactorRule::RequiredForAdmins),
+/// };
+/// assert!(shop.registration.is_some());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "whoever writes rules names what differs from the usual")]
+pub struct PeopleRules {
+    /// Whether strangers may register.
+    pub registration: Option<Registration>,
+    /// The attributes that people may set of themselves: policies may read them as what people say of themselves.
+    pub own_attributes: BTreeSet<String>,
+    /// Who signs in with a second factor; if that is not said, as in the scope above.
+    pub second_factor: Option<SecondFactorRule>,
+}

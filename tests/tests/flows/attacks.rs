@@ -1,0 +1,146 @@
+//! Bad input: pages of others, forged bodies, links of another kind, a mail server that is down.
+
+use super::*;
+
+const REGISTER: &str = "/api/auth/app/acme/shop/register";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_others_and_forms_change_nothing() {
+    let stand = Stand::new().await;
+    let body = json!({ "email": "ann@example.com" }).to_string();
+    let json = ("content-type", "application/json");
+    for (headers, status) in [
+        (vec![json, ("origin", "https://evil.example")], 403),
+        (vec![json, ("sec-fetch-site", "cross-site")], 403),
+        (vec![json, ("origin", "null")], 403),
+        (vec![("content-type", "text/plain")], 415),
+        (vec![("content-type", "application/x-www-form-urlencoded")], 415),
+        (vec![], 415),
+    ] {
+        let told = stand.send("POST", REGISTER, &headers, &body).await;
+        assert_eq!(told.status, status, "{headers:?}: {}", told.body);
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("origin", "https://evil.example")];
+    let path = format!("/auth/forgot?{}", authorize("app", "").split_once('?').unwrap().1);
+    assert_eq!(stand.send("POST", &path, &form, "email=ann%40example.com").await.status, 403);
+    assert!(stand.sink.letters().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_say_no_more_than_they_may() {
+    let stand = Stand::new().await;
+    let long = "x".repeat(20_000);
+    for body in [
+        json!({ "email": "ann@example.com", "roles": ["admin"] }),
+        json!({ "email": "ann@example.com", "scope": "sys" }),
+        json!({ "email": "ann@example.com\r\nBcc: all@example.com" }),
+        json!({ "email": "no address" }),
+        json!({ "email": "ann@example.com", "displayName": "a\r\nBcc: all@example.com" }),
+        json!({ "email": long }),
+        json!({ "email": { "$ne": null } }),
+        json!([]),
+    ] {
+        let told = stand.send("POST", REGISTER, &[("content-type", "application/json")], &body.to_string()).await;
+        assert_eq!(told.status, 400, "{body:.60}: {}", told.body);
+    }
+    // A password longer than any: refused before it is hashed.
+    stand.post("/app/acme/shop/register", json!({ "email": "ann@example.com" })).await;
+    let token = stand.token(0).await;
+    let told = stand.post("/register/complete", json!({ "token": token, "password": "ab7 ".repeat(400) })).await;
+    assert_eq!(told.status, 422, "{}", told.body);
+    assert_eq!(stand.post("/register/complete", json!({ "token": token, "password": PASSWORD })).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_scopes_that_say_so_take_strangers() {
+    let stand = Stand::new().await;
+    let body = json!({ "email": "ann@example.com" });
+    for (path, status) in [
+        ("/app/acme/desk/register", 403),
+        ("/app/acme/nowhere/register", 403),
+        ("/app/globex/shop/register", 403),
+        ("/app/Acme/shop/register", 400),
+    ] {
+        assert_eq!(stand.post(path, body.clone()).await.status, status, "{path}");
+    }
+    // The header names no other scope than the path.
+    let system = [("content-type", "application/json"), ("authscopetype", "SYSTEM")];
+    let told = stand.send("POST", "/api/auth/register", &system, &body.to_string()).await;
+    assert_eq!(told.status, 400, "{}", told.body);
+    assert!(stand.sink.letters().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_is_down_is_nobodys_business() {
+    let mut stand = Stand::new().await;
+    stand.user("shop", "ann@example.com").await;
+    let port = stand.sink.port;
+    // Nothing listens at the port from here on.
+    let sink = std::mem::replace(&mut stand.sink, Sink::start().await.unwrap());
+    drop(sink);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let forgot = async |email: &str| stand.post("/app/acme/shop/password/forgot", json!({ "email": email })).await;
+    let (known, stranger) = (forgot("ann@example.com").await, forgot("eve@example.com").await);
+    assert_eq!((known.status, &known.body), (202, &stranger.body));
+    // The link is forgotten with its letter: another is sent as soon as there is somebody to send it.
+    let sink = Sink::start_at(port).await.unwrap();
+    for _ in 0..40 {
+        assert_eq!(forgot("ann@example.com").await.status, 202);
+        if !sink.letters().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let token = sink.letter(0).await.unwrap().token().unwrap();
+    assert_eq!(stand.post("/password/reset", json!({ "token": token, "password": OTHER })).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_mail_production_refuses_and_says_so_where_it_is_asked() {
+    use policy_runtime::server::{Finding, examine_mail};
+    let sink = Sink::start().await.unwrap();
+    let production = r#"
+        env = "production"
+        [server]
+        base_url = "https://id.example"
+        trusted_proxies = ["127.0.0.1"]
+    "#;
+    let text = file(sink.port, production).replace("scope = \"sys\"", "scope = \"app:acme/desk\"");
+    let database = Sqlite::new("production");
+    let url = database.url();
+    let environment = Environment::of([("DB_URL", &*url), ("POLICY_KEY", KEY), ("POLICY_LISTEN", "127.0.0.1:0")]);
+    let config = Config::check(&text, &environment, &std::env::temp_dir()).unwrap();
+    let prepared = Prepared::new(&config).await.unwrap();
+    assert!(prepared.letters.is_none() && prepared.lacks_mail.contains(&scope("shop")));
+    assert!(!prepared.lacks_mail.contains(&scope("desk")));
+    let gateway = prepared.gateway(&config).bind(config.listen).await.unwrap();
+    let url = format!("http://{}/api/auth/app/acme/shop/register", gateway.local_addr());
+    let body = json!({ "email": "ann@example.com" }).to_string();
+    let told = send("POST", &url, &[("content-type", "application/json")], &body).await.unwrap();
+    assert_eq!(told.status, 503, "{}", told.body);
+    let ready = send("GET", &format!("http://{}/ready", gateway.local_addr()), &[], "").await.unwrap();
+    assert!(
+        ready.status == 200 && ready.body.contains("scope `app:acme/shop` needs mail and lacks it"),
+        "{}",
+        ready.body
+    );
+    let forwarded = [("x-forwarded-for", "192.0.2.7")];
+    let ready = send("GET", &format!("http://{}/ready", gateway.local_addr()), &forwarded, "").await.unwrap();
+    assert_eq!(ready.body, "ready\n", "that is nobody's business elsewhere");
+
+    let found = examine_mail(&config, Some("admin@example.com")).await;
+    assert!(found.0.contains(&Finding::Good("mail of `app:acme/desk`: a letter was handed over".into())), "{found}");
+    assert!(!found.is_good() && found.to_string().contains("scope `app:acme/shop` needs mail"), "{found}");
+    assert!(sink.letter(0).await.unwrap().to[0].contains("admin@example.com"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_too_often_waits() {
+    let stand = Stand::new().await;
+    let mut told = Vec::new();
+    for n in 0..60 {
+        told.push(stand.post("/app/acme/shop/login/lookup", json!({ "email": format!("a{n}@example.com") })).await);
+    }
+    let refused = told.iter().find(|told| told.status == 429).unwrap_or_else(|| panic!("{told:?}"));
+    assert!(refused.head.to_lowercase().contains("retry-after"), "{}", refused.head);
+}

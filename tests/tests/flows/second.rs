@@ -1,0 +1,237 @@
+//! The second factor: nothing lets anybody in before it.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use policy_runtime::clock::{Clock as _, SystemClock};
+use sha1::Sha1;
+
+use super::*;
+
+/// An app on a telephone, which shows each code once and never the one before.
+struct App {
+    seed: Vec<u8>,
+    next: i64,
+}
+
+fn step_now() -> i64 {
+    SystemClock.now().0 / 30_000
+}
+
+impl App {
+    fn new(secret: &str) -> Self {
+        let value = |c: u8| if c.is_ascii_uppercase() { c - b'A' } else { c - b'2' + 26 };
+        let bits: Vec<u8> = secret.bytes().flat_map(|c| (0..5).rev().map(move |n| (value(c) >> n) & 1)).collect();
+        let seed = bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect();
+        // The step before is good, too, and leaves two more to be used in this one.
+        Self { seed, next: step_now() - 1 }
+    }
+
+    fn digits(&self, step: i64) -> String {
+        let mut mac = Hmac::<Sha1>::new_from_slice(&self.seed).unwrap();
+        mac.update(&step.to_be_bytes());
+        let hash = mac.finalize().into_bytes();
+        let at = usize::from(hash[19] & 15);
+        let number = u32::from_be_bytes(hash[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+        format!("{:06}", number % 1_000_000)
+    }
+
+    /// A code that was not shown before.
+    async fn code(&mut self) -> String {
+        let step = self.next.max(step_now() - 1);
+        while step > step_now() + 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        self.next = step + 1;
+        self.digits(step)
+    }
+}
+
+fn pending(told: &Answer) -> String {
+    told.json().unwrap()["pending"].as_str().unwrap_or_else(|| panic!("{} {}", told.status, told.body)).to_owned()
+}
+
+/// Sets up the second factor of somebody whose password is right.
+async fn set_up(stand: &Stand, email: &str) -> (App, Vec<String>, String) {
+    let told = stand.login("vault", email, PASSWORD).await;
+    let waits = pending(&told);
+    assert_eq!((told.status, told.json().unwrap()["setUp"].as_bool()), (401, Some(true)));
+    let shown = stand.post("/second-factor/set-up", json!({ "pending": waits })).await.json().unwrap();
+    assert!(shown["uri"].as_str().unwrap().starts_with("otpauth://totp/"));
+    let mut app = App::new(shown["secret"].as_str().unwrap());
+    let code = app.code().await;
+    let told = stand.post("/second-factor/confirm", json!({ "pending": waits, "code": code })).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    let codes = told.json().unwrap()["recoveryCodes"].as_array().unwrap().clone();
+    (app, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect(), told.cookies())
+}
+
+async fn nothing_before_it(database: &str) {
+    let stand = Stand::of(database, "").await;
+    stand.user("vault", "ann@example.com").await;
+    let basic = format!("Basic {}", base64_of(&format!("ann@example.com:{PASSWORD}")));
+    let scope_headers = [("organizationid", "acme"), ("applicationid", "vault")];
+    let by_password = async |more: &[(&str, &str)]| {
+        let plain = [("login", "ann@example.com"), ("passcode", PASSWORD)];
+        let all: Vec<_> = plain.iter().chain(&scope_headers).chain(more).copied().collect();
+        stand.send("GET", "/api/auth/me", &all, "").await.status
+    };
+    let nothing = async || {
+        assert_eq!(by_password(&[]).await, 401, "not by login and passcode");
+        let headers: Vec<_> = scope_headers.into_iter().chain([("authorization", &*basic)]).collect();
+        for (method, path) in [("POST", "/api/v1/token"), ("GET", "/api/v1/whoami"), ("GET", "/api/auth/me")] {
+            assert_eq!(stand.send(method, path, &headers, "").await.status, 401, "not by {path}");
+        }
+        let told = stand.login("vault", "ann@example.com", PASSWORD).await;
+        assert!(told.status == 401 && told.cookies().is_empty(), "{}", told.body);
+        let fields = [("email", "ann@example.com"), ("password", PASSWORD)];
+        let page = stand.form("", &authorize("vault", ""), &fields).await;
+        assert!(page.status == 200 && page.cookies().is_empty() && !page.head.contains("location"), "{}", page.head);
+        page
+    };
+    let page = nothing().await;
+    assert!(page.body.contains("Set up a second factor"), "{}", page.body);
+
+    let (mut app, recovery, cookie) = set_up(&stand, "ann@example.com").await;
+    assert!(stand.is_signed_in(&cookie).await && recovery.len() == 10);
+    let page = nothing().await;
+    assert!(page.body.contains("name=\"code\"") && !page.body.contains("otpauth"), "{}", page.body);
+
+    let code = app.code().await;
+    let header = [("second-factor", &*code)];
+    let tries = [by_password(&header), by_password(&header)];
+    let tries = futures_util::future::join_all(tries).await;
+    assert_eq!(tries.iter().filter(|status| **status == 204).count(), 1, "one of two at once: {tries:?}");
+    assert_eq!(by_password(&[("second-factor", &*code)]).await, 401, "a code is good once");
+    assert_eq!(by_password(&[("second-factor", "000000")]).await, 401);
+    // A recovery code however it is typed, and once.
+    let typed = recovery[0].to_lowercase().replace('-', " ");
+    let finish = async |code: &str| {
+        let waits = pending(&stand.login("vault", "ann@example.com", PASSWORD).await);
+        stand.post("/login/second-factor", json!({ "pending": waits, "code": code })).await
+    };
+    let told = finish(&typed).await;
+    assert_eq!(told.status, 204, "{}", told.body);
+    assert!(stand.is_signed_in(&told.cookies()).await);
+    assert_eq!(finish(&recovery[0]).await.status, 401, "once");
+    let standing = stand.get(&told.cookies(), "/api/auth/second-factor").await.json().unwrap();
+    assert_eq!((standing["setUp"].as_bool(), standing["recoveryCodesLeft"].as_u64()), (Some(true), Some(9)));
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_lets_anybody_in_before_it_in_sqlite() {
+    let database = Sqlite::new("second");
+    nothing_before_it(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_lets_anybody_in_before_it_in_postgres() {
+    nothing_before_it(&tests::postgres::fresh_database().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_sign_in_is_worth_little() {
+    let stand = Stand::new().await;
+    stand.user("vault", "ann@example.com").await;
+    stand.user("shop", "bob@example.com").await;
+    let (_, recovery, _) = set_up(&stand, "ann@example.com").await;
+    let waits = pending(&stand.login("vault", "ann@example.com", PASSWORD).await);
+    let bearer = format!("Bearer {waits}");
+    assert_eq!(stand.send("GET", "/api/auth/me", &[("authorization", &*bearer)], "").await.status, 401);
+    let again = stand.post("/second-factor/set-up", json!({ "pending": waits })).await;
+    assert_eq!(again.status, 403, "there is one already: {}", again.body);
+    let forged = waits.replacen('.', "x.", 1);
+    for bad in ["", "x", &forged] {
+        let told = stand.post("/login/second-factor", json!({ "pending": bad, "code": recovery[0] })).await;
+        assert_eq!(told.status, 401, "{}", told.body);
+    }
+    // Guesses are counted for the user, whoever makes them, and then a good code waits, too.
+    let mut last = 0;
+    for _ in 0..8 {
+        last = stand.post("/login/second-factor", json!({ "pending": waits, "code": "123456" })).await.status;
+    }
+    assert_eq!(last, 429);
+    let told = stand.post("/login/second-factor", json!({ "pending": waits, "code": recovery[1] })).await;
+    assert_eq!(told.status, 429, "{}", told.body);
+    // Another password ends what waits.
+    let hashed = hash(&Secret::new(OTHER.to_owned())).unwrap();
+    let ann = stand.prepared.store.users(&scope("vault")).await.unwrap().remove(0);
+    stand.prepared.store.set_password(&ann.id, Some(&hashed)).await.unwrap();
+    let told = stand.post("/login/second-factor", json!({ "pending": waits, "code": recovery[1] })).await;
+    assert_eq!(told.status, 401, "{}", told.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_asks_for_two_proofs_and_is_told() {
+    let stand = Stand::new().await;
+    stand.user("shop", "ann@example.com").await;
+    let cookie = stand.login("shop", "ann@example.com", PASSWORD).await.cookies();
+    assert!(stand.get(&cookie, &authorize("app", "")).await.head.contains("code="), "one proof is enough here");
+    let page = stand.get(&cookie, &authorize("app", "&acr_values=mfa")).await;
+    assert!(page.status == 200 && page.body.contains("name=\"password\""), "{}", page.body);
+    let silent = stand.get(&cookie, &authorize("app", "&acr_values=mfa&prompt=none")).await;
+    assert!(silent.head.contains("error=login_required"), "{}", silent.head);
+
+    let at = authorize("app", "&acr_values=mfa");
+    let page = stand.form(&cookie, &at, &[("email", "ann@example.com"), ("password", PASSWORD)]).await;
+    let hidden = |page: &Answer| {
+        let rest = page.body.split("name=\"pending\" value=\"").nth(1).unwrap_or_else(|| panic!("{}", page.body));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let secret = page.body.split("<code>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let mut app = App::new(&secret);
+    let code = app.code().await;
+    let fields = [("pending", &*hidden(&page)), ("set_up", "1"), ("code", &*code)];
+    let told = stand.form(&cookie, &at, &fields).await;
+    assert!(told.body.contains("Your recovery codes"), "{} {}", told.status, told.body);
+    let told = stand.get(&told.cookies(), &at).await;
+    let code = told.head.split("code=").nth(1).unwrap_or_else(|| panic!("{}", told.head)).split('&').next().unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("client_id", "app"),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", CALLBACK),
+    ];
+    let tokens = stand.form("", "/api/auth/oauth/token", &fields).await.json().unwrap();
+    use base64::Engine as _;
+    let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((claims["acr"].as_str(), claims["amr"].clone()), (Some("mfa"), json!(["pwd", "otp", "mfa"])));
+    // The old session has one proof, and its user a second factor by now.
+    assert!(!stand.get(&cookie, &authorize("app", "")).await.head.contains("code="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_that_a_second_factor_lifts_says_so() {
+    use policy_runtime::{Code, Participant, Policy, SecurityContext};
+
+    #[policy_runtime::abac_policy(participant.mfa and participant.roles contains "finance")]
+    fn pay(#[context] cx: &SecurityContext) -> Result<(), policy_runtime::Denied> {
+        let _ = cx;
+        Ok(())
+    }
+
+    let policy = Policy::for_application("shop").unwrap();
+    let code = |mfa: bool, role: &str| {
+        let who = Participant::builder(policy.application().clone(), "ann").role(role).mfa(mfa).build();
+        pay(&SecurityContext::new(&policy, who.into())).map_err(|denied| denied.code())
+    };
+    assert_eq!(code(true, "finance"), Ok(()));
+    assert_eq!(code(false, "finance"), Err(Code::StepUpRequired));
+    assert_eq!(code(false, "sales"), Err(Code::AccessDenied), "a second factor would not help");
+    assert_eq!(code(true, "sales"), Err(Code::AccessDenied));
+    let who = Participant::builder(policy.application().clone(), "ann").role("finance").build();
+    let denied = pay(&SecurityContext::new(&policy, who.into())).unwrap_err();
+    let response: http::Response<String> = policy_runtime::tower::Problem::from(denied).into();
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    assert_eq!(response.status(), 401);
+    assert!(
+        challenge.contains("error=\"insufficient_user_authentication\"") && challenge.contains("acr_values=\"mfa\"")
+    );
+    assert!(response.body().contains("STEP_UP_REQUIRED"), "{}", response.body());
+}

@@ -58,7 +58,12 @@ if cargo tree --quiet -p policy-runtime --no-default-features --features client 
     echo "a client build contains parts of the server" >&2
     exit 1
 fi
+if cargo tree --quiet -p resource-server --edges normal | grep -qE 'sqlx|sea-query|sqlite|argon2|bcrypt|scrypt'; then
+    echo "a server without the database contains a store, or passwords" >&2
+    exit 1
+fi
 cargo check --quiet -p policy-core --no-default-features
+cargo check --quiet -p policy-runtime --no-default-features --features pull
 cargo check --quiet -p policy-runtime --no-default-features
 cargo check --quiet -p policy-runtime --no-default-features --features client
 

@@ -82,6 +82,9 @@ pub const CLIENT_ACTIONS: [&str; 3] = ["service.host", "service.call", "service.
 /// What those ask for that enforce decisions elsewhere, of the group `decisions` on an application.
 pub const DECISION_ACTIONS: [&str; 2] = ["decisions.evaluate", "decisions.search"];
 
+/// What programs without the database ask for, of the group `serving` on their application.
+pub const SERVING_ACTIONS: [&str; 2] = ["manifests.register", "sets.take"];
+
 /// The platform's entity types.
 ///
 /// ```
@@ -124,6 +127,7 @@ pub fn actions() -> Vec<ActionModel> {
         of(&SYSTEM_ACTIONS, SYSTEM).chain(of(&ORGANIZATION_ACTIONS, ORGANIZATION)).collect();
     all.extend(CLIENT_ACTIONS.map(|id| action(id, None, APPLICATION, &["service"])));
     all.extend(DECISION_ACTIONS.map(|id| action(id, Some("decisions"), APPLICATION, &[])));
+    all.extend(SERVING_ACTIONS.map(|id| action(id, Some("serving"), APPLICATION, &[])));
     all
 }
 

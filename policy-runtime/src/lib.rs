@@ -39,7 +39,7 @@ pub mod gateway;
 pub mod guard;
 #[cfg(feature = "identity")]
 mod id;
-#[cfg(feature = "identity")]
+#[cfg(feature = "users")]
 pub mod identity;
 #[cfg(any(feature = "authzen", feature = "offline", feature = "token"))]
 pub mod json;
@@ -54,6 +54,8 @@ pub mod pip;
 #[cfg(feature = "engine")]
 pub mod policy;
 mod proxy;
+#[cfg(feature = "pull")]
+pub mod pull;
 #[cfg(feature = "engine")]
 mod question;
 #[cfg(feature = "engine")]
@@ -66,7 +68,7 @@ pub mod security;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod service;
-#[cfg(all(feature = "engine", any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(feature = "engine", any(feature = "pull", feature = "sqlite", feature = "postgres")))]
 pub mod sets;
 #[cfg(feature = "signin")]
 pub mod signin;

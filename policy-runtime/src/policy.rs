@@ -383,7 +383,7 @@ impl Policy {
     }
 
     /// Replaces a scope's set by one whose revision was given out elsewhere.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "pull", feature = "sqlite", feature = "postgres"))]
     pub(crate) fn replace_as(
         &self,
         scope: &Scope,

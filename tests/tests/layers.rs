@@ -35,7 +35,7 @@ const POLICY_RUNTIME: &[&[&str]] = &[
     &["guard", "service", "identity"],
     &["authn", "proxy", "edge", "filter"],
     &["entity"],
-    &["config", "pip", "offline"],
+    &["config", "pip", "offline", "pull"],
     &["gateway", "client", "tower"],
     &["admin", "authzen", "log", "signin"],
     &["server"],

@@ -175,7 +175,21 @@ fn note(operand: &Operand, says: Says, env: &RuleEnv, place: &Arc<str>, out: &mu
 
 /// Says which attributes nothing declared before, each once and at its word: read by a forbid, one that is misspelt is always
 /// absent.
-pub(crate) fn undeclared(evidence: &[Evidence], env: &RuleEnv) -> Vec<Diagnostic> {
+///
+/// ```
+/// # use policy_core::check::{RootType, RuleEnv, collect};
+/// # use policy_core::ir::Root;
+/// # use policy_core::kind::{Described, Kind};
+/// # use policy_core::{participant, syntax};
+/// # let ty = Described::required(Kind::Record(participant::BUILT_IN.clone().into()));
+/// # let root = RootType { name: "participant".into(), rust_name: "participant".into(), root: Root::Participant, ty: Some(ty), open: true };
+/// # let roots = RuleEnv { roots: vec![root], ..RuleEnv::default() };
+/// use policy_core::check::undeclared;
+/// let mut evidence = Vec::new();
+/// collect(&syntax::parse("participant.mfaa").unwrap(), &roots, &"r".into(), &mut evidence);
+/// assert_eq!(undeclared(&evidence, &roots)[0].help.as_deref(), Some("did you mean `mfa`?"));
+/// ```
+pub fn undeclared(evidence: &[Evidence], env: &RuleEnv) -> Vec<Diagnostic> {
     let mut seen = BTreeSet::new();
     let first = evidence.iter().filter(|e| seen.insert((e.root.clone(), e.attribute.clone())));
     first

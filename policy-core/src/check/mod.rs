@@ -20,8 +20,7 @@ use crate::ir::Root;
 use crate::kind::{Described, Kind};
 use crate::syntax::ast::{Expr, ExprKind};
 
-pub(crate) use infer::undeclared;
-pub use infer::{Conflict, Evidence, collect, solve};
+pub use infer::{Conflict, Evidence, collect, solve, undeclared};
 pub use typed::{Leaf, Term, Test, Typed, TypedPath};
 
 /// The roots that a rule may use, and what is known of them.

@@ -11,13 +11,13 @@ use crate::security::SecurityContext;
 use crate::sets::SetVersion;
 
 impl Admin {
-    /// What there is to write rules about: actions, services, their rules and kinds, as JSON.
+    /// What there is to write rules about: actions, services, their rules and kinds, of all live programs, as JSON.
     ///
     /// # Errors
     /// When the caller may not see the scope's policies.
     pub async fn manifest(&self, cx: &SecurityContext, scope: &Scope) -> Result<Value, AdminError> {
         let _ = self.permit(cx, Right::LIST_POLICIES, scope).await?;
-        Ok(self.policy.engine().registry().manifest())
+        Ok(self.sets.vocabulary(&self.policy, scope, self.now()).await?)
     }
 
     /// The user that the caller is.

@@ -44,6 +44,7 @@ rights! {
     ASSIGN_ROLES = "Platform.manageOperators", "Platform.members.assignRoles";
     LIST_KEYS = "Platform.manageSystemKeys", "Platform.keys.list";
     CREATE_KEY = "Platform.manageSystemKeys", "Platform.keys.create";
+    ACCEPT_MANIFEST = "Platform.changeSystemPolicies", "Platform.applications.accept";
     REVOKE_KEY = "Platform.manageSystemKeys", "Platform.keys.revoke";
     LIST_POLICIES = "Platform.viewSystemPolicies", "Platform.policies.list";
     DRAFT = "Platform.changeSystemPolicies", "Platform.policies.draft";
@@ -76,8 +77,8 @@ pub(super) fn governing(scope: &Scope) -> Scope {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Permitted {
-    record: Record,
-    cx: SecurityContext,
+    pub(super) record: Record,
+    pub(super) cx: SecurityContext,
 }
 
 impl Permitted {
@@ -223,7 +224,7 @@ impl Admin {
     }
 }
 
-fn missing(scope: &Scope) -> AdminError {
+pub(super) fn missing(scope: &Scope) -> AdminError {
     match scope {
         Scope::System => AdminError::Missing { what: "scope", name: scope.to_string() },
         Scope::Organization(id) => AdminError::Missing { what: "organization", name: id.to_string() },
@@ -233,12 +234,12 @@ fn missing(scope: &Scope) -> AdminError {
     }
 }
 
-fn record(cx: &SecurityContext, kind: RecordKind, action: &str, scope: &Scope, time: i64) -> Record {
+pub(super) fn record(cx: &SecurityContext, kind: RecordKind, action: &str, scope: &Scope, time: i64) -> Record {
     Record::new(kind, time, cx.participant().uid_id(), action, &scope.to_string(), "allow")
         .request(cx.facts().request_id.clone())
 }
 
-fn decide(
+pub(super) fn decide(
     engine: &Engine,
     participant: &Participant,
     facts: &Facts,

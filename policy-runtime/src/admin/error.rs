@@ -97,8 +97,10 @@ impl From<SetsError> for AdminError {
         match error {
             SetsError::Refused(refused) => Self::Refused(refused),
             SetsError::Missing(number) => Self::Missing { what: "version", name: number.to_string() },
-            SetsError::Conflict { .. } | SetsError::Draft(_) => Self::Conflict(error.to_string()),
-            SetsError::Changed(_) | SetsError::Earlier(_) | SetsError::Database(_) => {
+            SetsError::Conflict { .. } | SetsError::Draft(_) | SetsError::Moving => Self::Conflict(error.to_string()),
+            SetsError::Manifest(error) => Self::Invalid(error.to_string()),
+            SetsError::NoManifest => Self::Missing { what: "manifest", name: "of that hash".into() },
+            SetsError::Changed(_) | SetsError::Earlier(_) | SetsError::ManifestChanged(_) | SetsError::Database(_) => {
                 Self::Unavailable(error.to_string())
             }
         }

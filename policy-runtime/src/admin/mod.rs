@@ -46,6 +46,7 @@ mod http;
 mod keys;
 mod members;
 mod policies;
+mod serving;
 
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ use crate::events::{AllEvents, EventSink};
 use crate::identity::Directory;
 use crate::mail::Mails;
 use crate::policy::Policy;
-use crate::sets::PolicySets;
+use crate::sets::{OnBreak, PolicySets};
 
 pub use error::AdminError;
 pub use http::{Api, BASE};
@@ -109,13 +110,15 @@ pub struct Admin {
     turn: Arc<Mutex<()>>,
     /// Who sends invitations, and where they lead.
     letters: Option<Arc<(Mails, String)>>,
+    on_break: OnBreak,
 }
 
 impl Admin {
     /// Puts them together over what they change.
     pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
         let (passwords, events) = (Passwords::new(store.clone()), Arc::new(AllEvents::default()));
-        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn: Arc::default(), letters: None }
+        let (turn, on_break) = (Arc::default(), OnBreak::default());
+        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn, on_break, letters: None }
     }
 
     /// Tells what it changes outside the store, policies above all; a store that tells its changes tells the rest.

@@ -153,6 +153,7 @@ impl Admin {
         let _turn = self.turn.lock().await;
         self.expect(scope, expected).await?;
         let version = self.sets.version(scope, number).await?;
+        let mut warnings: Vec<Finding> = self.sets.check(&self.policy, scope, &version.source, self.now()).await?;
         let engine = self.policy.engine();
         // What is active in the database, which this server may not have followed yet.
         let before = match expected {
@@ -173,7 +174,6 @@ impl Admin {
             let users = self.store.users(scope).await?;
             self.refuse_lock_out(cx, scope, (current, &users), (&supposed, &users))?;
         }
-        let mut warnings: Vec<Finding> = engine.check(scope, &version.source)?;
         warnings.extend(self.cannot_undo(cx, scope, &supposed));
         let permitted = permitted
             .about("policies", &scope.to_string())

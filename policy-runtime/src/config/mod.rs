@@ -187,6 +187,11 @@ pub struct Config {
     pub earlier_keys: Vec<Secret<[u8; 32]>>,
     /// The application that is served.
     pub application: Scope,
+    /// What the program calls its version; without one, it is named by the hash of what it declares.
+    pub version: String,
+    /// Whether a program whose manifest breaks active rules runs, with what is new or changed in it denied until an
+    /// administrator accepts it. Otherwise it is refused.
+    pub flag_broken_manifests: bool,
     /// Organizations and applications that must be there.
     pub scopes: BTreeSet<Scope>,
     /// Providers that must be there.
@@ -369,6 +374,8 @@ impl Checker<'_> {
             },
             earlier_keys: raw.secrets.earlier_keys.iter().filter_map(|text| self.earlier(text)).collect(),
             application,
+            version: raw.application.version.clone().unwrap_or_default(),
+            flag_broken_manifests: self.broken_manifests(raw),
             scopes,
             configurations,
             references,
@@ -476,6 +483,15 @@ impl Checker<'_> {
         let found = Algorithm::parse(named).filter(|found| matches!(found, Algorithm::EdDsa | Algorithm::Es256));
         let found = found.ok_or_else(|| format!("`token_algorithm` is `EdDSA` or `ES256`, not `{named}`"));
         self.or(found, || Algorithm::EdDsa)
+    }
+
+    fn broken_manifests(&mut self, raw: &Raw) -> bool {
+        let found = match raw.server.broken_manifests.as_deref() {
+            None | Some("refuse") => Ok(false),
+            Some("flag") => Ok(true),
+            Some(other) => Err(format!("`broken_manifests` is `refuse` or `flag`, not `{other}`")),
+        };
+        self.or(found, || false)
     }
 
     fn database(&mut self, raw: &Raw) -> DatabaseAddress {

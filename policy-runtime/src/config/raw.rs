@@ -37,6 +37,7 @@ pub(super) struct RawServer {
     pub(super) tls_key_file: Option<String>,
     pub(super) token_algorithm: Option<String>,
     pub(super) founding: Option<bool>,
+    pub(super) broken_manifests: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +70,7 @@ pub(super) struct RawPolicies {
 pub(super) struct RawApplication {
     pub(super) organization: Option<String>,
     pub(super) id: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,7 +169,7 @@ pub(super) struct RawMail {
 }
 
 /// The variables that stand for a setting.
-pub(super) const VARIABLES: [&str; 23] = [
+pub(super) const VARIABLES: [&str; 25] = [
     "POLICY_ENV",
     "POLICY_LISTEN",
     "POLICY_BASE_URL",
@@ -181,6 +183,7 @@ pub(super) const VARIABLES: [&str; 23] = [
     "POLICY_TLS_KEY_FILE",
     "POLICY_TOKEN_ALGORITHM",
     "POLICY_FOUNDING",
+    "POLICY_BROKEN_MANIFESTS",
     "POLICY_DATABASE_URL",
     "POLICY_DATABASE_URL_FILE",
     "POLICY_DATABASE_USER",
@@ -190,6 +193,7 @@ pub(super) const VARIABLES: [&str; 23] = [
     "POLICY_KEY_FILE",
     "POLICY_ORGANIZATION",
     "POLICY_APPLICATION",
+    "POLICY_APPLICATION_VERSION",
     "POLICY_CONFIG",
 ];
 
@@ -233,6 +237,7 @@ impl Raw {
         text("POLICY_TLS_CHAIN_FILE", &mut self.server.tls_chain_file);
         text("POLICY_TLS_KEY_FILE", &mut self.server.tls_key_file);
         text("POLICY_TOKEN_ALGORITHM", &mut self.server.token_algorithm);
+        text("POLICY_BROKEN_MANIFESTS", &mut self.server.broken_manifests);
         for (name, slot) in [
             ("POLICY_SYSTEM_SIGN_IN", &mut self.server.system_sign_in),
             ("POLICY_RATE_LIMITS", &mut self.server.rate_limits),
@@ -261,6 +266,7 @@ impl Raw {
         secret(["POLICY_KEY", "POLICY_KEY_FILE"], &mut self.secrets.key, &mut self.secrets.key_file);
         text("POLICY_ORGANIZATION", &mut self.application.organization);
         text("POLICY_APPLICATION", &mut self.application.id);
+        text("POLICY_APPLICATION_VERSION", &mut self.application.version);
         self.provider.extend(of_environment(environment, &self.application));
     }
 }

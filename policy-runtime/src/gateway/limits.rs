@@ -34,7 +34,7 @@ pub struct Limits {
     pub connections: usize,
     /// Sockets of one address.
     pub connections_per_address: usize,
-    /// Open connections of one participant.
+    /// Open connections of one participant; with 0 there are none, and no address to connect to.
     pub connections_per_participant: usize,
     /// Octets that wait to be sent on a connection; beyond it nothing more is taken from its calls, nor read from it.
     pub outbound: usize,

@@ -34,7 +34,6 @@ const LOGIN_BODY: usize = 10 * 1024;
 /// The gateway's own routes; those of cookies only where there are sessions.
 pub(super) fn router(shared: &Arc<Shared>, metrics_for: MetricsFor) -> Router {
     let mut router = Router::new()
-        .route(wire::PATH, get(upgrade::upgrade))
         .route("/api/auth/me", get(me))
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))
@@ -48,6 +47,9 @@ pub(super) fn router(shared: &Arc<Shared>, metrics_for: MetricsFor) -> Router {
                 },
             ),
         );
+    if shared.limits.connections_per_participant > 0 {
+        router = router.route(wire::PATH, get(upgrade::upgrade));
+    }
     if shared.cookies.is_some() {
         router = router
             .route("/api/auth/login", post(login))

@@ -47,7 +47,7 @@ use crate::mail::{FileMailer, MailError};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
 use crate::secret::Secret;
-use crate::sets::{Follower, PolicySets};
+use crate::sets::{Follower, OnBreak, PolicySets, SetsError};
 use crate::signin::{People, SignIn, SignInError, Stored};
 use crate::tower::AuthenticateLayer;
 
@@ -56,6 +56,7 @@ mod certificate;
 mod demo;
 mod doctor;
 mod mail;
+mod manifest;
 mod reconcile;
 mod told;
 
@@ -105,6 +106,12 @@ pub enum ServerError {
     /// The audit cannot be kept.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// What the program declares breaks active rules.
+    #[error("what this program declares breaks active rules, and it is refused:\n{}\nhelp: give a renamed action its former name with `was = [..]`, change the rules first, or let `broken_manifests = \"flag\"` deny what is new until it is accepted", .0.join("\n"))]
+    Breaks(Vec<String>),
+    /// The manifest cannot be registered.
+    #[error(transparent)]
+    Sets(#[from] SetsError),
     /// A part of signing in cannot be set up.
     #[error(transparent)]
     SignIn(#[from] AuthnError),
@@ -237,11 +244,14 @@ impl Prepared {
         let sign_in = sign_in.people(people, passwords.clone()).second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
+        let on_break = if config.flag_broken_manifests { OnBreak::Flag } else { OnBreak::Refuse };
         let administered = Arc::new(Told::new(sql.clone(), told.clone(), clock.clone()));
-        let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told);
+        let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
         let admin = admin.letters(mails, &config.base_url);
-        let follower =
-            Follower::new(&policy, sets).bound(config.policies.bound).report_stale(config.policies.report_stale);
+        let registered = manifest::register(&policy, &sets, config, on_break).await?;
+        let follower = Follower::new(&policy, sets.clone())
+            .bound(config.policies.bound)
+            .report_stale(config.policies.report_stale);
         let follower = follower.scopes(move || {
             let sql: Arc<dyn Directory> = sql.clone();
             Box::pin(async move { sql.scopes().await.map_err(|error| DatabaseError::Unavailable(error.to_string())) })
@@ -251,6 +261,9 @@ impl Prepared {
         }
         let mut aside = JoinSet::new();
         aside.spawn(follower.clone().run(FOLLOWED));
+        if let Some(hash) = registered {
+            aside.spawn(manifest::say_that_it_runs(policy.clone(), sets, hash));
+        }
         let tls = match config.tls.clone().map(Certificate::read).transpose()? {
             Some((certificate, tls)) => {
                 aside.spawn(certificate.renew(tls.clone()));

@@ -21,26 +21,10 @@ use policy_core::Scope;
 use policy_core::pdp::SetSource;
 use policy_core::value::Millis;
 
-use super::store::{Head, PolicySets, SetVersion, SetsError, load};
+use super::currency::Currency;
+use super::store::{FIRST, Head, PolicySets, SetVersion, SetsError, load};
 use crate::database::{DatabaseError, Listener};
 use crate::policy::Policy;
-
-/// Whether a server knows that it decides by the active sets.
-///
-/// ```
-/// use policy_runtime::sets::Currency;
-/// assert_ne!(Currency::Current, Currency::Stale);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there are three answers")]
-pub enum Currency {
-    /// It was confirmed a moment ago.
-    Current,
-    /// The last attempt failed, or half of the bound has passed without one that did not; decisions are made by the last sets.
-    Stale,
-    /// The bound has passed: everything is denied.
-    Denying,
-}
 
 /// Follows the active sets of the scopes that a policy decides for.
 ///
@@ -87,6 +71,8 @@ struct State {
     /// When the sets were last confirmed.
     confirmed: Option<Moment>,
     failing: bool,
+    /// Scopes whose sets are to be loaded again.
+    again: HashSet<Scope>,
 }
 
 /// A moment by the clock that people set, and by the one that goes on.
@@ -184,8 +170,20 @@ impl Follower {
     /// Answers what is wrong with the last set that cannot be used.
     async fn look(&self, now: Moment) -> Result<Option<SetsError>, SetsError> {
         let added = self.add_scopes().await?;
-        let mut new = Vec::new();
-        for (name, head) in self.sets.heads().await? {
+        let changed = self.sets.know(&self.policy).await?;
+        self.state().again.extend(changed);
+        let (heads, mut new) = (self.sets.heads().await?, Vec::new());
+        // What is checked beside has changed, or what is closed: sets are loaded again, and what scopes begin with too.
+        let again = self.state().again.clone();
+        for scope in again {
+            let name = scope.to_string();
+            self.state().loaded.remove(&name);
+            if self.policy.engine().knows(&scope) && heads.iter().all(|(active, _)| *active != name) {
+                self.policy.replace_as(&scope, &SetSource::default(), FIRST)?;
+            }
+            self.state().again.remove(&scope);
+        }
+        for (name, head) in heads {
             let Ok(scope) = name.parse::<Scope>() else { continue };
             if self.policy.engine().knows(&scope) && self.state().loaded.get(&name) != Some(&head) {
                 new.push((name, scope, head));

@@ -1,14 +1,12 @@
 //! Versions and activations.
 
-use std::fmt;
-
-use policy_core::pdp::{Activation, Baseline, SetError, SetSource};
-use policy_core::registry::Finding;
+use policy_core::pdp::{Activation, SetError, SetSource};
+use policy_core::registry::{Finding, ManifestError};
 use policy_core::value::Millis;
 use policy_core::{Revision, Scope};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::content::{hash, of_json, to_json};
+use super::manifests::Kept;
 use crate::database::{Arg, Database, DatabaseError, Listener, Row, Transaction};
 use crate::policy::Policy;
 
@@ -107,6 +105,18 @@ pub enum SetsError {
     /// What was stored is not what was written.
     #[error("version {0} was changed in the database: its hash is another")]
     Changed(i64),
+    /// It is no manifest of a program.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// No such manifest is registered.
+    #[error("no such manifest is registered")]
+    NoManifest,
+    /// What was stored of a manifest is not what was registered.
+    #[error("a manifest of `{0}` was changed in the database: its hash is another")]
+    ManifestChanged(String),
+    /// A program was registered while a version was activated.
+    #[error("a program has started meanwhile: activate the version again")]
+    Moving,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -140,7 +150,8 @@ pub enum SetsError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct PolicySets {
-    database: Database,
+    pub(super) database: Database,
+    pub(super) kept: Kept,
 }
 
 /// The active version of a scope, as its row says.
@@ -162,8 +173,8 @@ const BEFORE: &str = "SELECT number FROM policy_set_activations WHERE scope = $1
 
 impl PolicySets {
     /// Makes the store over an open database.
-    pub const fn new(database: Database) -> Self {
-        Self { database }
+    pub fn new(database: Database) -> Self {
+        Self { database, kept: Kept::default() }
     }
 
     /// Saves a draft; answers its number.
@@ -190,7 +201,14 @@ impl PolicySets {
     /// Every finding, with its place in the text; then it stays a draft.
     pub async fn validate(&self, policy: &Policy, scope: &Scope, number: i64) -> Result<Vec<Finding>, SetsError> {
         let version = self.version(scope, number).await?;
-        let warnings = check(policy, scope, version.source).await?;
+        let now = policy.clock().now();
+        let warnings = match self.check(policy, scope, &version.source, now).await {
+            Err(SetsError::Refused(error)) => {
+                let moved = self.moved(scope, &version.source, version.time, now).await?;
+                return Err(error.and(moved).into());
+            }
+            checked => checked?,
+        };
         let mut tx = self.database.begin().await?;
         let sql = "UPDATE policy_sets SET state = 'validated' WHERE scope = $1 AND number = $2 AND state = 'draft'";
         tx.run(sql, vec![scope.to_string().into(), number.into()]).await?;
@@ -216,8 +234,13 @@ impl PolicySets {
         if version.state == SetState::Draft {
             return Err(SetsError::Draft(number));
         }
-        check(policy, scope, version.source.clone()).await?;
+        let manifests = self.database.row(MANIFESTS, vec![]).await?.map(|row| row.long(0)).transpose()?;
+        self.check(policy, scope, &version.source, now).await?;
         let mut tx = self.database.begin().await?;
+        // Locks out registrations, which look at what is active.
+        if tx.row(SAME_MANIFESTS, vec![]).await?.map(|row| row.long(0)).transpose()? != manifests {
+            return Err(SetsError::Moving);
+        }
         let head = move_head(&mut tx, &scope.to_string(), number, Some(expected), (actor, now)).await?;
         tx.commit().await?;
         Ok(load(policy, scope, version.source, head).await?.revision)
@@ -293,9 +316,15 @@ impl PolicySets {
 
     /// The heads of all scopes that have an active version.
     pub(super) async fn heads(&self) -> Result<Vec<(String, Head)>, SetsError> {
-        let sql = "SELECT active, epoch, activations, scope FROM policy_set_heads WHERE active > 0 ORDER BY scope";
-        let rows = self.database.rows(sql, vec![]).await?;
-        Ok(rows.iter().map(|row| Ok((row.text(3)?, head(row)?))).collect::<Result<_, DatabaseError>>()?)
+        Ok(heads_of(&self.database.rows(HEADS, vec![]).await?)?)
+    }
+
+    /// What decides for a scope, and the epoch and number of its revision.
+    pub(super) async fn active_set(&self, scope: &Scope) -> Result<(SetSource, (u64, u64)), SetsError> {
+        match self.head(scope).await?.filter(|head| head.active > 0) {
+            Some(head) => Ok((self.version(scope, head.active).await?.source, head.revision())),
+            None => Ok((SetSource::default(), FIRST)),
+        }
     }
 
     /// Hears of activations as they happen; `None` where none is announced.
@@ -317,12 +346,6 @@ impl Head {
     }
 }
 
-/// Checks a set without holding up what else this thread has to do.
-async fn check(policy: &Policy, scope: &Scope, source: SetSource) -> Result<Vec<Finding>, SetsError> {
-    let (policy, scope) = (policy.clone(), scope.clone());
-    apart(move || Ok(policy.engine().check(&scope, &source)?)).await
-}
-
 /// Makes a set decide, without holding up what else this thread has to do.
 pub(super) async fn load(
     policy: &Policy,
@@ -334,11 +357,26 @@ pub(super) async fn load(
     apart(move || Ok(policy.replace_as(&scope, &source, head.revision())?)).await
 }
 
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SetsError> + Send + 'static,
 ) -> Result<T, SetsError> {
     let ended = |_| DatabaseError::Unavailable("the process ends".into());
     tokio::task::spawn_blocking(work).await.map_err(ended)?
+}
+
+/// The heads of all scopes that have an active version.
+pub(super) const HEADS: &str =
+    "SELECT active, epoch, activations, scope FROM policy_set_heads WHERE active > 0 ORDER BY scope";
+
+/// How often manifests were registered or accepted.
+const MANIFESTS: &str = "SELECT changes FROM policy_manifest_changes WHERE id = 1";
+const SAME_MANIFESTS: &str = "UPDATE policy_manifest_changes SET changes = changes WHERE id = 1 RETURNING changes";
+
+/// Epoch and number of what a scope begins with.
+pub(super) const FIRST: (u64, u64) = (0, 1);
+
+pub(super) fn heads_of(rows: &[Row]) -> Result<Vec<(String, Head)>, DatabaseError> {
+    rows.iter().map(|row| Ok((row.text(3)?, head(row)?))).collect()
 }
 
 fn head(row: &Row) -> Result<Head, DatabaseError> {
@@ -415,31 +453,4 @@ fn version(row: &Row) -> Result<SetVersion, SetsError> {
         time: row.long(5)?,
         comment: row.text(6)?,
     })
-}
-
-fn hash(content: &str) -> String {
-    use fmt::Write as _;
-    Sha256::digest(content.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn to_json(source: &SetSource) -> Value {
-    let baseline = match source.baseline {
-        Baseline::Shipped => "shipped",
-        Baseline::Replaced => "replaced",
-    };
-    json!({ "baseline": baseline, "cedar": source.cedar, "rules": source.rules })
-}
-
-fn of_json(value: &Value) -> Option<SetSource> {
-    let entries = |name: &str| serde_json::from_value(value.get(name)?.clone()).ok();
-    let baseline = match value.get("baseline")?.as_str()? {
-        "shipped" => Baseline::Shipped,
-        "replaced" => Baseline::Replaced,
-        _ => return None,
-    };
-    Some(SetSource { baseline, cedar: entries("cedar")?, rules: entries("rules")? })
 }

@@ -113,6 +113,23 @@ body! {
 }
 
 body! {
+    /// What a program declares, as it makes it; without a version, it is named by its hash.
+    NewManifest {
+        #[serde(default)]
+        version: String,
+        manifest: Value,
+    }
+}
+
+body! {
+    /// For which registered manifest sets are wanted, by its hash; the nonce comes back in the statement.
+    BundleAsked {
+        manifest: String,
+        nonce: String,
+    }
+}
+
+body! {
     /// A key to make.
     NewKeyBody {
         /// The name to show.

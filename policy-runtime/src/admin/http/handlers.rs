@@ -5,18 +5,21 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use policy_core::pdp::May;
 use policy_core::{Context, Scope};
+use serde_json::Value;
 
 use super::Api;
 use super::answer::{Asked, Body, In, Page, bad, nothing, ok, said, seen, with_active};
 use super::bodies::{
-    ActivationReply, ApplicationReply, CountReply, EffectiveReply, Invitation, KeyReply, Methods, NewApplication,
-    NewDraft, NewKeyBody, NewOrganization, NewUser, OrganizationReply, RecordsAsked, Removed, Retention, ReviewReply,
-    Token, UserChange, UserReply, VerifiedReply, VersionReply, Whoami,
+    ActivationReply, ApplicationReply, BundleAsked, CountReply, EffectiveReply, Invitation, KeyReply, Methods,
+    NewApplication, NewDraft, NewKeyBody, NewManifest, NewOrganization, NewUser, OrganizationReply, RecordsAsked,
+    Removed, Retention, ReviewReply, Token, UserChange, UserReply, VerifiedReply, VersionReply, Whoami,
 };
 use super::once::ShownOnce;
 use crate::audit::journal::Anchor;
 use crate::code::Code;
 use crate::security::SecurityContext;
+use crate::sets::RegisteredManifest;
+use crate::sets::bundle::Outcome;
 use crate::tower::Problem;
 
 type Answer = Result<Response, Problem>;
@@ -290,6 +293,49 @@ pub(super) async fn effective(State(api): State<Api>, cx: SecurityContext, In(sc
 
 pub(super) async fn manifest(State(api): State<Api>, cx: SecurityContext, In(scope): In) -> Answer {
     ok(&api.admin.manifest(&cx, &scope).await?)
+}
+
+pub(super) async fn manifests(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Asked(page): Asked<Page>,
+) -> Answer {
+    let all = api.admin.manifests(&cx, &scope).await?.iter().map(RegisteredManifest::to_json).collect();
+    let id =
+        |one: &Value| ["scope", "hash"].map(|part| one.get(part).and_then(Value::as_str).unwrap_or_default()).join(" ");
+    ok(&page.of(all, id))
+}
+
+pub(super) async fn register_manifest(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Body(new): Body<NewManifest>,
+) -> Answer {
+    let RegisteredManifest { state, hash, broken, closed, .. } =
+        api.admin.register_manifest(&cx, &scope, &new.version, &new.manifest).await?;
+    ok(&Outcome { state: state.as_str().to_owned(), hash, broken, closed })
+}
+
+pub(super) async fn accept_manifest(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Path((_, hash)): Ids,
+) -> Answer {
+    ok(&api.admin.accept_manifest(&cx, &scope, &hash).await?.to_json())
+}
+
+pub(super) async fn bundle(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Asked(asked): Asked<BundleAsked>,
+) -> Answer {
+    // Whoever serves no tokens signs nothing.
+    let issuer = api.issuer.as_ref().ok_or_else(|| Problem::new(Code::NotFound))?;
+    ok(&api.admin.bundle(&cx, &scope, (&asked.manifest, &asked.nonce), issuer).await?)
 }
 
 pub(super) async fn records(

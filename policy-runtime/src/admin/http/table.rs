@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::answer::Page;
 use super::{Api, bodies as b, handlers as h};
 use crate::endpoint::{Endpoint, at};
+use crate::sets::bundle::Outcome;
 
 #[expect(clippy::too_many_lines, reason = "it is a table, and has a row for each endpoint")]
 pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
@@ -141,6 +142,41 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         .gives::<Vec<b::EffectiveReply>>(200),
         at("get", "/scopes/{scope}/manifest", "manifest", "What there is to write rules about", h::manifest)
             .gives::<Value>(200),
+        at(
+            "get",
+            "/scopes/{scope}/manifests",
+            "listManifests",
+            "The manifests of a scope's applications, the earliest first",
+            h::manifests,
+        )
+        .asks::<Page>()
+        .lists::<Value>(),
+        at(
+            "post",
+            "/scopes/{scope}/manifests",
+            "registerManifest",
+            "Registers what a program declares; that it is refused is an answer",
+            h::register_manifest,
+        )
+        .takes::<b::NewManifest>()
+        .gives::<Outcome>(200),
+        at(
+            "post",
+            "/scopes/{scope}/manifests/{hash}/accept",
+            "acceptManifest",
+            "Opens what a flagged manifest has closed",
+            h::accept_manifest,
+        )
+        .gives::<Value>(200),
+        at(
+            "get",
+            "/scopes/{scope}/bundle",
+            "takeSets",
+            "The sets that decide for an application, signed, for a server without the database",
+            h::bundle,
+        )
+        .asks::<b::BundleAsked>()
+        .gives::<Value>(200),
         at("get", "/scopes/{scope}/audit", "listRecords", "Records of decisions, sign-ins and changes", h::records)
             .asks::<b::RecordsAsked>()
             .lists::<Value>(),

@@ -152,11 +152,11 @@ impl Fetcher {
     /// # Errors
     /// When the document cannot be had within the limits.
     pub async fn get(&self, url: &str, deadline: Instant) -> Result<Vec<u8>, FetchError> {
-        self.run(&Errand { url, form: None, authorization: None }, deadline).await
+        self.run(&Errand { url, body: None, authorization: None }, deadline).await
     }
 
-    /// Asks for a document by showing a credential, or by sending a form; the bounds are those of [`Fetcher::get`].
-    pub(super) async fn run(&self, errand: &Errand<'_>, deadline: Instant) -> Result<Vec<u8>, FetchError> {
+    /// Asks for a document by showing a credential, or by sending something; the bounds are those of [`Fetcher::get`].
+    pub(crate) async fn run(&self, errand: &Errand<'_>, deadline: Instant) -> Result<Vec<u8>, FetchError> {
         match tokio::time::timeout_at(deadline, self.run_unbounded(errand)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::TimedOut),
@@ -210,7 +210,7 @@ impl Fetcher {
         driver.spawn(async move {
             let _ = connection.await;
         });
-        let method = if errand.form.is_some() { http::Method::POST } else { http::Method::GET };
+        let method = if errand.body.is_some() { http::Method::POST } else { http::Method::GET };
         let mut request = http::Request::builder()
             .method(method)
             .uri(target.path.as_str())
@@ -223,10 +223,11 @@ impl Fetcher {
         if let Some(authorization) = &errand.authorization {
             request = request.header("authorization", authorization.expose().as_str());
         }
-        if errand.form.is_some() {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+        let mut body = Bytes::new();
+        if let Some((kind, text)) = &errand.body {
+            request = request.header("content-type", *kind);
+            body = Bytes::from(text.expose().clone());
         }
-        let body = errand.form.as_ref().map(|form| Bytes::from(form.expose().clone())).unwrap_or_default();
         let request = request.body(Full::new(body)).map_err(|_| FetchError::Url("it cannot be put into a request"))?;
         let response = sender.send_request(request).await.map_err(|_| FetchError::Unreadable)?;
         if response.status() != http::StatusCode::OK {
@@ -242,13 +243,17 @@ impl Fetcher {
     }
 }
 
+/// The media type of forms.
+#[cfg(feature = "signin")]
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What is asked of another server.
 #[derive(Debug)]
-pub(super) struct Errand<'a> {
-    pub(super) url: &'a str,
-    /// The fields, encoded; with them, it is a POST.
-    pub(super) form: Option<Secret<String>>,
-    pub(super) authorization: Option<Secret<String>>,
+pub(crate) struct Errand<'a> {
+    pub(crate) url: &'a str,
+    /// What is sent, with its media type; with it, it is a POST.
+    pub(crate) body: Option<(&'static str, Secret<String>)>,
+    pub(crate) authorization: Option<Secret<String>>,
 }
 
 /// A URL taken apart.
@@ -294,6 +299,12 @@ fn is_loopback_name(host: &str) -> bool {
 #[cfg(feature = "signin")]
 pub(super) fn is_fit_for_browsers(url: &str) -> bool {
     url.bytes().all(|b| b.is_ascii_graphic()) && !url.contains('#') && Target::parse(url).is_ok()
+}
+
+/// Whether a URL can be asked at all: https, or http on this machine.
+#[cfg(feature = "pull")]
+pub(crate) fn may_be_asked(url: &str) -> bool {
+    Target::parse(url).is_ok()
 }
 
 /// Whether an address is reached over the public internet (IANA's special-purpose registries).

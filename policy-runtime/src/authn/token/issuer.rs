@@ -282,6 +282,18 @@ impl Issuer {
         super::verify(token, &self.inner.inspected, &self.ring().verifying, self.inner.clock.now())
     }
 
+    /// Signs what a server without the database is given.
+    #[cfg(feature = "admin")]
+    pub(crate) fn sign_sets(&self, scope: &policy_core::Scope, nonce: &str, hash: &str) -> Secret<String> {
+        use crate::sets::bundle::{STATEMENT_KIND, STATEMENT_S, audience};
+        let (url, now) = (&self.inner.url, self.now_s());
+        let claims = json!({
+            "iss": url, "aud": audience(url), "sub": scope.to_string(), "iat": now, "exp": now + i64::from(STATEMENT_S),
+            "nonce": nonce, "hash": hash,
+        });
+        self.sign(STATEMENT_KIND, &claims)
+    }
+
     async fn check(&self, token: Unverified<'_>) -> Result<Authenticated, AuthnError> {
         let inner = &self.inner;
         let is_ticket = token.typ.as_deref() == Some(TICKET_KIND);

@@ -196,7 +196,7 @@ impl TokenRules {
 
     /// Accepts only tokens of one kind of our own.
     #[must_use]
-    pub(super) fn kind(mut self, typ: &str) -> Self {
+    pub(crate) fn kind(mut self, typ: &str) -> Self {
         self.kinds = vec![Some(typ.to_ascii_lowercase())];
         self
     }

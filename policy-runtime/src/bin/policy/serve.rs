@@ -8,6 +8,7 @@ use clap::Args;
 use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment, Faults};
 use policy_runtime::database::{Database, DatabaseAddress};
+use policy_runtime::gateway::Limits;
 use policy_runtime::secret::Secret;
 use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, examine_mail, furnish, furnish_client};
 use policy_runtime::sets::PolicySets;
@@ -28,6 +29,9 @@ pub(crate) struct Serve {
     /// Furnishes an empty database with somebody to sign in as
     #[arg(long)]
     demo: bool,
+    /// Signs people in, administers and gives policy sets to servers elsewhere, and takes no connections of clients
+    #[arg(long)]
+    auth_only: bool,
 }
 
 #[derive(Args)]
@@ -77,7 +81,13 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
         // The policies serve the applications that have just been made, too.
         prepared = Prepared::new(&config).await?;
     }
-    let gateway = prepared.gateway(&config).bind(config.listen).await?;
+    let gateway = prepared.gateway(&config);
+    let gateway = if arguments.auth_only {
+        gateway.limits(Limits { connections_per_participant: 0, ..Limits::default() })
+    } else {
+        gateway
+    };
+    let gateway = gateway.bind(config.listen).await?;
     // These are for the person at the terminal, not for the log, which goes elsewhere.
     if let Some(letters) = &prepared.letters {
         letters.tell(|path| eprintln!("a letter: {}", path.display()));

@@ -34,7 +34,7 @@ impl LoginProvider {
     }
 
     async fn asked(&self, url: &str, access: &str, until: Instant) -> Result<Json, AuthnError> {
-        let errand = Errand { url, form: None, authorization: Some(Secret::new(format!("Bearer {access}"))) };
+        let errand = Errand { url, body: None, authorization: Some(Secret::new(format!("Bearer {access}"))) };
         Json::parse(&self.fetcher.run(&errand, until).await.map_err(failed)?).map_err(failed)
     }
 }

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::configured::{ProviderFault, Somewhere, fetcher_of, issuer_of, keys_of, mapping_of, preset_of, users_of};
-use super::fetch::{Errand, FetchError, Fetcher, deadline};
+use super::fetch::{Errand, FORM, FetchError, Fetcher, deadline};
 use super::jws::Unverified;
 use super::presets::{Browser, Preset};
 use super::provision::Provisioned;
@@ -278,7 +278,7 @@ impl LoginProvider {
                 form.append_pair("client_id", &self.client_id);
             }
         }
-        Ok(Errand { url: &found.token, form: Some(Secret::new(form.finish())), authorization })
+        Ok(Errand { url: &found.token, body: Some((FORM, Secret::new(form.finish()))), authorization })
     }
 
     /// Verifies an ID token that the provider itself handed over.
@@ -334,7 +334,7 @@ impl LoginProvider {
     ) -> Result<VerifiedToken, AuthnError> {
         let Json::Object(mut claims) = token.claims().clone() else { return Err(wrong("the ID token says nothing")) };
         if let (false, Some(url), Some(access)) = (claims.contains_key("email"), &found.user_info, access) {
-            let errand = Errand { url, form: None, authorization: Some(Secret::new(format!("Bearer {access}"))) };
+            let errand = Errand { url, body: None, authorization: Some(Secret::new(format!("Bearer {access}"))) };
             let told = self.fetcher.run(&errand, until).await.map_err(failed)?;
             let told = Json::parse(&told).map_err(failed)?;
             // Whatever is said of somebody else says nothing here (OpenID Connect Core, section 5.3.4).

@@ -353,6 +353,13 @@ pub struct ParticipantBuilder {
     built: Participant,
 }
 
+impl From<&Participant> for ParticipantBuilder {
+    /// Starts from what is known of somebody.
+    fn from(known: &Participant) -> Self {
+        Self { built: known.clone() }
+    }
+}
+
 impl ParticipantBuilder {
     /// Sets the opaque id.
     #[must_use]

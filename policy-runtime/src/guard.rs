@@ -108,7 +108,7 @@ impl Guard {
         };
         let begun = policy.tally().begin();
         let span = tracing::info_span!(target: "policy", "decide", action = self.declaration.id, decision = tracing::field::Empty);
-        let decision = span.in_scope(|| engine.decide(&request));
+        let decision = span.in_scope(|| policy.decide(&request));
         span.record("decision", if decision.is_allowed() { "allow" } else { "deny" });
         policy.tally().end(begun, decision.is_allowed());
         if decision.is_allowed() {
@@ -157,6 +157,10 @@ fn record(cx: &SecurityContext, request: &Request<'_>, action: &str, outcome: &'
     let record = audit::Record::new(audit::RecordKind::Decision, time, principal, action, &scope, outcome);
     let record = record.request(cx.facts().request_id.clone());
     let entry = cx.policy().engine().registry().action(request.action);
+    let record = match (entry, cx.audit()) {
+        (Some(entry), Some(log)) if log.wants_inputs() => record.inputs(request, entry),
+        (_, _) => record,
+    };
     match (request.resource, entry) {
         (Some(resource), Some(entry)) => record.about(&entry.resource, resource.id),
         (_, _) => record,
@@ -205,8 +209,9 @@ pub(crate) fn refuse(cx: &SecurityContext, action: &str, code: Code, why: &str) 
     denied
 }
 
-/// The permit of an operation on rows. A list is one record, with the hash of the filter that it was made by; its end, which is
-/// recorded wherever its beginning is, says how many rows it was.
+/// The permit of an operation on rows. A list is one record, with the hash of the filter that it was made by, and where records
+/// have what was decided about, with what each tier contributed to it; its end, which is recorded wherever its beginning is, says how
+/// many rows it was.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn permit(
     cx: &SecurityContext,
@@ -214,6 +219,7 @@ pub(crate) fn permit(
     revisions: &[policy_core::Revision; 3],
     action: &str,
     filter: Option<&policy_core::filter::Predicate>,
+    tiers: impl FnOnce() -> Vec<policy_core::pdp::TierFilter>,
 ) -> Permit {
     let entry = cx.policy().engine().registry().action(request.action);
     let must = entry.is_some_and(|entry| entry.must_audit) || cx.policy().must_audit(request.action);
@@ -226,6 +232,13 @@ pub(crate) fn permit(
         let hash = ring::digest::digest(&ring::digest::SHA256, filter.to_string().as_bytes());
         let hash: String = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(nibble).collect();
         record = record.detail("filter", audit::Detail::Plain(hash));
+        if cx.audit().is_some_and(|log| log.wants_inputs()) {
+            for part in tiers() {
+                // What holds beside the policies is of tenants.
+                let name = format!("filter.{}", part.tier.map_or("tenant", Tier::as_str));
+                record = record.detail(&name, audit::Detail::Personal(part.predicate.to_string()));
+            }
+        }
     }
     Permit::due(cx, record, must, must || filter.is_some())
 }

@@ -41,6 +41,8 @@ pub mod guard;
 mod id;
 #[cfg(feature = "users")]
 pub mod identity;
+#[cfg(feature = "engine")]
+mod inputs;
 #[cfg(any(feature = "authzen", feature = "offline", feature = "token"))]
 pub mod json;
 #[cfg(feature = "log")]
@@ -70,6 +72,8 @@ pub mod server;
 pub mod service;
 #[cfg(all(feature = "engine", any(feature = "pull", feature = "sqlite", feature = "postgres")))]
 pub mod sets;
+#[cfg(feature = "engine")]
+pub mod shadow;
 #[cfg(feature = "signin")]
 pub mod signin;
 #[cfg(feature = "engine")]

@@ -10,12 +10,13 @@ use policy_core::decision::Denial;
 use policy_core::name::{NameError, nearest};
 use policy_core::pdp::{Activation, Baseline, Engine, Explanation, SetError, SetSource};
 use policy_core::registry::{Finding, Registry, RegistryError};
-use policy_core::{ActionId, Scope};
+use policy_core::{ActionId, Decision, Request, Scope};
 use tokio::sync::watch;
 
 use crate::audit::AuditLog;
 use crate::clock::{Clock, SystemClock};
 use crate::denied::Denied;
+use crate::shadow::{Shadowed, Shadows};
 use crate::tally::Tally;
 
 /// How many denials are kept for [`Policy::denial`].
@@ -73,6 +74,7 @@ struct Inner {
     tally: Tally,
     /// Set by whoever follows sets that stand elsewhere.
     stale: AtomicBool,
+    shadows: Shadows,
 }
 
 /// Collects what a process decides with.
@@ -269,6 +271,7 @@ impl PolicyBuilder {
                 denials: Mutex::default(),
                 tally: Tally::default(),
                 stale: AtomicBool::new(false),
+                shadows: Shadows::default(),
             }),
         })
     }
@@ -343,6 +346,63 @@ impl Policy {
     /// What decides.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// Decides, and asks the drafts in shadow too, which changes nothing.
+    #[inline]
+    pub(crate) fn decide(&self, request: &Request<'_>) -> Decision {
+        let decision = self.inner.engine.decide(request);
+        self.cast_shadow(request, &decision);
+        decision
+    }
+
+    /// Asks the drafts in shadow about a decision that was made.
+    #[inline]
+    pub(crate) fn cast_shadow(&self, request: &Request<'_>, decision: &Decision) {
+        self.inner.shadows.look(&self.inner.engine, request, decision);
+    }
+
+    /// Puts a draft of a scope's set into shadow, in place of an earlier one: guards ask it about each decision, beside the
+    /// active set, and it is only counted what it would turn. While there is none, a decision costs nothing more.
+    ///
+    /// ```
+    /// use policy_runtime::{Attributes, Denied, Policy, SecurityContext, SetSource, abac_policy};
+    ///
+    /// #[abac_policy(authenticated)]
+    /// fn close() -> Result<(), Denied> { Ok(()) }
+    ///
+    /// let policy = Policy::for_application("shop")?;
+    /// let acme = policy.organization();
+    /// let rule = ("nobody".to_owned(), "forbid Platform.service.*".to_owned());
+    /// assert!(policy.shadow(&acme, 1, &SetSource { rules: vec![rule], ..SetSource::default() }).is_err(), "it does not check");
+    /// policy.shadow(&acme, 1, &SetSource { baseline: policy_runtime::Baseline::Replaced, ..SetSource::default() })?;
+    /// let alice = policy_runtime::Participant::builder(policy.application().clone(), "alice").build();
+    /// assert!(SecurityContext::new(&policy, alice.into()).run(close).is_ok(), "the draft decides nothing");
+    /// let shadowed = policy.shadowed(&acme).unwrap();
+    /// assert_eq!((shadowed.decisions, shadowed.turns.len()), (1, 1));
+    /// policy.end_shadow(&acme);
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the draft does not check.
+    pub fn shadow(&self, scope: &Scope, number: i64, draft: &SetSource) -> Result<(), SetError> {
+        self.inner.shadows.put(&self.inner.engine, scope, number, draft)
+    }
+
+    /// Asks a scope's draft no more.
+    pub fn end_shadow(&self, scope: &Scope) {
+        self.inner.shadows.end(scope);
+    }
+
+    /// What was counted of a scope's draft in shadow; `None` while there is none.
+    pub fn shadowed(&self, scope: &Scope) -> Option<Shadowed> {
+        self.inner.shadows.shadowed(scope)
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn shadows(&self) -> &Shadows {
+        &self.inner.shadows
     }
 
     /// What tells the time.
@@ -474,7 +534,7 @@ impl Policy {
     /// assert!(!policy.explain(&request).decision.is_allowed());
     /// # Ok::<(), policy_runtime::PolicyError>(())
     /// ```
-    pub fn explain(&self, request: &policy_core::Request<'_>) -> Explanation {
+    pub fn explain(&self, request: &Request<'_>) -> Explanation {
         self.inner.engine.explain(request)
     }
 }

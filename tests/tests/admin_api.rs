@@ -27,6 +27,9 @@ rate_limits = false
 [application]
 organization = \"house\"
 id = \"desk\"
+[audit]
+decisions = \"all\"
+inputs = true
 ";
 
 struct Stand {
@@ -216,6 +219,7 @@ async fn what_nobody_gets_over_http() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         let path = path.strip_prefix("/api/v1").unwrap().replace("{scope}", "org:acme");
         let path = path.replace("{organization}", "acme").replace("{number}", "1").replace(['{', '}'], "");
+        let path = if path.ends_with("/who") { format!("{path}?action=x") } else { path };
         for method in methods.as_object().unwrap().keys() {
             let answer = stand.send(&method.to_ascii_uppercase(), &path, &[], Some(json!({}))).await;
             assert_eq!(answer.status, 401, "{method} {path}");
@@ -227,6 +231,7 @@ async fn what_nobody_gets_over_http() {
                         "users" => user("x@y.example", &[]),
                         "applications" => json!({ "id": "x" }),
                         "verify" => Value::Null,
+                        "explain" => json!({ "request": {} }),
                         _ => json!({}),
                     };
                     let answer = stand
@@ -325,4 +330,183 @@ async fn the_document_is_the_routes() {
     assert!(ids.len() > 25, "{ids:?}");
     let answer = stand.send("GET", "/nothing", &[], None).await;
     assert_eq!(answer.status, 404);
+}
+
+/// A developer tries what an owner activates; operators do not look into organizations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_developer_tries_an_owner_activates_and_an_operator_looks_after_the_platform() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    let acme = json!({ "id": "acme", "owner": user("ann@acme.example", &[]) });
+    stand.send("POST", "/organizations", &root, Some(acme)).await.expect(201);
+    let ann = stand.sign_in("ann@acme.example", ACME).await;
+    let ann = [("authorization", ann.as_str())];
+    stand.send("POST", "/organizations/acme/applications", &ann, Some(json!({ "id": "orders" }))).await.expect(201);
+    let dan = user("dan@acme.example", &["developer"]);
+    stand.send("POST", "/scopes/org:acme/users", &ann, Some(dan)).await.expect(201);
+    let dan = stand.sign_in("dan@acme.example", ACME).await;
+    let dan = [("authorization", dan.as_str())];
+    let app = "/scopes/app:acme%2Forders";
+    let carol = user("carol@acme.example", &["finance"]);
+    let carol = stand.send("POST", &format!("{app}/users"), &ann, Some(carol)).await.expect(201);
+    let headers = Headers::basic("carol@acme.example", PASSWORD).for_application("acme", "orders");
+    let options = ConnectOptions::new("127.0.0.1").port(stand.gateway.local_addr().port()).connect_headers(headers);
+    let client = Client::connect(options).await.unwrap();
+    let orders = OrderServiceProxy::new(Arc::new(client.clone()));
+    let order = |amount: i64| serde_json::from_value(json!({ "amount": amount })).unwrap();
+    orders.place_order(order(10)).await.unwrap();
+
+    // The developer writes a draft, and sees what it would have done and does.
+    let rule = "forbid com.example.OrderService.placeOrder unless participant.mfa == true";
+    let draft = json!({ "rules": [{ "id": "mfa-for-orders", "text": rule }], "comment": "second factor" });
+    let path = "/scopes/org:acme/policies";
+    let number = stand.send("POST", path, &dan, Some(draft)).await.expect(201)["number"].as_i64().unwrap();
+    let run = format!("{path}/{number}/dry-run?action=com.example.OrderService.placeOrder");
+    let run = stand.send("GET", &run, &dan, None).await.expect(200);
+    assert_eq!(
+        (&run["looked"], &run["replayed"], &run["turns"][0]["count"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{run}"
+    );
+    assert_eq!(run["turns"][0]["rule"], json!("`mfa-for-orders`"));
+    let difference = stand.send("GET", &format!("{path}/{number}/difference"), &dan, None).await.expect(200);
+    assert!(difference["text"].as_str().unwrap().contains(&format!("added `mfa-for-orders`: {rule}")), "{difference}");
+    stand.send("POST", &format!("{path}/{number}/shadow"), &dan, None).await.expect(201);
+    orders.place_order(order(20)).await.unwrap();
+    let shadow = stand.send("GET", "/scopes/org:acme/shadow", &dan, None).await.expect(200);
+    let turn = |shadow: &Value| {
+        let turns = shadow["turns"].as_array().unwrap();
+        turns.iter().find(|turn| turn["action"] == "com.example.OrderService.placeOrder").cloned().unwrap()
+    };
+    assert_eq!(turn(&shadow)["becomes"], json!("allow becomes deny"));
+    assert_eq!(turn(&shadow)["count"], json!(1));
+
+    // It does not activate it; the owner does, and finds out why a call was refused.
+    let validate = format!("{path}/{number}/validate");
+    stand.send("POST", &validate, &dan, None).await.expect(200);
+    let activate = format!("{path}/{number}/activate");
+    stand.send("POST", &activate, &[dan[0], ("if-match", "\"0\"")], None).await.expect(403);
+    stand.send("POST", &activate, &[ann[0], ("if-match", "\"0\"")], None).await.expect(200);
+    stand.send("GET", "/scopes/org:acme/shadow", &dan, None).await.expect(404);
+    orders.place_order(order(10)).await.unwrap_err();
+    let denials = format!("{app}/audit?outcome=deny&action=com.example.OrderService.placeOrder");
+    let denials = stand.send("GET", &denials, &ann, None).await.expect(200);
+    let id = denials["items"][0]["record"]["decision"].as_str().unwrap();
+    let why = stand.send("GET", &format!("{app}/decisions/{id}"), &ann, None).await.expect(200);
+    assert_eq!(why["record"]["record"]["details"]["policy"], json!("mfa-for-orders"), "{why}");
+    assert_eq!(why["now"]["nearest"]["flips"][0]["wanted"], json!("participant.mfa == true"), "{why}");
+    let may = format!("{app}/users/{}/may", carol["id"].as_str().unwrap());
+    let may = stand.send("GET", &may, &ann, None).await.expect(200);
+    let place =
+        may["items"].as_array().unwrap().iter().find(|one| one["action"] == "com.example.OrderService.placeOrder");
+    assert_eq!(place.unwrap()["may"], json!("never"), "{may}");
+    let who = stand.send("GET", "/scopes/org:acme/who?action=Platform.policies.own", &ann, None).await.expect(200);
+    assert_eq!(who["items"].as_array().unwrap().len(), 1, "{who}");
+    assert_eq!(who["items"][0]["name"], json!("ann@acme.example"));
+    let supposed = json!({ "request": { "participant": { "id": carol["id"] }, "action": "com.example.OrderService.placeOrder",
+        "arguments": { "order": { "amount": 5 } } } });
+    let supposed = stand.send("POST", &format!("{app}/explain"), &ann, Some(supposed)).await.expect(200);
+    assert_eq!(supposed["explanation"]["decision"], json!("deny"), "{supposed}");
+
+    // Who is connected: to whom of the organization it is open, and to nobody else.
+    let connected = stand.send("GET", "/scopes/org:acme/connections", &ann, None).await.expect(200);
+    assert_eq!(connected["items"][0]["email"], json!("carol@acme.example"), "{connected}");
+    let connected = stand.send("GET", "/scopes/sys/connections", &root, None).await.expect(200);
+    assert_eq!(connected["items"], json!([]), "operators do not look into organizations");
+    let signed_in = stand.send("GET", &format!("{app}/audit?kind=sign-in"), &ann, None).await.expect(200);
+    assert!(!signed_in["items"].as_array().unwrap().is_empty(), "{signed_in}");
+    for path in ["/scopes/org:acme/audit", "/scopes/org:acme/shadow", "/scopes/org:acme/connections"] {
+        stand.send("GET", path, &root, None).await.expect(403);
+    }
+    stand.send("POST", "/organizations/acme/suspend", &ann, None).await.expect(404);
+    stand.send("POST", "/organizations/acme/suspend", &root, None).await.expect(204);
+    drop((client, stand.prepared));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_are_the_organizations_own_and_their_secrets_never_come_out() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    for id in ["acme", "globex"] {
+        let owner = user(&format!("boss@{id}.example"), &[]);
+        stand.send("POST", "/organizations", &root, Some(json!({ "id": id, "owner": owner }))).await.expect(201);
+    }
+    let boss = stand.sign_in("boss@acme.example", ACME).await;
+    let boss = [("authorization", boss.as_str())];
+    let other = stand.sign_in("boss@globex.example", &[("organizationid", "globex")]).await;
+    let other = [("authorization", other.as_str())];
+    stand.send("POST", "/organizations/acme/applications", &boss, Some(json!({ "id": "orders" }))).await.expect(201);
+    let settings = json!({ "preset": "oidc", "issuer": "https://idp.acme.example", "audience": ["orders"] });
+    let secret = "text:a secret of more than thirty-two bytes";
+    let new = json!({ "settings": { "preset": "oidc", "audience": ["orders"] }, "secret": secret });
+    let path = "/scopes/org:acme/providers";
+    let made = stand.send("PUT", &format!("{path}/machines"), &boss, Some(new)).await.expect(200);
+    assert_eq!((&made["name"], &made["hasSecret"]), (&json!("acme/machines"), &json!(true)));
+    stand.send("PUT", &format!("{path}/corporate"), &boss, Some(json!({ "settings": settings }))).await.expect(200);
+    // The same name elsewhere is another one, and says nothing of the first.
+    let elsewhere = "/scopes/org:globex/providers/corporate";
+    stand.send("PUT", elsewhere, &other, Some(json!({ "settings": settings }))).await.expect(200);
+    for path in ["/scopes/org:acme/providers", "/scopes/org:nowhere/providers"] {
+        stand.send("GET", path, &other, None).await.expect(404);
+        stand.send("PUT", &format!("{path}/x"), &other, Some(json!({ "settings": settings }))).await.expect(404);
+    }
+    let inside = json!({ "settings": { "preset": "oidc", "issuer": "https://x.example", "private_network": true } });
+    stand.send("PUT", &format!("{path}/inside"), &boss, Some(inside)).await.expect(422);
+    stand.send("PUT", &format!("{path}/A%2FB"), &boss, Some(json!({ "settings": settings }))).await.expect(422);
+    let ours = json!({ "settings": settings, "clientSecret": "ours, of thirty-two characters" });
+    let ours = stand.send("PUT", &format!("{path}/corporate"), &boss, Some(ours)).await.expect(200);
+    assert_eq!((&ours["hasClientSecret"], &ours["hasSecret"]), (&json!(true), &json!(false)));
+    let again = json!({ "settings": settings });
+    let again = stand.send("PUT", &format!("{path}/corporate"), &boss, Some(again)).await.expect(200);
+    assert_eq!(again["hasClientSecret"], json!(true), "what is not said stays");
+    let weak = json!({ "settings": settings, "secret": "text:short" });
+    stand.send("PUT", &format!("{path}/weak"), &boss, Some(weak)).await.expect(422);
+    let listed = stand.send("GET", path, &boss, None).await.expect(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains("thirty-two"), "{listed}");
+
+    // An application uses it; of another organization's, nothing is known.
+    let uses = "/scopes/app:acme%2Forders/uses";
+    let everybody = json!({ "settings": { "everybody": ["user"] } });
+    stand.send("PUT", &format!("{uses}/acme%2Fcorporate"), &boss, Some(everybody.clone())).await.expect(204);
+    stand.send("PUT", &format!("{uses}/globex%2Fcorporate"), &boss, Some(everybody)).await.expect(404);
+
+    // An admin does not become owner by a provider that says so, nor by changing one that owners are known by.
+    let adam = user("adam@acme.example", &["admin"]);
+    stand.send("POST", "/scopes/org:acme/users", &boss, Some(adam)).await.expect(201);
+    let adam = stand.sign_in("adam@acme.example", ACME).await;
+    let adam = [("authorization", adam.as_str())];
+    let owners = json!({ "settings": { "everybody": ["owner"] } });
+    let own = "/scopes/org:acme/uses/acme%2Fcorporate";
+    stand.send("PUT", own, &adam, Some(owners.clone())).await.expect(403);
+    stand.send("PUT", own, &boss, Some(owners)).await.expect(204);
+    let moved = json!({ "settings": { "preset": "oidc", "issuer": "https://adam.example", "audience": ["orders"] } });
+    stand.send("PUT", &format!("{path}/corporate"), &adam, Some(moved)).await.expect(403);
+    stand.send("DELETE", own, &boss, None).await.expect(204);
+    stand.send("DELETE", &format!("{path}/corporate"), &boss, None).await.expect(204);
+    stand.send("DELETE", &format!("{path}/corporate"), &boss, None).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_admins_do_not_overwrite_what_they_have_not_seen() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    let acme = json!({ "id": "acme", "owner": user("boss@acme.example", &[]) });
+    stand.send("POST", "/organizations", &root, Some(acme)).await.expect(201);
+    let boss = stand.sign_in("boss@acme.example", ACME).await;
+    let boss = [("authorization", boss.as_str())];
+    let made = stand.send("POST", "/scopes/org:acme/users", &boss, Some(user("eve@acme.example", &[]))).await;
+    let tag = made.header("etag").unwrap();
+    let path = format!("/scopes/org:acme/users/{}", made.expect(201)["id"].as_str().unwrap());
+    assert_eq!(stand.send("GET", &path, &boss, None).await.header("etag").as_deref(), Some(tag.as_str()));
+    let seen = [boss[0], ("if-match", tag.as_str())];
+    let promote = json!({ "addRoles": ["auditor"] });
+    let after = stand.send("PATCH", &path, &seen, Some(promote.clone())).await;
+    assert_ne!(after.header("etag").unwrap(), tag);
+    after.expect(200);
+    stand.send("PATCH", &path, &seen, Some(promote)).await.expect(412);
+    stand.send("PATCH", &path, &boss, Some(json!({ "enabled": false }))).await.expect(200);
 }

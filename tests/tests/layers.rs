@@ -26,7 +26,7 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "endpoint", "id", "json", "rate", "wire", "tally", "trace"],
+    &["secret", "clock", "code", "endpoint", "id", "inputs", "json", "rate", "wire", "shadow", "tally", "trace"],
     &["database", "mail", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["policy", "events"],

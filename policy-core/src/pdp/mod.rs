@@ -43,6 +43,8 @@ mod tests_filter;
 mod tests_nearest;
 #[cfg(test)]
 mod tests_replace;
+#[cfg(test)]
+mod tests_suppose;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod unchecked;
 
@@ -51,7 +53,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::decision::{Allowed, Decision, Denial, Revision, TierAnswer};
 use crate::name::{Scope, Slug, Tier};
-use crate::registry::Registry;
+use crate::registry::{ActionEntry, Registry};
 use crate::request::Request;
 use crate::value::Millis;
 
@@ -64,7 +66,7 @@ pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
 pub use moment::{At, Moment};
 pub use nearest::{Flip, Nearest};
-pub use suppose::Written;
+pub use suppose::{Supposition, Written};
 
 use admit::Shipped;
 use asked::Asked;
@@ -176,24 +178,28 @@ impl Engine {
         let Some(entry) = self.registry.action(request.action) else {
             return Decision::Deny(Box::new(Denial::unknown_action()));
         };
-        let sets = match snapshot.sets(entry, request) {
-            Ok(sets) => sets,
-            Err(denial) => return Decision::Deny(denial),
-        };
+        match snapshot.sets(entry, request) {
+            Ok(sets) => self.decide_by(&sets, entry, request),
+            Err(denial) => Decision::Deny(denial),
+        }
+    }
+
+    #[inline]
+    fn decide_by(&self, sets: &Sets<'_>, entry: &ActionEntry, request: &Request<'_>) -> Decision {
         let asked = Asked::new(entry, request, sets.stack);
         let mut allowed = Allowed { revisions: sets.stack.revisions, permits: [None; 3] };
         for (tier, slot) in sets.tiers().zip(&mut allowed.permits) {
             *slot = sets.quick(tier, &asked, true);
             if slot.is_none() {
-                let denial = explain::denial(&sets, &asked);
+                let denial = explain::denial(sets, &asked);
                 return if self.both {
-                    self.judged(Err(denial), &sets, &asked)
+                    self.judged(Err(denial), sets, &asked)
                 } else {
                     Decision::Deny(Box::new(denial))
                 };
             }
         }
-        if self.both { self.judged(Ok(allowed), &sets, &asked) } else { Decision::Allow(allowed) }
+        if self.both { self.judged(Ok(allowed), sets, &asked) } else { Decision::Allow(allowed) }
     }
 
     /// Says what every tier answered, and which policies, clauses and values made it so.

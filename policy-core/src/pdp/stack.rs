@@ -71,6 +71,13 @@ impl Stack {
             .unwrap_or(0);
     }
 
+    /// The same with another set of one tier.
+    pub(super) fn with(&self, tier: Tier, set: Arc<TierSet>) -> Self {
+        let mut stack = self.clone();
+        stack.put(tier, set);
+        stack
+    }
+
     /// Whether there is a set for each tier down to this one.
     #[inline]
     const fn is_complete(&self, tier: Tier) -> bool {
@@ -192,6 +199,14 @@ pub(super) struct Sets<'s> {
 }
 
 impl<'s> Sets<'s> {
+    /// The same request's sets where another stack decides.
+    pub(super) const fn on<'t>(&self, stack: &'t Stack) -> Sets<'t>
+    where
+        's: 't,
+    {
+        Sets { code: self.code, stack, tier: self.tier }
+    }
+
     #[inline]
     pub(super) fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
         Tier::ALL.iter().copied().take(self.tier as usize + 1)

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::current::Current;
-use super::set::named;
+use super::set::{TierSet, named};
 use super::stack::Snapshot;
-use super::{Engine, SetError, SetSource};
+use super::{Engine, SetError, SetSource, admit};
+use crate::decision::{Decision, Revision};
 use crate::name::{Scope, Tier};
 use crate::policy::{ActionConstraint, Effect};
+use crate::request::Request;
 
 /// A policy of a set, as far as two sets are compared by it.
 ///
@@ -33,7 +35,61 @@ pub struct Written {
     pub administers: bool,
 }
 
+/// A set that was checked and does not decide: what it would decide can be asked beside what does.
+///
+/// ```
+/// # use policy_core::{Context, Facts, Participant, Request, Scope, value::Millis};
+/// # use policy_core::pdp::{Baseline, Engine, SetSource};
+/// # use policy_core::registry::Registry;
+/// # let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap();
+/// # let facts = Facts { mfa: true, ..Facts::default() };
+/// # let operator = Participant::builder(Scope::System, "u-1").role("operator").build();
+/// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+/// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+/// let empty = SetSource { baseline: Baseline::Replaced, ..SetSource::default() };
+/// let draft = engine.suppose(&Scope::System, &empty).unwrap();
+/// assert!(!engine.decide_supposing(&draft, &request).is_allowed());
+/// assert!(engine.decide(&request).is_allowed(), "nothing has changed");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Supposition {
+    scope: Scope,
+    set: Arc<TierSet>,
+}
+
+impl Supposition {
+    /// Whose set it would be.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
 impl Engine {
+    /// Checks a set, to be asked beside those that decide.
+    ///
+    /// # Errors
+    /// As [`Engine::replace`].
+    pub fn suppose(&self, scope: &Scope, source: &SetSource) -> Result<Supposition, SetError> {
+        let (members, _) = admit::admit(&self.registry, &self.shipped, scope, source, &self.beside(scope))?;
+        // No revision is given out for it.
+        let set = TierSet::new(members, &self.registry, Revision::default());
+        Ok(Supposition { scope: scope.clone(), set: Arc::new(set) })
+    }
+
+    /// What would be decided if a supposed set were its scope's, beside the sets that decide now for all others.
+    pub fn decide_supposing(&self, supposition: &Supposition, request: &Request<'_>) -> Decision {
+        self.current.read(|snapshot| {
+            let entry = self.registry.action(request.action);
+            match entry.map(|entry| (entry, snapshot.sets(entry, request))) {
+                Some((entry, Ok(sets))) if supposition.scope.covers(request.scope) => {
+                    let stack = sets.stack.with(supposition.scope.tier(), supposition.set.clone());
+                    self.decide_by(&sets.on(&stack), entry, request)
+                }
+                _ => self.decide_in(snapshot, request),
+            }
+        })
+    }
+
     /// The engine as it would be with another set for a scope; this one stays as it is.
     ///
     /// ```

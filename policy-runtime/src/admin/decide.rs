@@ -53,6 +53,13 @@ rights! {
     VIEW_AUDIT = "Platform.viewSystemAudit", "Platform.audit.view";
     EXPORT_AUDIT = "Platform.exportSystemAudit", "Platform.audit.export";
     VERIFY_AUDIT = "Platform.viewSystemAudit", "Platform.audit.verify";
+    TRY = "Platform.tryPolicies", "Platform.policies.evaluate";
+    EXPLAIN = "Platform.tryPolicies", "Platform.policies.explain";
+    SEARCH = "Platform.tryPolicies", "Platform.policies.search";
+    LIST_PROVIDERS = "Platform.manageSystemProviders", "Platform.providers.list";
+    CONFIGURE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.configure";
+    DELETE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.delete";
+    LIST_CONNECTIONS = "Platform.viewSystemObservability", "Platform.connections.list";
     OBSERVE = "Platform.viewSystemObservability", "Platform.observability.view";
 }
 
@@ -116,7 +123,10 @@ impl Admin {
     async fn ask(&self, cx: &SecurityContext, right: Right, scope: &Scope) -> Result<Permitted, AdminError> {
         let (asked, action) = (governing(scope), right.action(scope));
         let (engine, time) = (self.policy.engine(), self.policy.clock().now());
-        let decision = decide(engine, cx.participant(), cx.facts(), action, &asked, time);
+        let decision = engine.action(action).map(|action| {
+            let (participant, context) = (cx.participant(), Context { time, facts: cx.facts() });
+            self.policy.decide(&Request { participant, action, scope: &asked, resource: None, context, args: &[] })
+        });
         let own = cx.participant().scope();
         let allowed = match &decision {
             Some(Decision::Allow(allowed)) => {
@@ -260,5 +270,8 @@ pub(super) fn is_allowed(
     scope: &Scope,
     time: policy_core::value::Millis,
 ) -> bool {
-    decide(engine, participant, facts, right, scope, time).is_some_and(|decision| decision.is_allowed())
+    engine.action(right).is_some_and(|action| {
+        let context = Context { time, facts };
+        engine.decide(&Request { participant, action, scope, resource: None, context, args: &[] }).is_allowed()
+    })
 }

@@ -80,7 +80,7 @@ impl Admin {
 }
 
 /// Who somebody with the key is.
-fn holder(record: &ApiKeyRecord) -> User {
+pub(super) fn holder(record: &ApiKeyRecord) -> User {
     let mut user = User::new(record.participant.clone(), record.scope.clone());
     user.roles.clone_from(&record.roles);
     user.attributes.clone_from(&record.attributes);

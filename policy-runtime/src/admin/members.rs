@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
 use policy_core::Scope;
 use policy_core::participant::BUILT_IN;
 use policy_core::value::{Millis, Value};
@@ -137,6 +138,8 @@ pub struct MemberChange {
     pub enabled: Option<bool>,
     /// A new password.
     pub password: Option<Secret<String>>,
+    /// Only while the user is as it was when this was its [`tag`](Admin::tag).
+    pub seen: Option<String>,
 }
 
 impl MemberChange {
@@ -218,6 +221,38 @@ impl Admin {
         self.user_of(scope, id).await
     }
 
+    /// What tells apart how a user is from how it was.
+    ///
+    /// ```
+    /// use policy_runtime::Scope;
+    /// use policy_runtime::admin::Admin;
+    /// use policy_runtime::identity::User;
+    /// let mut ann = User::new("u-1", Scope::System);
+    /// let before = Admin::tag(&ann);
+    /// ann.roles.insert("operator".into());
+    /// assert_ne!(Admin::tag(&ann), before);
+    /// ```
+    pub fn tag(user: &User) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        };
+        let texts = [&user.email, &user.display_name, &user.tenant];
+        for text in texts {
+            part(text.as_deref().unwrap_or("\0"));
+        }
+        part(if user.enabled { "enabled" } else { "disabled" });
+        for role in &user.roles {
+            part(role);
+        }
+        for (name, value) in &user.attributes {
+            part(name);
+            part(&value.as_ref().to_string());
+        }
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash.finalize())
+    }
+
     /// An id of another scope's user is none of this one's.
     async fn user_of(&self, scope: &Scope, id: &str) -> Result<User, AdminError> {
         let found = self.store.user(id).await?.filter(|user| user.scope == *scope);
@@ -264,6 +299,9 @@ impl Admin {
         let permitted = permitted.about("user", id).detail("changed", change.names());
         let _turn = self.turn.lock().await;
         let before = self.user_of(scope, id).await?;
+        if change.seen.as_ref().is_some_and(|seen| *seen != Self::tag(&before)) {
+            return Err(AdminError::Conflict(format!("user `{id}` was changed meanwhile: read it again")));
+        }
         let stored = change.change();
         let after = stored.of_user(&before);
         self.refuse_beyond(cx, scope, &[before.participant(), after.participant()])?;

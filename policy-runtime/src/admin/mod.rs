@@ -40,13 +40,18 @@
 mod applications;
 mod audit;
 mod caller;
+mod connections;
 mod decide;
 mod error;
+mod explaining;
 mod http;
 mod keys;
 mod members;
 mod policies;
+mod providers;
 mod serving;
+mod shadows;
+mod trying;
 
 use std::sync::Arc;
 
@@ -60,11 +65,15 @@ use crate::mail::Mails;
 use crate::policy::Policy;
 use crate::sets::{OnBreak, PolicySets};
 
+pub use connections::Connection;
 pub use error::AdminError;
+pub use explaining::{Asked, Explained, Who};
 pub use http::{Api, BASE};
 pub use keys::NewKey;
 pub use members::{MemberChange, NewMember};
 pub use policies::{Activated, Review};
+pub use providers::{Provider, Use};
+pub use trying::DryRun;
 
 /// The operations of administrators. Cheap to clone.
 ///
@@ -111,14 +120,25 @@ pub struct Admin {
     /// Who sends invitations, and where they lead.
     letters: Option<Arc<(Mails, String)>>,
     on_break: OnBreak,
+    connected: Option<connections::Connected>,
 }
 
 impl Admin {
     /// Puts them together over what they change.
     pub fn new(policy: &Policy, store: Arc<dyn Directory>, sets: PolicySets, journal: Arc<Journal>) -> Self {
         let (passwords, events) = (Passwords::new(store.clone()), Arc::new(AllEvents::default()));
-        let (turn, on_break) = (Arc::default(), OnBreak::default());
-        Self { policy: policy.clone(), store, passwords, sets, journal, events, turn, on_break, letters: None }
+        Self {
+            policy: policy.clone(),
+            store,
+            passwords,
+            sets,
+            journal,
+            events,
+            turn: Arc::default(),
+            on_break: OnBreak::default(),
+            letters: None,
+            connected: None,
+        }
     }
 
     /// Tells what it changes outside the store, policies above all; a store that tells its changes tells the rest.

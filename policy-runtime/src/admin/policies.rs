@@ -156,10 +156,7 @@ impl Admin {
         let mut warnings: Vec<Finding> = self.sets.check(&self.policy, scope, &version.source, self.now()).await?;
         let engine = self.policy.engine();
         // What is active in the database, which this server may not have followed yet.
-        let before = match expected {
-            0 => SetSource::default(),
-            active => self.sets.version(scope, active).await?.source,
-        };
+        let before = self.source(scope, expected).await?;
         let current = match expected {
             0 => None,
             _ => Some(engine.supposing(scope, &before)?),
@@ -184,7 +181,13 @@ impl Admin {
         let activation = Box::pin(self.sets.activate(&self.policy, scope, number, expected, actor, now));
         let revision = self.change(permitted, async { Ok(activation.await?) }).await?;
         self.tell(cx, "policies.activate", &number.to_string(), scope).await;
+        self.leave_shadow(scope, number).await?;
         Ok(Activated { version: number, before: expected, revision, warnings })
+    }
+
+    /// What a version is made of; 0 is what a scope begins with.
+    pub(super) async fn source(&self, scope: &Scope, number: i64) -> Result<SetSource, AdminError> {
+        Ok(if number == 0 { SetSource::default() } else { self.sets.version(scope, number).await?.source })
     }
 
     async fn expect(&self, scope: &Scope, expected: i64) -> Result<(), AdminError> {

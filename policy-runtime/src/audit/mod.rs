@@ -14,6 +14,13 @@ use serde::{Serialize, Serializer};
 #[cfg(feature = "audit")]
 pub mod journal;
 
+/// The detail that has what was decided about.
+#[cfg(feature = "engine")]
+pub(crate) const INPUTS: &str = "inputs";
+/// What stands there instead, where it would be too long.
+#[cfg(feature = "engine")]
+pub(crate) const TOO_LARGE: &str = "(too large)";
+
 /// A boxed future of a sink.
 ///
 /// ```
@@ -102,7 +109,8 @@ impl Serialize for Detail {
     }
 }
 
-/// What is recorded. No argument is in it, and of attributes only those that a refusing clause read, as personal details.
+/// What is recorded. Of attributes it has only those that a refusing clause read, as personal details; where a sink says so, also
+/// what the decision was made about, but for secrets.
 ///
 /// ```
 /// use policy_runtime::audit::{Detail, Record, RecordKind};
@@ -186,6 +194,14 @@ impl Record {
         self
     }
 
+    /// Keeps what was decided about, so that it can be decided again, as a detail of the person.
+    #[cfg(feature = "engine")]
+    pub(crate) fn inputs(self, request: &policy_core::Request<'_>, entry: &policy_core::registry::ActionEntry) -> Self {
+        let detail =
+            crate::inputs::of(request, entry).map_or_else(|| Detail::Plain(TOO_LARGE.into()), Detail::Personal);
+        self.detail(INPUTS, detail)
+    }
+
     /// Says which sets decided.
     #[cfg(feature = "engine")]
     #[must_use]
@@ -251,6 +267,12 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
     /// Whether a decision is wanted that need not be recorded. None is, unless the sink says so.
     fn wants(&self, action: &ActionName, allowed: bool) -> bool {
         let _ = (action, allowed);
+        false
+    }
+
+    /// Whether records of decisions have what was decided about: attributes and arguments that rules may read, but for secrets.
+    /// None has, unless the sink says so.
+    fn wants_inputs(&self) -> bool {
         false
     }
 

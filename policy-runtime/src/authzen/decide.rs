@@ -195,7 +195,9 @@ impl AuthZen {
                 ..q.request(participant, scope, args)
             })
             .collect();
-        let mut decided = self.policy.engine().decide_all(&requests).into_iter();
+        let decided = self.policy.engine().decide_all(&requests);
+        requests.iter().zip(&decided).for_each(|(request, decision)| self.policy.cast_shadow(request, decision));
+        let mut decided = decided.into_iter();
         whole.iter().map(|asked| asked.and_then(|_| decided.next())).collect()
     }
 

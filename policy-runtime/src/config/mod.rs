@@ -49,6 +49,7 @@ use policy_core::value::IpRange;
 
 use self::raw::{Raw, RawMail, RawOrganization, RawProvider};
 use self::secrets::Written;
+use crate::audit::journal::What;
 use crate::authn::token::{Algorithm, Fetcher, MAX_KEY_SET, Reach, is_for_browsers_alone, mapping_of, rules_of};
 use crate::database::DatabaseAddress;
 use crate::identity::{Configuration, PasswordRules, PeopleRules, Reference};
@@ -63,6 +64,7 @@ mod secrets;
 
 pub use environment::Environment;
 pub use resource::resource_server;
+pub(crate) use secrets::decode;
 
 const DEFAULT_ORGANIZATION: &str = "default";
 const DEFAULT_APPLICATION: &str = "default";
@@ -143,6 +145,22 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// What is recorded of decisions.
+///
+/// ```
+/// use policy_runtime::config::{Config, Environment};
+/// let text = "[audit]\ndecisions = '1/100'\ninputs = true";
+/// assert!(Config::check(text, &Environment::default(), ".".as_ref()).unwrap().audit.inputs);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Which are recorded beside those that must be.
+    pub decisions: What,
+    /// Whether records have what was decided about, so that it can be decided again under a draft.
+    pub inputs: bool,
+}
+
 /// A configuration that was checked.
 ///
 /// ```
@@ -212,6 +230,8 @@ pub struct Config {
     pub mails: Vec<(Scope, SmtpSettings)>,
     /// Where letters are written to in development, if nobody sends them.
     pub letters: PathBuf,
+    /// What is recorded of decisions.
+    pub audit: Audit,
 }
 
 /// What a server does when it cannot confirm that its policy sets are the active ones.
@@ -386,6 +406,7 @@ impl Checker<'_> {
             shared_sign_in,
             mails: raw.mail.iter().filter_map(|mail| self.mail(mail)).collect(),
             letters: self.folder.join("letters"),
+            audit: Audit { decisions: self.or(raw.audit.recorded(), || What::All), inputs: raw.audit.inputs },
         }
     }
 
@@ -515,7 +536,7 @@ impl Checker<'_> {
     }
 
     fn earlier(&mut self, text: &str) -> Option<Secret<[u8; 32]>> {
-        let bytes = secrets::decode(text).map(Some).map_err(|problem| format!("`earlier_keys`: one {problem}"));
+        let bytes = decode(text).map(Some).map_err(|problem| format!("`earlier_keys`: one {problem}"));
         let bytes = self.or(bytes, || None)?;
         self.exactly_32("earlier_keys", &bytes)
     }

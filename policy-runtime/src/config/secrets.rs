@@ -15,7 +15,7 @@ pub(super) const LEAST: usize = 32;
 ///
 /// Hex and base64 (of both alphabets, with or without padding) are told apart by their characters; `hex:`, `base64:` and
 /// `text:` in front say it.
-pub(super) fn decode(text: &str) -> Result<Secret<Vec<u8>>, &'static str> {
+pub(crate) fn decode(text: &str) -> Result<Secret<Vec<u8>>, &'static str> {
     let text = text.trim();
     if let Some(text) = text.strip_prefix("text:") {
         return Ok(Secret::new(text.as_bytes().to_vec()));

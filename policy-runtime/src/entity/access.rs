@@ -127,11 +127,14 @@ impl Caller {
     /// Decides about one row, by the action's id; a denial is logged and kept for whoever can explain it.
     pub(super) fn require<T: Stored + Sync>(&self, id: &str, entity: &T) -> Result<(), EntityError> {
         let action = self.action::<T>(id)?;
-        self.decide(action, entity).map_err(|denial| {
-            let row = entity.entity_id();
-            let request = self.request(action, Some(Resource { id: &row, attributes: entity }));
-            guard::denied(&self.cx, &request, id, *denial).into()
-        })
+        let row = entity.entity_id();
+        let request = self.request(action, Some(Resource { id: &row, attributes: entity }));
+        let decision = self.engine().decide(&request);
+        self.cx.policy().cast_shadow(&request, &decision);
+        match decision {
+            Decision::Allow(_) => Ok(()),
+            Decision::Deny(denial) => Err(guard::denied(&self.cx, &request, id, *denial).into()),
+        }
     }
 
     fn refused(&self, action: ActionId, id: &str, denial: Denial) -> EntityError {
@@ -147,8 +150,12 @@ impl Caller {
     pub(super) async fn begin<T: Stored>(&self, id: &str, filter: Option<&Predicate>) -> Result<Opened, EntityError> {
         let action = self.action::<T>(id)?;
         let name = ActionName::new(T::NAMESPACE, id).to_string();
-        let revisions = self.engine().revisions(&self.scope);
-        let permit = guard::permit(&self.cx, &self.request(action, None), &revisions, &name, filter);
+        let (request, revisions) = (self.request(action, None), self.engine().revisions(&self.scope));
+        let tiers = || {
+            let table = Table::new(T::TABLE).ok();
+            table.and_then(|table| self.engine().explain_filter(&request, &table).ok()).unwrap_or_default()
+        };
+        let permit = guard::permit(&self.cx, &request, &revisions, &name, filter, tiers);
         Ok(permit.begin().await?)
     }
 

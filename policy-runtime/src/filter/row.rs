@@ -49,7 +49,7 @@ pub fn decide<E: Stored + Sync + 'static>(
     }
     ask(cx, &action, |request| {
         let resource = Resource { id: &row.entity_id(), attributes: row };
-        match cx.policy().engine().decide(&Request { resource: Some(resource), ..*request }) {
+        match cx.policy().decide(&Request { resource: Some(resource), ..*request }) {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }

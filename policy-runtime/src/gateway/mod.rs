@@ -50,6 +50,7 @@ use crate::wire;
 
 mod admission;
 mod call;
+mod connected;
 mod connection;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod entities;
@@ -72,6 +73,7 @@ mod tls;
 mod upgrade;
 
 pub use admission::Refusals;
+pub use connected::Connected;
 pub use handle::GatewayHandle;
 pub use limits::Limits;
 pub use presence::{Changed, Feed, renewed};

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use super::admission::{Owed, Refusals};
+use super::connected::Connected;
 use super::handle::GatewayHandle;
 use super::limits::Limits;
 use super::metrics::{Metrics, count};
@@ -121,6 +122,7 @@ pub struct GatewayBuilder {
     entities: Vec<Published>,
     routes: Router,
     remarks: Vec<String>,
+    pub(super) connected: Connected,
 }
 
 impl fmt::Debug for GatewayBuilder {
@@ -254,7 +256,6 @@ impl GatewayBuilder {
     /// use policy_runtime::Policy;
     /// use policy_runtime::authn::Chain;
     /// use policy_runtime::gateway::{Feed, Gateway};
-    ///
     /// fn following(policy: Policy, chain: Chain, feed: Arc<dyn Feed>) -> policy_runtime::gateway::GatewayBuilder {
     ///     Gateway::builder(policy, chain).follow(feed)
     /// }
@@ -340,7 +341,7 @@ impl GatewayBuilder {
         let listener = TcpListener::bind(address).await.map_err(BindError::Listen)?;
         let local = listener.local_addr().map_err(BindError::Listen)?;
         let shared = Arc::new(Shared {
-            sessions: Arc::new(Sessions::new(&self.limits)),
+            sessions: self.connected.begin(Sessions::new(&self.limits)),
             policy: self.policy,
             chain: self.chain,
             listener: self.listener,
@@ -421,6 +422,7 @@ impl Gateway {
             entities: Vec::new(),
             routes: Router::new(),
             remarks: Vec::new(),
+            connected: Connected::default(),
         }
     }
 

@@ -195,6 +195,11 @@ impl Sessions {
         Some(SocketPermit { sessions: self.clone(), is_socket: false, address: Some(address) })
     }
 
+    /// The participant of each open connection.
+    pub(super) fn participants(&self) -> Vec<Arc<Participant>> {
+        self.lock().open.values().map(|open| open.participant.clone()).collect()
+    }
+
     /// How many connections are open.
     pub(super) fn count(&self) -> usize {
         self.lock().open.len()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use policy_core::pdp::Engine;
+use policy_core::pdp::{Engine, SetSource};
 use policy_core::syntax::ast::ExprKind;
 use policy_core::syntax::rule::{Rule, RuleCondition, parse_rule};
 use policy_core::value::Millis;
@@ -12,10 +12,11 @@ use policy_core::{Decision, Request, Scope, Tier};
 use serde_json::{Value, json};
 
 use super::explain::{TryError, known};
-use super::folder::{Folder, PolicyFileKind};
+use super::folder::Folder;
 use super::hypothetical::Hypothetical;
 use super::plain::Wrong;
 use super::report::{Report, Status, count, put};
+use crate::shadow::blamed;
 
 /// Says which policies were added, removed and changed, clause by clause; with `requests`, one in a line, also which of them are
 /// decided otherwise, grouped by the rule that decides and by who asks.
@@ -39,25 +40,13 @@ use super::report::{Report, Status, count, put};
 pub fn diff(before: &Folder, after: &Folder, requests: Option<&str>, now: Millis) -> Result<Report, TryError> {
     let (engine_before, engine_after) = (before.engine()?, after.engine()?);
     let (mut out, mut changes) = (String::new(), Vec::new());
-    let scopes: BTreeSet<Scope> = before.sets().into_keys().chain(after.sets().into_keys()).collect();
+    let (sets_before, sets_after) = (before.sets(), after.sets());
+    let scopes: BTreeSet<&Scope> = sets_before.keys().chain(sets_after.keys()).collect();
     for scope in scopes {
-        let (old, new) = (policies(before, &engine_before, &scope), policies(after, &engine_after, &scope));
-        let told = compared(&old, &new);
-        if !told.is_empty() {
-            let _ = writeln!(out, "{scope}");
-        }
-        for Change { what, id, lines } in told {
-            let _ = match lines.as_slice() {
-                [one] if what != "changed" => writeln!(out, "  {what} `{id}`: {one}"),
-                _ => writeln!(out, "  {what} `{id}`"),
-            };
-            if what == "changed" || lines.len() > 1 {
-                for line in &lines {
-                    let _ = writeln!(out, "    {line}");
-                }
-            }
-            changes.push(json!({ "scope": scope.to_string(), "policy": &*id, "what": what, "lines": lines }));
-        }
+        let of = |engine: &Engine, sets: &BTreeMap<Scope, SetSource>| {
+            policies(engine, scope, sets.get(scope).map_or(&[], |set| &set.rules))
+        };
+        changes.extend(tell(scope, &of(&engine_before, &sets_before), &of(&engine_after, &sets_after), &mut out));
     }
     if changes.is_empty() {
         out.push_str("the policies do not differ\n");
@@ -75,29 +64,68 @@ pub fn diff(before: &Folder, after: &Folder, requests: Option<&str>, now: Millis
     Ok(Report::new(Status::of(good), out, json).next(next))
 }
 
-/// A policy of a folder: a rule, or Cedar.
+/// Says how two sets of a scope differ. One that does not check any more is compared as it was written.
+#[cfg(feature = "admin")]
+pub(crate) fn difference(engine: &Engine, scope: &Scope, before: &SetSource, after: &SetSource) -> (String, Value) {
+    let all = |source: &SetSource| {
+        if let Ok(engine) = engine.supposing(scope, source) {
+            policies(&engine, scope, &source.rules)
+        } else {
+            let cedar = source.cedar.iter().map(|(name, text)| (name.as_str().into(), Written::Cedar(text.clone())));
+            cedar.chain(parsed(&source.rules)).collect()
+        }
+    };
+    let mut out = String::new();
+    let changes = tell(scope, &all(before), &all(after), &mut out);
+    if changes.is_empty() {
+        out.push_str("the policies do not differ\n");
+    }
+    (out, json!({ "changes": changes }))
+}
+
+/// Writes the changes of a scope in words.
+fn tell(
+    scope: &Scope,
+    old: &BTreeMap<Arc<str>, Written>,
+    new: &BTreeMap<Arc<str>, Written>,
+    out: &mut String,
+) -> Vec<Value> {
+    let told = compared(old, new);
+    // Writing to a `String` cannot fail.
+    if !told.is_empty() {
+        let _ = writeln!(out, "{scope}");
+    }
+    for Change { what, id, lines } in &told {
+        let _ = match lines.as_slice() {
+            [one] if *what != "changed" => writeln!(out, "  {what} `{id}`: {one}"),
+            _ => writeln!(out, "  {what} `{id}`"),
+        };
+        if *what == "changed" || lines.len() > 1 {
+            for line in lines {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
+    }
+    let json = |change: &Change| json!({ "scope": scope.to_string(), "policy": &*change.id, "what": change.what, "lines": change.lines });
+    told.iter().map(json).collect()
+}
+
+/// A policy: a rule, or Cedar.
 #[derive(PartialEq)]
 enum Written {
     Rule(Rule),
     Cedar(String),
 }
 
-/// What a scope's set has beside the program's own, by id. The shipped baseline counts: a folder may replace it.
-fn policies(folder: &Folder, engine: &Engine, scope: &Scope) -> BTreeMap<Arc<str>, Written> {
-    let own = |id: &str| folder.registry().find(id).is_none();
-    let mut all: BTreeMap<Arc<str>, Written> = engine
-        .cedar_of(scope)
-        .into_iter()
-        .filter(|(id, _)| scope.tier() != Tier::Application || own(id))
-        .map(|(id, text)| (id, Written::Cedar(text)))
-        .collect();
-    let rules = folder.files().iter().filter(|file| file.scope == *scope && file.kind == PolicyFileKind::Rule);
-    for file in rules {
-        if let Ok(rule) = parse_rule(&file.rule()) {
-            all.insert(file.id().into(), Written::Rule(rule));
-        }
-    }
-    all
+/// What a scope's set has beside the program's own, by id. The shipped baseline counts: a set may replace it.
+fn policies(engine: &Engine, scope: &Scope, rules: &[(String, String)]) -> BTreeMap<Arc<str>, Written> {
+    let own = |id: &str| engine.registry().find(id).is_none();
+    let cedar = engine.cedar_of(scope).into_iter().filter(|(id, _)| scope.tier() != Tier::Application || own(id));
+    cedar.map(|(id, text)| (id, Written::Cedar(text))).chain(parsed(rules)).collect()
+}
+
+fn parsed(rules: &[(String, String)]) -> impl Iterator<Item = (Arc<str>, Written)> {
+    rules.iter().filter_map(|(id, text)| Some((id.as_str().into(), Written::Rule(parse_rule(text).ok()?))))
 }
 
 struct Change {
@@ -210,9 +238,6 @@ impl Flips {
 fn decided(engine: &Engine, request: &Request<'_>) -> (bool, String) {
     match engine.decide(request) {
         Decision::Allow(_) => (true, String::new()),
-        Decision::Deny(denial) => {
-            let by = denial.policy.as_ref().map(|id| format!("`{id}`"));
-            (false, by.or_else(|| denial.tier.map(|tier| tier.to_string())).unwrap_or(denial.message))
-        }
+        Decision::Deny(denial) => (false, blamed(&denial)),
     }
 }

@@ -73,7 +73,8 @@ pub(super) fn known(engine: &Engine, asked: &Hypothetical) -> Result<(), FolderE
     }
 }
 
-fn told(engine: &Engine, request: &Request<'_>) -> Report {
+/// Decides a request, and says why and what would have to be otherwise.
+pub(crate) fn told(engine: &Engine, request: &Request<'_>) -> Report {
     let explanation = engine.explain(request);
     let action = engine.registry().action(request.action).map(|entry| entry.name.to_string()).unwrap_or_default();
     let nearest = engine.nearest(request);
@@ -237,7 +238,7 @@ pub fn may(folder: &Folder, asked: &str, now: Millis) -> Result<Report, TryError
     Ok(Report::new(Status::Good, out, json!({ "actions": all })).next("policy explain --action ACTION"))
 }
 
-const fn word(may: May) -> &'static str {
+pub(crate) const fn word(may: May) -> &'static str {
     match may {
         May::Always => "always",
         May::Depends => "depends",

@@ -12,6 +12,7 @@ use policy_core::request::ActionId;
 use policy_core::value::{Millis, Value, ValueRef};
 use policy_core::{Context, Facts, Participant, Request, Resource, Scope, Tier};
 
+use super::part::Part;
 use super::plain::{self, Plain, Wrong};
 use crate::json::Json;
 use crate::typed::{Fields, Mismatch, read, record_of};
@@ -34,11 +35,12 @@ pub struct Hypothetical {
     participant: Participant,
     action: ActionId,
     scope: Scope,
-    resource: Option<(String, Fields)>,
+    resource: Option<(String, Part)>,
     facts: Facts,
     time: Millis,
-    args: Vec<Option<Value>>,
+    args: Vec<Option<Part>>,
     said_arguments: bool,
+    unabridged: bool,
 }
 
 const MEMBERS: [&str; 6] = ["participant", "action", "scope", "resource", "context", "arguments"];
@@ -56,7 +58,53 @@ impl Hypothetical {
         Self::read(&json, registry, now)
     }
 
-    pub(super) fn read(json: &Json, registry: &Registry, now: Millis) -> Result<Self, Wrong> {
+    /// Reads what a record has of a decision; a rule that reads what it withholds cannot be decided.
+    ///
+    /// # Errors
+    /// As [`Hypothetical::parse`].
+    #[cfg(feature = "admin")]
+    pub(crate) fn recorded(text: &str, registry: &Registry) -> Result<Self, Wrong> {
+        let Plain(mut json) = plain::parse(text)?;
+        let withheld = if let Json::Object(all) = &mut json { all.remove("withheld") } else { None };
+        let withheld = withheld.as_ref().and_then(Json::as_list).unwrap_or_default();
+        let mut read = Self::read(&json, registry, Millis(0))?;
+        let mut own = Part::Tree(std::collections::BTreeMap::new());
+        for path in withheld.iter().filter_map(Json::as_text) {
+            let parts: Vec<&str> = path.split('.').collect();
+            let part = match parts.as_slice() {
+                ["arguments", name, rest @ ..] => {
+                    let params = registry.action(read.action).map(|entry| entry.params.as_slice()).unwrap_or_default();
+                    let at = params.iter().position(|(known, _)| **known == **name);
+                    at.and_then(|at| read.args.get_mut(at)).map(|arg| (arg.get_or_insert(Part::Withheld), rest))
+                }
+                ["resource", "attributes", rest @ ..] => read.resource.as_mut().map(|(_, part)| (part, rest)),
+                ["participant", "attributes", rest @ ..] => Some((&mut own, rest)),
+                _ => None,
+            };
+            let (part, rest) = part.ok_or_else(|| Wrong::new(format!("`{path}` was not kept")))?;
+            part.withhold(rest);
+            read.unabridged = false;
+        }
+        read.participant =
+            policy_core::participant::ParticipantBuilder::from(&read.participant).attributes(&own).build();
+        Ok(read)
+    }
+
+    /// Whether nothing of it is withheld.
+    #[cfg(feature = "admin")]
+    pub(crate) const fn is_unabridged(&self) -> bool {
+        self.unabridged
+    }
+
+    /// The same request of somebody else.
+    #[cfg(feature = "admin")]
+    pub(crate) fn of(mut self, participant: Participant) -> Self {
+        self.facts.mfa = participant.mfa();
+        self.participant = participant;
+        self
+    }
+
+    pub(crate) fn read(json: &Json, registry: &Registry, now: Millis) -> Result<Self, Wrong> {
         let all = members(json, "the request", &MEMBERS)?;
         let (action, entry) = action(text(all, "action")?.ok_or_else(|| Wrong::new("`action` is missing"))?, registry)?;
         let nobody = Json::Object(std::collections::BTreeMap::new());
@@ -76,14 +124,14 @@ impl Hypothetical {
         let resource = all.get("resource").map(|resource| self::resource(resource, entry)).transpose()?;
         let (facts, time) = context(all.get("context"), entry, participant.mfa(), now)?;
         let said_arguments = all.get("arguments").is_some();
-        let args = arguments(all.get("arguments"), entry)?;
-        Ok(Self { participant, action, scope, resource, facts, time, args, said_arguments })
+        let args = arguments(all.get("arguments"), entry)?.into_iter().map(|arg| arg.map(Part::Value)).collect();
+        Ok(Self { participant, action, scope, resource, facts, time, args, said_arguments, unabridged: true })
     }
 
     /// Puts the request to somebody.
     pub fn ask<T>(&self, ask: impl FnOnce(&Request<'_>) -> T) -> T {
         let args: Vec<ValueRef<'_>> =
-            self.args.iter().map(|arg| arg.as_ref().map_or(ValueRef::Absent, Value::as_ref)).collect();
+            self.args.iter().map(|arg| arg.as_ref().map_or(ValueRef::Absent, Part::as_ref)).collect();
         ask(&Request {
             participant: &self.participant,
             action: self.action,
@@ -105,7 +153,7 @@ impl Hypothetical {
     }
 
     /// Whether everything that a decision reads was said, so that one can be made.
-    pub(super) fn is_whole(&self, entry: &ActionEntry) -> bool {
+    pub(crate) fn is_whole(&self, entry: &ActionEntry) -> bool {
         let about_entity = entry.env.roots.iter().any(|root| root.root == Root::Resource);
         (self.said_arguments || self.args.is_empty()) && (self.resource.is_some() || !about_entity)
     }
@@ -251,12 +299,12 @@ fn participant(json: &Json, home: Scope, entry: &ActionEntry) -> Result<Particip
     Ok(built.build())
 }
 
-fn resource(json: &Json, entry: &ActionEntry) -> Result<(String, Fields), Wrong> {
+fn resource(json: &Json, entry: &ActionEntry) -> Result<(String, Part), Wrong> {
     members(json, "resource", &RESOURCE)?;
     let id = text(json, "id")?.ok_or_else(|| Wrong::new("`resource.id` is missing"))?.to_owned();
     let own =
         json.get("attributes").map(|own| attributes(own, root(entry, &Root::Resource), entry, "resource.attributes"));
-    Ok((id, own.transpose()?.unwrap_or_default()))
+    Ok((id, Part::Value(Value::Record(own.transpose()?.unwrap_or_default()))))
 }
 
 fn context(json: Option<&Json>, entry: &ActionEntry, mfa: bool, now: Millis) -> Result<(Facts, Millis), Wrong> {

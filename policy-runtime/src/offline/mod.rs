@@ -28,9 +28,11 @@ mod explain;
 mod folder;
 mod format;
 mod hypothetical;
+mod part;
 mod plain;
 mod report;
 mod suite;
+mod templates;
 mod vocabulary;
 
 pub use check::check;
@@ -42,4 +44,11 @@ pub use hypothetical::{Hypothetical, Supposed};
 pub use plain::Wrong;
 pub use report::{Report, Status};
 pub use suite::{SuiteError, test};
+pub use templates::{Template, TemplateError, templates};
 pub use vocabulary::vocabulary;
+
+#[cfg(feature = "admin")]
+pub(crate) use {
+    difference::difference,
+    explain::{told, word},
+};

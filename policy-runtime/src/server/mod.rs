@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{Admin, Api};
 use crate::audit::AuditError;
-use crate::audit::journal::{AnchorKey, Journal};
+use crate::audit::journal::{AnchorKey, Journal, Recording};
 use crate::authn::api_key::ApiKeyAuthenticator;
 use crate::authn::password::{PasswordAuthenticator, Passwords, Throttle};
 use crate::authn::second_factor::SecondFactors;
@@ -41,7 +41,7 @@ use crate::credential::Listener;
 use crate::database::{Database, DatabaseAddress, DatabaseError};
 use crate::edge::{Origins, Rates};
 use crate::events::{Actor, AllEvents, EventSink, LoggedEvents, RecordedEvents};
-use crate::gateway::{Gateway, GatewayBuilder, StoredChanges, Tls};
+use crate::gateway::{Connected, Gateway, GatewayBuilder, StoredChanges, Tls};
 use crate::identity::{Directory, SqlStore, StoreError};
 use crate::mail::{FileMailer, MailError};
 use crate::policy::{Policy, PolicyError};
@@ -167,6 +167,7 @@ pub struct Prepared {
     offered: Vec<Offered>,
     /// What goes on aside until the server is gone.
     aside: Arc<JoinSet<()>>,
+    connected: Connected,
 }
 
 /// How often it is looked whether another set is active.
@@ -246,9 +247,12 @@ impl Prepared {
         let sets = PolicySets::new(sql.database().clone());
         let on_break = if config.flag_broken_manifests { OnBreak::Flag } else { OnBreak::Refuse };
         let administered = Arc::new(Told::new(sql.clone(), told.clone(), clock.clone()));
+        let connected = Connected::default();
+        let watched = connected.clone();
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
-        let admin = admin.letters(mails, &config.base_url);
+        let admin = admin.letters(mails, &config.base_url).with_connections(move || watched.participants());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
+        let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);
         let follower = Follower::new(&policy, sets.clone())
             .bound(config.policies.bound)
             .report_stale(config.policies.report_stale);
@@ -261,6 +265,7 @@ impl Prepared {
         }
         let mut aside = JoinSet::new();
         aside.spawn(follower.clone().run(FOLLOWED));
+        aside.spawn(shadows);
         if let Some(hash) = registered {
             aside.spawn(manifest::say_that_it_runs(policy.clone(), sets, hash));
         }
@@ -289,6 +294,7 @@ impl Prepared {
             tls,
             offered,
             aside: Arc::new(aside),
+            connected,
         })
     }
 
@@ -304,6 +310,7 @@ impl Prepared {
         };
         let builder = Gateway::builder(self.policy.clone(), self.chain.clone())
             .listener(listener.clone())
+            .connected(self.connected.clone())
             .follow(Arc::new(StoredChanges::of(self.store.clone())))
             .trusted_proxies(config.trusted_proxies.iter().copied())
             .routes(bootstrap::routes(self))
@@ -378,7 +385,9 @@ fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> R
         }
     };
     let anchors = AnchorKey::new(&derived(key, "anchors of the audit")?);
-    Ok(builder.anchor_key(anchors).clock(clock.clone()).start()?)
+    let recording = Recording::of(config.audit.decisions);
+    let recording = if config.audit.inputs { recording.with_inputs() } else { recording };
+    Ok(builder.recording(recording).anchor_key(anchors).clock(clock.clone()).start()?)
 }
 
 /// Those whose tokens are taken, and those with whom people sign in.

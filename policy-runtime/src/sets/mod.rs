@@ -8,9 +8,10 @@
 //!
 //! In: what an administrator writes. Out: versions with author, time, comment and hash, activations that never share a number,
 //! and an engine that decides by the active ones. A set that does not check changes nothing, and an activation names the version
-//! that it replaces, so that nobody overwrites what somebody else has activated meanwhile. Programs register what they declare
-//! (`manifests`), and a set is checked in each of those that run (`programs`). A server without the database is given sets under
-//! a signature (`bundle`; the module `pull` takes them). Absent: who may do it.
+//! that it replaces, so that nobody overwrites what somebody else has activated meanwhile. A draft in shadow is asked beside the
+//! active set on every server, and only counted. Programs register what they declare (`manifests`), and a set is checked in each
+//! of those that run (`programs`). A server without the database is given sets under a signature (`bundle`; the module `pull`
+//! takes them). Absent: who may do it.
 
 pub(crate) mod bundle;
 pub(crate) mod content;
@@ -22,6 +23,8 @@ mod manifests;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod programs;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod shadow;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod store;
 
 pub use currency::Currency;
@@ -29,5 +32,6 @@ pub use currency::Currency;
 pub use {
     follow::Follower,
     manifests::{ManifestState, OnBreak, RegisteredManifest},
+    shadow::Shadow,
     store::{PolicySets, SetState, SetVersion, SetsError},
 };

@@ -255,6 +255,7 @@ async fn a_stream_gives_what_a_search_would(world: World) {
 
 async fn an_audited_list_needs_its_record(world: World) {
     use policy_runtime::audit::MemoryAudit;
+    use policy_runtime::audit::journal::{Filter, Journal, Recording};
     let (photos, alice, bob) = gallery(&world).await;
     world.policy.require_audit("com.example.Photo.findAll").unwrap();
     assert_eq!(code(photos.find_all(&alice, &Paging::page(0, 10)).await), Code::AuditUnavailable);
@@ -270,4 +271,14 @@ async fn an_audited_list_needs_its_record(world: World) {
     assert_eq!(ids(&photos, &bob).await, ["a2", "b1"]);
     let hashes: Vec<_> = log.records().into_iter().map(|(record, _)| record.details["filter"].clone()).collect();
     assert!(hashes[0] == hashes[1] && hashes[1] != hashes[2], "{hashes:?}");
+
+    // Where records have what was decided about, also what each tier contributed to the filter.
+    let journal = Journal::in_memory().recording(Recording::required().with_inputs()).start().unwrap();
+    let journal = std::sync::Arc::new(journal);
+    assert_eq!(ids(&photos, &bob.with_audit(journal.clone())).await, ["a2", "b1"]);
+    journal.flush().await.unwrap();
+    let scope = world.policy.application().to_string();
+    let found = journal.query(&Filter::scope(&scope).action("com.example.Photo.findAll")).await.unwrap();
+    let told = found[0].personal("filter.application").unwrap();
+    assert!(told.contains("entity.ownerId == 'bob'"), "{told}");
 }

@@ -151,19 +151,30 @@ pub(super) fn nothing() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Tells which version of a set was active.
-pub(super) fn with_active(response: Result<Response, Problem>, active: i64) -> Result<Response, Problem> {
+/// Tells an entity tag.
+pub(super) fn tagged(response: Result<Response, Problem>, tag: &str) -> Result<Response, Problem> {
     let mut response = response?;
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{active}\"")) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     Ok(response)
 }
 
-/// The version that the caller has seen as the active one.
-pub(super) fn seen(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+/// Tells which version of a set was active.
+pub(super) fn with_active(response: Result<Response, Problem>, active: i64) -> Result<Response, Problem> {
+    tagged(response, &active.to_string())
+}
+
+/// The entity tag that the caller has seen.
+pub(super) fn seen_tag(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let tag = tag.to_str().ok().and_then(|tag| tag.trim().strip_prefix('"')?.strip_suffix('"'));
-    let number = tag.and_then(|tag| tag.parse().ok());
+    tag.map(|tag| Some(tag.to_owned())).ok_or_else(|| bad("`If-Match` is an `ETag`, such as `\"3\"`"))
+}
+
+/// The version that the caller has seen as the active one.
+pub(super) fn seen(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(tag) = seen_tag(headers)? else { return Ok(None) };
+    let number = tag.parse().ok();
     number.map(Some).ok_or_else(|| bad("`If-Match` is the `ETag` of the list of versions, such as `\"3\"`"))
 }

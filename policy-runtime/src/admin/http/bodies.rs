@@ -20,7 +20,7 @@ macro_rules! body {
         $(#[$doc])*
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub(super) struct $name { $($(#[$field_doc])* pub(super) $field: $kind,)* }
+        pub(in crate::admin::http) struct $name { $($(#[$field_doc])* pub(in crate::admin::http) $field: $kind,)* }
     };
 }
 
@@ -29,9 +29,11 @@ macro_rules! reply {
         $(#[$doc])*
         #[derive(Serialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
-        pub(super) struct $name { $($(#[$field_doc])* pub(super) $field: $kind,)* }
+        pub(in crate::admin::http) struct $name { $($(#[$field_doc])* pub(in crate::admin::http) $field: $kind,)* }
     };
 }
+
+pub(super) use {body, reply};
 
 body! {
     /// An organization to create, with its first owner.
@@ -466,6 +468,7 @@ impl UserChange {
             tenant: self.tenant,
             enabled: self.enabled,
             password: self.password.map(Secret::new),
+            seen: None,
         })
     }
 }

@@ -7,8 +7,9 @@ use policy_core::pdp::May;
 use policy_core::{Context, Scope};
 use serde_json::Value;
 
+use super::super::{Admin, MemberChange};
 use super::Api;
-use super::answer::{Asked, Body, In, Page, bad, nothing, ok, said, seen, with_active};
+use super::answer::{Asked, Body, In, Page, bad, nothing, ok, said, seen, seen_tag, tagged, with_active};
 use super::bodies::{
     ActivationReply, ApplicationReply, BundleAsked, CountReply, EffectiveReply, Invitation, KeyReply, Methods,
     NewApplication, NewDraft, NewKeyBody, NewManifest, NewOrganization, NewUser, OrganizationReply, RecordsAsked,
@@ -17,17 +18,18 @@ use super::bodies::{
 use super::once::ShownOnce;
 use crate::audit::journal::Anchor;
 use crate::code::Code;
+use crate::identity::User;
 use crate::security::SecurityContext;
 use crate::sets::RegisteredManifest;
 use crate::sets::bundle::Outcome;
 use crate::tower::Problem;
 
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 
 /// How long a token of [`token`] is good, in seconds.
 const TOKEN_S: u32 = 8 * 3_600;
 
-fn unfit(text: impl AsRef<str>) -> Problem {
+pub(super) fn unfit(text: impl AsRef<str>) -> Problem {
     bad(text.as_ref()).status_of(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
@@ -153,14 +155,13 @@ pub(super) async fn add_user(
     In(scope): In,
     Body(new): Body<NewUser>,
 ) -> Answer {
-    let user = api.admin.add_user(&cx, &scope, new.member().map_err(unfit)?).await?;
-    said(StatusCode::CREATED, &UserReply::from(user))
+    user_reply(StatusCode::CREATED, api.admin.add_user(&cx, &scope, new.member().map_err(unfit)?).await?)
 }
 
-type Ids = Path<(String, String)>;
+pub(super) type Ids = Path<(String, String)>;
 
 pub(super) async fn user(State(api): State<Api>, cx: SecurityContext, In(scope): In, Path((_, id)): Ids) -> Answer {
-    ok(&UserReply::from(api.admin.user(&cx, &scope, &id).await?))
+    user_reply(StatusCode::OK, api.admin.user(&cx, &scope, &id).await?)
 }
 
 pub(super) async fn change_user(
@@ -168,10 +169,16 @@ pub(super) async fn change_user(
     cx: SecurityContext,
     In(scope): In,
     Path((_, id)): Ids,
+    headers: HeaderMap,
     Body(change): Body<UserChange>,
 ) -> Answer {
-    let user = api.admin.change_user(&cx, &scope, &id, change.change().map_err(unfit)?).await?;
-    ok(&UserReply::from(user))
+    let change = MemberChange { seen: seen_tag(&headers)?, ..change.change().map_err(unfit)? };
+    user_reply(StatusCode::OK, api.admin.change_user(&cx, &scope, &id, change).await?)
+}
+
+fn user_reply(status: StatusCode, user: User) -> Answer {
+    let tag = Admin::tag(&user);
+    tagged(said(status, &UserReply::from(user)), &tag)
 }
 
 pub(super) async fn remove_user(
@@ -248,7 +255,7 @@ pub(super) async fn draft(
     said(StatusCode::CREATED, &VersionReply::from(version))
 }
 
-type Numbered = Path<(String, i64)>;
+pub(super) type Numbered = Path<(String, i64)>;
 
 pub(super) async fn version(
     State(api): State<Api>,

@@ -11,7 +11,9 @@ mod answer;
 mod bodies;
 mod handlers;
 mod once;
+mod providers;
 mod table;
+mod trying;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

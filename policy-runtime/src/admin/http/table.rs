@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::answer::Page;
-use super::{Api, bodies as b, handlers as h};
+use super::{Api, bodies as b, handlers as h, providers as p, trying as t};
 use crate::endpoint::{Endpoint, at};
 use crate::sets::bundle::Outcome;
 
 #[expect(clippy::too_many_lines, reason = "it is a table, and has a row for each endpoint")]
 pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
-    vec![
+    let mut all = tried();
+    all.extend(provided());
+    all.extend(vec![
         at("get", "/whoami", "whoami", "Who the caller is and what it may do in its scope", h::whoami)
             .gives::<b::Whoami>(200),
         at("post", "/token", "token", "Exchanges a password for an access token", h::token).gives::<b::Token>(200),
@@ -77,7 +79,8 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         at("get", "/scopes/{scope}/users/{user}", "user", "A user", h::user).gives::<b::UserReply>(200),
         at("patch", "/scopes/{scope}/users/{user}", "changeUser", "Changes a user", h::change_user)
             .takes::<b::UserChange>()
-            .gives::<b::UserReply>(200),
+            .gives::<b::UserReply>(200)
+            .seen(false),
         at(
             "delete",
             "/scopes/{scope}/users/{user}",
@@ -215,5 +218,100 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         )
         .takes::<Value>()
         .gives::<b::VerifiedReply>(200),
+    ]);
+    all
+}
+
+/// What tries and explains.
+fn tried() -> Vec<Endpoint<Api>> {
+    vec![
+        at(
+            "post",
+            "/scopes/{scope}/policies/{number}/shadow",
+            "shadowPolicies",
+            "Asks a draft beside the active set, and only counts",
+            t::shadow,
+        )
+        .gives::<t::ShadowReply>(201),
+        at("get", "/scopes/{scope}/shadow", "shadowed", "What the draft in shadow would turn", t::shadowed)
+            .gives::<t::ShadowReply>(200),
+        at("delete", "/scopes/{scope}/shadow", "endShadow", "Asks the draft no more", t::end_shadow),
+        at(
+            "get",
+            "/scopes/{scope}/policies/{number}/dry-run",
+            "dryRun",
+            "Which recorded decisions a draft would turn, by rule and caller",
+            t::dry_run,
+        )
+        .asks::<t::Replay>()
+        .gives::<t::DryRunReply>(200),
+        at(
+            "get",
+            "/scopes/{scope}/policies/{number}/difference",
+            "difference",
+            "How a version differs from another, in words",
+            t::difference,
+        )
+        .asks::<t::Compared>()
+        .gives::<t::DifferenceReply>(200),
+        at("post", "/scopes/{scope}/explain", "explain", "Decides a supposed request, and says why", t::explain)
+            .takes::<t::SupposedRequest>()
+            .gives::<t::ExplanationReply>(200),
+        at(
+            "get",
+            "/scopes/{scope}/decisions/{decision}",
+            "explainDecision",
+            "Why a recorded decision was made, and the nearest change that opens it",
+            t::explain_decision,
+        )
+        .gives::<t::ExplainedReply>(200),
+        at("get", "/scopes/{scope}/users/{user}/may", "mayDo", "What a user may do in the scope", t::may)
+            .lists::<t::MayReply>(),
+        at("get", "/scopes/{scope}/who", "whoMay", "Who may do something in the scope", t::who)
+            .asks::<t::Sought>()
+            .lists::<t::WhoReply>(),
+    ]
+}
+
+/// Providers, and who is connected.
+fn provided() -> Vec<Endpoint<Api>> {
+    vec![
+        at("get", "/scopes/{scope}/providers", "listProviders", "The providers that a scope owns", p::providers)
+            .asks::<Page>()
+            .lists::<p::ProviderReply>(),
+        at(
+            "put",
+            "/scopes/{scope}/providers/{provider}",
+            "putProvider",
+            "Makes or changes a provider; its secret is never shown",
+            p::put_provider,
+        )
+        .takes::<p::NewProvider>()
+        .gives::<p::ProviderReply>(200),
+        at(
+            "delete",
+            "/scopes/{scope}/providers/{provider}",
+            "removeProvider",
+            "Removes a provider",
+            p::remove_provider,
+        ),
+        at("put", "/scopes/{scope}/uses/{provider}", "useProvider", "Lets a scope use a provider", p::use_provider)
+            .takes::<p::NewUse>(),
+        at(
+            "delete",
+            "/scopes/{scope}/uses/{provider}",
+            "leaveProvider",
+            "Lets a scope use a provider no more",
+            p::leave_provider,
+        ),
+        at(
+            "get",
+            "/scopes/{scope}/connections",
+            "listConnections",
+            "Who is connected to this server now",
+            p::connections,
+        )
+        .asks::<Page>()
+        .lists::<p::ConnectionReply>(),
     ]
 }

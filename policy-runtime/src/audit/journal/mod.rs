@@ -91,12 +91,14 @@ pub struct Recording {
     usual: What,
     /// By the action's full name.
     actions: HashMap<String, What>,
+    inputs: bool,
     counted: AtomicU64,
 }
 
 impl Recording {
-    fn of(usual: What) -> Self {
-        Self { usual, actions: HashMap::new(), counted: AtomicU64::new(0) }
+    /// The same of every action.
+    pub fn of(usual: What) -> Self {
+        Self { usual, actions: HashMap::new(), inputs: false, counted: AtomicU64::new(0) }
     }
 
     /// Every decision.
@@ -123,6 +125,20 @@ impl Recording {
     #[must_use]
     pub fn action(mut self, name: &str, what: What) -> Self {
         self.actions.insert(name.to_owned(), what);
+        self
+    }
+
+    /// Keeps what was decided about, too, as details of persons: attributes and arguments that rules may read, but for those
+    /// that are marked secret. What is recorded so can be decided again under a draft.
+    ///
+    /// ```
+    /// use policy_runtime::audit::journal::Recording;
+    /// let recording = Recording::sampled(100).with_inputs();
+    /// # let _ = recording;
+    /// ```
+    #[must_use]
+    pub const fn with_inputs(mut self) -> Self {
+        self.inputs = true;
         self
     }
 
@@ -339,6 +355,10 @@ impl AuditLog for Journal {
 
     fn wants(&self, action: &ActionName, allowed: bool) -> bool {
         self.recording.wants(action, allowed)
+    }
+
+    fn wants_inputs(&self) -> bool {
+        self.recording.inputs
     }
 
     fn note<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {

@@ -58,10 +58,10 @@ pub(crate) async fn client(arguments: &Client) -> Result<ExitCode, Failure> {
     let clients = &prepared.sign_in.stored().clients;
     if arguments.public {
         clients.add_public(&arguments.id, &scope, &settings).await?;
-        println!("the client `{}` is registered", arguments.id);
+        println!("the client `{}` is registered\nnext: policy serve", arguments.id);
     } else {
         let secret = clients.add_confidential(&arguments.id, &scope, &settings).await?;
-        println!("the secret, which is shown once: {}", secret.expose());
+        println!("the secret, which is shown once: {}\nnext: policy serve", secret.expose());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,6 +69,6 @@ pub(crate) async fn client(arguments: &Client) -> Result<ExitCode, Failure> {
 pub(crate) async fn rotate(arguments: &Configured) -> Result<ExitCode, Failure> {
     let prepared = Prepared::new(&configuration(arguments)?).await?;
     let kid = prepared.sign_in.stored().keys.rotate().await?;
-    println!("key {kid} signs in {} minutes, when every verifier has it", PUBLISHED_BEFORE_S / 60);
+    println!("key {kid} signs in {} minutes, when every verifier has it\nnext: policy doctor", PUBLISHED_BEFORE_S / 60);
     Ok(ExitCode::SUCCESS)
 }

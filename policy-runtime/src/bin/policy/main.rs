@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program that prints")]
 
 mod client;
+mod init;
 mod offline;
 mod online;
 mod output;
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes a folder with a configuration and first policies
+    Init(init::Init),
     /// Starts the server; without a file, on this machine with policy.db
     Serve(serve::Serve),
     /// Asks the providers of a configuration, explains a token
@@ -66,6 +69,7 @@ enum Command {
 async fn main() -> ExitCode {
     // Wrong arguments end here, with exit code 2.
     let done = match Arguments::parse().command {
+        Command::Init(arguments) => init::init(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments).await,
         Command::Doctor(arguments) => serve::doctor(&arguments).await,
         Command::Client(arguments) => client::client(&arguments).await,
@@ -90,7 +94,9 @@ async fn main() -> ExitCode {
         }
     };
     done.unwrap_or_else(|error| {
-        eprintln!("policy: {error}");
+        let (told, next) =
+            (error.to_string(), if error.to_string().contains("\nnext: ") { "" } else { "\nnext: policy --help" });
+        output::complain(&format!("error: {told}{next}\n"));
         ExitCode::from(2)
     })
 }

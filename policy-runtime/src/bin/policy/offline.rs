@@ -130,7 +130,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode, Failure> {
 }
 
 /// A file, or with `-` the input; no more of it than is read anyway.
-fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     const MOST: u64 = 16 << 20;
     let mut text = String::new();
     if path == Path::new("-") {

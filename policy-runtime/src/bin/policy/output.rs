@@ -7,13 +7,37 @@ use policy_runtime::offline::Report;
 
 /// Prints a report, and says how the program ends.
 pub(crate) fn print(report: &Report, json: bool) -> ExitCode {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    write(&match (json, colours) {
-        (true, _) => format!("{}\n", report.json),
-        (false, false) => report.to_string(),
-        (false, true) => report.to_string().lines().map(|line| painted(line) + "\n").collect(),
-    });
+    if json {
+        write(&format!("{}\n", report.json));
+    } else {
+        say(&report.to_string());
+    }
     ExitCode::from(report.status.code())
+}
+
+/// Writes words to the output.
+pub(crate) fn say(text: &str) {
+    write(&coloured(text, std::io::stdout().is_terminal()));
+}
+
+/// Writes what is wrong.
+pub(crate) fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(coloured(text, std::io::stderr().is_terminal()).as_bytes());
+}
+
+/// Says how far long work is, to whoever watches; the next line takes its place.
+pub(crate) fn progress(text: &str) {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = err.write_all(format!("\r\u{1b}[K{text} ..\r").as_bytes()).and_then(|()| err.flush());
+    }
+}
+
+fn coloured(text: &str, is_terminal: bool) -> String {
+    if !is_terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {
+        return text.to_owned();
+    }
+    text.lines().map(|line| painted(line) + "\n").collect()
 }
 
 /// Writes to the output. Whoever stops reading has read enough.

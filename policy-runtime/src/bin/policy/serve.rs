@@ -57,7 +57,7 @@ pub(crate) fn check(config: &Path) -> ExitCode {
     match Config::read(config, &Environment::of_process()) {
         Ok(_) => println!("the configuration can be used\nnext: policy doctor --config {}", config.display()),
         Err(faults) => {
-            eprintln!("policy: {faults}");
+            eprintln!("error: {faults}\nnext: policy check --config {}", config.display());
             return ExitCode::FAILURE;
         }
     }
@@ -151,8 +151,10 @@ pub(crate) async fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     let examined = examine(&config, token.as_ref()).await;
     let mail = examine_mail(&config, arguments.mail_to.as_deref()).await;
     print!("{examined}{mail}");
-    if !examined.is_good() || !mail.is_good() {
-        eprintln!("policy: something is wrong");
+    if examined.is_good() && mail.is_good() {
+        println!("next: policy serve");
+    } else {
+        eprintln!("error: something is wrong\nnext: policy check --config policy.toml");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -1,11 +1,14 @@
 //! Commands that ask a server: who signs in, organizations, applications, users, keys, policies, audit.
 
+mod files;
 mod http;
 mod people;
 mod policies;
 mod profile;
+mod providers;
 mod sign_in;
 mod told;
+mod trying;
 
 use std::process::ExitCode;
 
@@ -45,7 +48,16 @@ pub(crate) enum Online {
     /// API keys of machines
     #[command(subcommand)]
     Key(people::Key),
-    /// Policies: written, checked, activated and rolled back
+    /// Providers of identities, and which scopes use them
+    #[command(subcommand)]
+    Provider(providers::Provider),
+    /// Who is connected to the server now
+    Connections(providers::Connections),
+    /// Writes the policies that decide as files, for git: a scope's, and an organization's with its applications'
+    Export(files::Files),
+    /// Saves files as drafts that are checked and not active yet
+    Import(files::Files),
+    /// Policies: written, tried, activated, explained and rolled back
     #[command(subcommand)]
     Policies(policies::Policies),
     /// Records of decisions, sign-ins and changes
@@ -80,6 +92,13 @@ pub(crate) struct At {
 }
 
 impl At {
+    /// A scope, as it would be said.
+    fn of(scope: &policy_runtime::Scope) -> Self {
+        let name = scope.to_string();
+        let part = |kind: &str| name.strip_prefix(kind).map(str::to_owned);
+        Self { system: name == "sys", org: part("org:"), app: part("app:") }
+    }
+
     /// The scope's name.
     pub(crate) fn scope(&self) -> String {
         match (&self.org, &self.app) {
@@ -132,16 +151,24 @@ impl As {
 
     /// All items of a list, page by page.
     async fn all(&self, path: &str) -> Result<Vec<Value>, Trouble> {
+        self.all_of(&format!("{path}?")).await
+    }
+
+    /// The same of a path with a query.
+    async fn all_of(&self, path: &str) -> Result<Vec<Value>, Trouble> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
-            let mut page = self.get(&format!("{path}?limit=1000{next}")).await?.body;
+            let mut page = self.get(&format!("{path}&limit=1000{next}")).await?.body;
             let more = page.get("next").and_then(Value::as_str).map(encoded);
             if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {
                 items.extend(found);
             }
             match more {
-                Some(after) => next = format!("&after={after}"),
+                Some(after) => {
+                    crate::output::progress(&format!("{} items", items.len()));
+                    next = format!("&after={after}");
+                }
                 None => return Ok(items),
             }
         }
@@ -158,6 +185,10 @@ pub(crate) async fn run(command: Online) -> ExitCode {
         Online::App(command) => people::app(command).await,
         Online::User(command) => people::user(command).await,
         Online::Key(command) => people::key(command).await,
+        Online::Provider(command) => providers::provider(command).await,
+        Online::Connections(asked) => (asked.who.json, providers::connections(&asked).await),
+        Online::Export(asked) => (asked.who.json, files::export(&asked).await),
+        Online::Import(asked) => (asked.who.json, files::import(&asked).await),
         Online::Policies(command) => policies::policies(command).await,
         Online::Audit(command) => policies::audit(command).await,
     };

@@ -2,10 +2,11 @@
 
 use ::http::Method;
 use clap::{Args, Subcommand};
+use policy_runtime::offline::Template;
 use serde_json::{Value, json};
 
 use super::told::{Told, cell, rows, table};
-use super::{As, At, Done, Trouble, encoded};
+use super::{As, At, Done, Trouble, encoded, trying};
 
 /// A version of a scope's set.
 #[derive(Args)]
@@ -32,8 +33,17 @@ pub(crate) enum Policies {
         /// The rule's name, which explanations and the audit tell
         name: String,
         /// `forbid com.example.OrderService.placeOrder unless participant.mfa == true`
-        #[arg(long)]
-        rule: String,
+        #[arg(long, required_unless_present = "template")]
+        rule: Option<String>,
+        /// A common rule instead: `policy policies templates` lists them
+        #[arg(long, conflicts_with = "rule", requires = "target")]
+        template: Option<String>,
+        /// What the template is about: an action, a service as `com.example.OrderService.*`, or a group
+        #[arg(long, requires = "template")]
+        target: Option<String>,
+        /// A value of the template; may be said again
+        #[arg(long = "set", value_name = "NAME=VALUE", requires = "template")]
+        values: Vec<String>,
         /// Why
         #[arg(long, default_value = "")]
         comment: String,
@@ -62,6 +72,24 @@ pub(crate) enum Policies {
         #[command(flatten)]
         who: As,
     },
+    /// Asks a version beside the active one about each decision, and only counts what it would turn
+    Shadow(trying::Shadow),
+    /// Makes recorded decisions again under a version: which would turn, by rule and caller
+    Try(trying::Try),
+    /// Says how two versions differ, in words
+    Diff(trying::Differ),
+    /// Says why a decision was made, and what would open it; or decides a supposed request
+    Explain(trying::Explain),
+    /// Says what a user may do
+    May(trying::About),
+    /// Says who may do something
+    Who(trying::About),
+    /// Lists templates of common rules
+    Templates {
+        /// Answers in JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists what there is to write rules about
     Targets {
         #[command(flatten)]
@@ -74,13 +102,42 @@ pub(crate) enum Policies {
 pub(super) async fn policies(command: Policies) -> (bool, Done) {
     match command {
         Policies::List { at, who } => (who.json, list(&who, &at).await),
-        Policies::New { name, rule, comment, at, who } => (who.json, new(&who, &at, &name, &rule, &comment).await),
+        Policies::New { name, rule, template, target, values, comment, at, who } => {
+            let rule = match (rule, template, target) {
+                (Some(rule), _, _) => Ok(rule),
+                (None, template, target) => templated(template.as_deref(), target.as_deref(), &values),
+            };
+            let done = match rule {
+                Ok(rule) => new(&who, &at, &name, &rule, &comment).await,
+                Err(trouble) => Err(trouble),
+            };
+            (who.json, done)
+        }
+        Policies::Shadow(asked) => (asked.who.json, trying::shadow(&asked).await),
+        Policies::Try(asked) => (asked.who.json, trying::dry_run(&asked).await),
+        Policies::Diff(asked) => (asked.who.json, trying::difference(&asked).await),
+        Policies::Explain(asked) => (asked.who.json, trying::explain(&asked).await),
+        Policies::May(asked) => (asked.who.json, trying::may(&asked).await),
+        Policies::Who(asked) => (asked.who.json, trying::who(&asked).await),
+        Policies::Templates { json } => (json, Ok(trying::known())),
         Policies::Show { number, at, who } => (who.json, show(&who, &at, number).await),
         Policies::Validate(one) => (one.who.json, validate(&one.who, &one.at, one.number).await),
         Policies::Activate(one) => (one.who.json, activate(&one.who, &one.at, one.number).await),
         Policies::Rollback { at, who } => (who.json, rollback(&who, &at).await),
         Policies::Targets { at, who } => (who.json, targets(&who, &at).await),
     }
+}
+
+fn templated(template: Option<&str>, target: Option<&str>, values: &[String]) -> Result<String, Trouble> {
+    let wrong = |told: String| Trouble::Cannot(format!("{told}\nnext: policy policies templates"));
+    let pairs = values.iter().map(|pair| {
+        let pair = pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| wrong("`--set` is NAME=VALUE".to_owned()))
+    });
+    let template = Template::find(template.unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
+    template
+        .rule(target.unwrap_or_default(), &pairs.collect::<Result<_, _>>()?)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 async fn list(who: &As, at: &At) -> Done {
@@ -107,7 +164,7 @@ async fn active(who: &As, at: &At) -> Result<(Value, Option<String>, i64), Troub
 }
 
 /// Saves a version and checks it.
-async fn save(who: &As, at: &At, set: &Value, tag: Option<String>) -> Result<(i64, Value), Trouble> {
+pub(super) async fn save(who: &As, at: &At, set: &Value, tag: Option<String>) -> Result<(i64, Value), Trouble> {
     let seen: Vec<_> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
     let made = who.server()?.send(Method::POST, &at.path("/policies"), &seen, Some(set)).await?.body;
     let number = made.get("number").and_then(Value::as_i64).unwrap_or(0);
@@ -134,7 +191,7 @@ async fn new(who: &As, at: &At, name: &str, rule: &str, comment: &str) -> Done {
     Ok(Told::new(text, review, format!("policy policies activate {number} {}", at.flag())))
 }
 
-fn warnings(review: &Value) -> String {
+pub(super) fn warnings(review: &Value) -> String {
     let found = review.get("warnings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let lines = found.iter().map(|one| format!("warning: {}: {}\n", cell(one, "place"), cell(one, "message")));
     lines.collect::<Vec<_>>().concat()
@@ -319,6 +376,7 @@ async fn export(wanted: &Wanted) -> Done {
             return Ok(Told::new("", json!({ "last": after }), ""));
         };
         crate::output::write(&lines);
+        crate::output::progress(&format!("record {last}"));
         after = last;
     }
 }

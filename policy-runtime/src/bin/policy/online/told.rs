@@ -25,12 +25,12 @@ pub(super) fn print(as_json: bool, done: Done) -> ExitCode {
     match done {
         Ok(told) if as_json => output::write(&format!("{}\n", told.json)),
         Ok(told) if told.next.is_empty() => output::write(&told.text),
-        Ok(told) => output::write(&format!("{}\nnext: {}\n", told.text.trim_end(), told.next)),
+        Ok(told) => output::say(&format!("{}\nnext: {}\n", told.text.trim_end(), told.next)),
         Err(Trouble::Refused { body, told, status }) => {
             if as_json {
                 output::write(&format!("{body}\n"));
             } else {
-                eprintln!("error: {}\nnext: {}", told.trim_end(), after(status));
+                output::complain(&format!("error: {}\nnext: {}\n", told.trim_end(), after(status)));
             }
             return ExitCode::from(1);
         }
@@ -38,9 +38,9 @@ pub(super) fn print(as_json: bool, done: Done) -> ExitCode {
             if as_json {
                 output::write(&format!("{}\n", json!({ "error": told })));
             } else if told.contains("\nnext: ") {
-                eprintln!("error: {told}");
+                output::complain(&format!("error: {told}\n"));
             } else {
-                eprintln!("error: {told}\nnext: policy --help");
+                output::complain(&format!("error: {told}\nnext: policy --help\n"));
             }
             return ExitCode::from(2);
         }

@@ -94,7 +94,7 @@ fn programs_get_the_same() {
     assert_eq!(after, before.map(|n| n + 1), "one fresh token for the new connection");
     let statuses: Vec<u64> =
         told["http"].as_array().expect("answers").iter().filter_map(|a| a["status"].as_u64()).collect();
-    assert_eq!(statuses, [403, 200, 401]);
+    assert_eq!(statuses, [401, 200, 401]);
 
     let source = told["annotation"]["source"].as_str().expect("a place");
     let (file, line) = source.rsplit_once(':').expect("file:line");

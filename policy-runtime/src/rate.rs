@@ -27,6 +27,10 @@ pub(crate) trait ActionRates: fmt::Debug + Send + Sync {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests, the next one may come in {} ms", self.wait.as_millis())]
+#[cfg_attr(
+    not(any(feature = "gateway", feature = "tower")),
+    expect(unnameable_types, reason = "`edge` names it, and without that nothing counts")
+)]
 pub struct TooOften {
     wait: Duration,
 }

@@ -405,7 +405,7 @@ fn who_may_and_what_may_somebody() {
         &offline::may(&place.folder(), ASKED, Millis(0)).unwrap(),
         Status::Good,
         &expect![[r#"
-        `ann` may do 0 of 6 actions on app:acme/orders
+        `ann` may do 0 of 9 actions on app:acme/orders
         next: policy explain --action ACTION
     "#]],
     );

@@ -168,7 +168,7 @@ async fn from_the_first_operator_to_a_rule_that_turns_a_live_connection() {
     let done = stand.send("POST", &activate(number), &seen("\"0\""), None).await.expect(200);
     assert_eq!((&done["version"], &done["before"]), (&json!(number), &json!(0)));
     let denied = orders.place_order(order()).await.unwrap_err();
-    assert!(denied.to_string().contains("ACCESS_DENIED") || denied.to_string().contains("access denied"), "{denied}");
+    assert!(denied.to_string().contains("STEP_UP_REQUIRED"), "{denied}");
     assert!(began.elapsed() < Duration::from_secs(2));
 
     // Undone: the version of before, which here is what the organization began with.
@@ -232,6 +232,8 @@ async fn what_nobody_gets_over_http() {
                         "applications" => json!({ "id": "x" }),
                         "verify" => Value::Null,
                         "explain" => json!({ "request": {} }),
+                        "manifests" => json!({ "version": "1", "manifest": {} }),
+                        "bundle" => json!({ "manifest": "x", "nonce": "x" }),
                         _ => json!({}),
                     };
                     let answer = stand

@@ -133,6 +133,8 @@ async fn a_change_that_waited_is_checked_on_what_is_there_by_then() {
     let alice = world.caller("alice", &["user"]);
     photos.save(&alice, photo("p", "alice", "open", &[])).await.unwrap();
     let mut other = sqlx::PgConnection::connect(&world.url).await.unwrap();
+    // Within a transaction, what is going on is told once and stays so.
+    let mut looking = sqlx::PgConnection::connect(&world.url).await.unwrap();
     let mut transaction = other.begin().await.unwrap();
     sqlx::query("UPDATE photos SET title = 'locked' WHERE id = 'p'").execute(&mut *transaction).await.unwrap();
     let waiting = {
@@ -140,7 +142,7 @@ async fn a_change_that_waited_is_checked_on_what_is_there_by_then() {
         tokio::spawn(async move { photos.update(&alice, photo("p", "alice", "mine", &[])).await })
     };
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *transaction).await.unwrap() == 0 {
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut looking).await.unwrap() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     transaction.commit().await.unwrap();
@@ -153,7 +155,7 @@ async fn a_change_that_waited_is_checked_on_what_is_there_by_then() {
         let (photos, alice) = (photos.clone(), alice.clone());
         tokio::spawn(async move { photos.update(&alice, photo("p", "alice", "mine", &[])).await })
     };
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *transaction).await.unwrap() == 0 {
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut looking).await.unwrap() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     transaction.commit().await.unwrap();

@@ -1,5 +1,5 @@
 //! Manifests of programs: rules are checked in each, and a manifest that breaks them is refused, or closed until it is accepted.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -381,7 +381,7 @@ impl Fountain {
     #[abac_policy(authenticated)]
     pub async fn flow(&self) -> Result<BoxStream<'static, Result<(usize, String), Denied>>, Denied> {
         let made = self.0.clone();
-        let value = move |_: ()| Ok((made.fetch_add(1, Ordering::SeqCst), "x".repeat(10_000)));
+        let value = move |()| Ok((made.fetch_add(1, Ordering::SeqCst), "x".repeat(10_000)));
         Ok(stream::repeat(()).map(value).boxed())
     }
 }

@@ -105,7 +105,7 @@ async fn one_winner(database: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_good_once_has_one_winner_in_sqlite() {
     let path = std::env::temp_dir().join(format!("policy-signin-{}.db", std::process::id()));
-    one_winner(&format!("sqlite:{}", path.display())).await;
+    Box::pin(one_winner(&format!("sqlite:{}", path.display()))).await;
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
@@ -113,5 +113,5 @@ async fn what_is_good_once_has_one_winner_in_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_good_once_has_one_winner_in_postgres() {
-    one_winner(&tests::postgres::fresh_database().unwrap()).await;
+    Box::pin(one_winner(&tests::postgres::fresh_database().unwrap())).await;
 }

@@ -39,6 +39,7 @@ use crate::registry::Registry;
 /// beside.leave_out(&Beside::default());
 /// engine.set_beside(&acme, beside.close(["com.example.Orders.place"]));
 /// assert!(engine.check(&acme, &set).is_ok(), "another program has it");
+/// assert!(engine.check_beside(&acme, &set, &Beside::default()).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

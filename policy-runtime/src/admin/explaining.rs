@@ -21,7 +21,7 @@ use crate::security::SecurityContext;
 /// ```
 /// use policy_runtime::admin::Explained;
 /// fn told(explained: &Explained) -> String {
-///     format!("{:?}\n{}", explained.rule, explained.now)
+///     format!("{:?}\n{:?}", explained.rule, explained.now)
 /// }
 /// ```
 #[derive(Debug, Clone)]

@@ -107,6 +107,62 @@ pub use trying::DryRun;
 ///     admin.retain_records(operator, &Scope::System, before).await
 /// }
 /// ```
+///
+/// Before a draft decides, and after a call was refused:
+///
+/// ```
+/// use policy_runtime::admin::{Admin, AdminError};
+/// use policy_runtime::{Scope, SecurityContext};
+///
+/// async fn why(admin: &Admin, owner: &SecurityContext, acme: &Scope, decision: &str) -> Result<(), AdminError> {
+///     let (said, _) = admin.difference(owner, acme, 1, 2).await?;
+///     println!("{said}");
+///     admin.explain_decision(owner, acme, decision).await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// With whom people sign in, and which programs run:
+///
+/// ```
+/// use policy_runtime::admin::{Admin, AdminError};
+/// use policy_runtime::identity::{ProviderSettings, ReferenceSettings};
+/// use policy_runtime::{Scope, SecurityContext};
+///
+/// async fn connect(
+///     admin: &Admin, owner: &SecurityContext, acme: &Scope, settings: ProviderSettings, uses: ReferenceSettings,
+/// ) -> Result<(), AdminError> {
+///     let provider = admin.put_provider(owner, acme, "corporate", settings, None, None).await?;
+///     admin.use_provider(owner, acme, &provider.name, uses).await?;
+///     println!("{:?}", admin.providers(owner, acme).await?);
+///     admin.leave_provider(owner, acme, &provider.name).await?;
+///     admin.remove_provider(owner, acme, "corporate").await
+/// }
+///
+/// async fn accept(
+///     admin: &Admin, owner: &SecurityContext, shop: &Scope, policy: &policy_runtime::Policy,
+/// ) -> Result<(), AdminError> {
+///     let manifest = policy.engine().registry().manifest();
+///     admin.register_manifest(owner, shop, "1.2", &manifest).await?;
+///     for registered in admin.manifests(owner, shop).await? {
+///         admin.accept_manifest(owner, shop, &registered.hash).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// Put together by a server of one's own:
+///
+/// ```
+/// use std::sync::Arc;
+/// use policy_runtime::admin::Admin;
+/// use policy_runtime::events::EventSink;
+/// use policy_runtime::sets::OnBreak;
+///
+/// fn ready(admin: Admin, events: Arc<dyn EventSink>) -> Admin {
+///     admin.telling(events).on_break(OnBreak::Flag).with_connections(Vec::new)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Admin {
     policy: Policy,

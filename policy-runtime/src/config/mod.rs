@@ -38,7 +38,6 @@
 //! A secret is hex or base64; `.._FILE` names a file that holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,44 +56,20 @@ use crate::mail::{SmtpMailer, SmtpSettings};
 use crate::secret::Secret;
 
 mod environment;
+mod faults;
 mod production;
 mod raw;
 mod resource;
 mod secrets;
 
 pub use environment::Environment;
+pub use faults::Faults;
 pub use resource::resource_server;
 pub(crate) use secrets::decode;
 
 const DEFAULT_ORGANIZATION: &str = "default";
 const DEFAULT_APPLICATION: &str = "default";
 const DEFAULT_LISTEN: &str = "127.0.0.1:58503";
-
-/// Everything that is wrong with a configuration.
-///
-/// ```
-/// use policy_runtime::config::{Config, Environment};
-/// let faults = Config::check("= [", &Environment::default(), std::path::Path::new(".")).unwrap_err();
-/// assert!(!faults.list().is_empty());
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(Vec<String>);
-
-impl Faults {
-    /// Each fault.
-    pub fn list(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration cannot be used:")?;
-        self.0.iter().try_for_each(|fault| write!(f, "\n- {fault}"))
-    }
-}
-
-impl std::error::Error for Faults {}
 
 /// Where the program runs.
 ///

@@ -319,7 +319,7 @@ impl GatewayBuilder {
 
     /// Lets `/ready` say something more to this machine, such as what the configuration lacks.
     #[must_use]
-    pub fn remark(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn remark(mut self, text: impl Into<String>) -> Self {
         self.remarks.push(text.into());
         self
     }

@@ -98,6 +98,8 @@ pub trait Mailer: fmt::Debug + Send + Sync {
 /// let mails = Mails::default().with(acme, Arc::new(FileMailer::new("letters")));
 /// assert!(mails.of(&Scope::application("acme", "shop")?).is_some(), "that of its organization");
 /// assert!(mails.of(&Scope::organization("globex")?).is_none());
+/// let mails = mails.otherwise(Arc::new(FileMailer::new("others")));
+/// assert!(mails.of(&Scope::organization("globex")?).is_some());
 /// # Ok::<(), policy_core::name::NameError>(())
 /// ```
 #[derive(Debug, Clone, Default)]

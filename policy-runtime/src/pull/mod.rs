@@ -47,7 +47,8 @@ use crate::sets::content::{hash, of_json};
 
 mod kept;
 mod statement;
-#[cfg(all(test, feature = "admin"))]
+#[cfg(test)]
+#[cfg(feature = "admin")]
 mod tests;
 
 use kept::Kept;
@@ -110,6 +111,10 @@ pub enum PullError {
 /// The keys that sets are verified by verify the access tokens of the same server, also while it is away.
 ///
 /// ```
+/// # use policy_runtime::pull::PullError;
+/// fn by_one_key(pulled: Pulled, key: &str) -> Result<Pulled, PullError> {
+///     pulled.pinned(key)
+/// }
 /// use std::sync::Arc;
 /// use policy_runtime::authn::token::{TokenRules, TokenSource};
 /// use policy_runtime::pull::Pulled;

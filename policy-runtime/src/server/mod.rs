@@ -173,6 +173,18 @@ pub struct Prepared {
 /// How often it is looked whether another set is active.
 const FOLLOWED: Duration = Duration::from_secs(1);
 
+/// What people may do for themselves.
+fn people(config: &Config, mails: &crate::mail::Mails) -> People {
+    People {
+        mails: mails.clone(),
+        rules: config.people.clone(),
+        founding: config.founding,
+        shared_sign_in: config.shared_sign_in.clone(),
+        origins: Origins::new(named_origins(config)),
+        limited: config.rate_limits,
+    }
+}
+
 impl Prepared {
     /// Opens the database, brings it up to date with the configuration, and builds the chain.
     ///
@@ -234,15 +246,7 @@ impl Prepared {
         for scope in &lacks_mail {
             tracing::warn!(target: "policy::server", %scope, "the scope needs mail and lacks it");
         }
-        let people = People {
-            mails: mails.clone(),
-            rules: config.people.clone(),
-            founding: config.founding,
-            shared_sign_in: config.shared_sign_in.clone(),
-            origins: Origins::new(named_origins(config)),
-            limited: config.rate_limits,
-        };
-        let sign_in = sign_in.people(people, passwords.clone()).second_factors(second_factors);
+        let sign_in = sign_in.people(people(config, &mails), passwords.clone()).second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
         let on_break = if config.flag_broken_manifests { OnBreak::Flag } else { OnBreak::Refuse };

@@ -140,7 +140,7 @@ impl PolicySets {
     }
 
     /// Does so again and again, until it is dropped.
-    pub async fn keep_casting(self, policy: Policy, every: Duration) {
+    pub(crate) async fn keep_casting(self, policy: Policy, every: Duration) {
         loop {
             if let Err(error) = self.cast_shadows(&policy).await {
                 tracing::warn!(target: "policy", %error, "drafts in shadow are not followed");

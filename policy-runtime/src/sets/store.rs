@@ -146,6 +146,18 @@ pub enum SetsError {
 /// assert_eq!(sets.history(&acme).await.unwrap()[0].hash, sets.version(&acme, draft).await.unwrap().hash);
 /// sets.recover(&acme, "the operator", Millis(3_000)).await.unwrap();
 /// sets.begin_epoch(Millis(4_000)).await.unwrap(); // after a restore
+///
+/// // What a program declares, and a draft that is asked beside the active set.
+/// # use policy_runtime::Scope;
+/// # use policy_runtime::sets::OnBreak;
+/// let shop = Scope::application("default", "shop").unwrap();
+/// let manifest = policy.engine().registry().manifest().to_string();
+/// let registered = sets.register_manifest(&shop, "1.0", &manifest, OnBreak::Refuse, Millis(5_000)).await.unwrap();
+/// assert!(sets.heard_of(&shop, &registered.hash, Millis(6_000)).await.unwrap());
+/// assert_eq!(sets.manifests(&shop).await.unwrap().len(), 1);
+/// sets.accept_manifest(&shop, &registered.hash).await.unwrap();
+/// assert!(sets.shadow_of(&acme).await.unwrap().is_none());
+/// sets.cast_shadows(&policy).await.unwrap();
 /// # });
 /// ```
 #[derive(Debug, Clone)]

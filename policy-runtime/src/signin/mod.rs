@@ -227,7 +227,7 @@ impl SignIn {
 
     /// Lets people sign in with providers, too; of use after [`SignIn::pages`] alone.
     #[must_use]
-    pub fn providers(mut self, offered: Vec<Offered>) -> Self {
+    pub(crate) fn providers(mut self, offered: Vec<Offered>) -> Self {
         if let Some(pages) = &mut self.pages {
             pages.providers = offered.into();
         }

@@ -233,15 +233,11 @@ pub(super) fn login(
     problem: Option<&str>,
     links: &Links<'_>,
 ) -> Response {
-    let others: String = links
-        .providers
-        .iter()
-        .map(|name| {
-            // A link, not a form: where it leads need not be told to the browser beforehand.
-            let at = format!("{START}?provider={}&question={}", encoded(name), encoded(query));
-            format!("\n<p><a href=\"{}\">Sign in with {}</a></p>", text(&at), text(name))
-        })
-        .collect();
+    let others = links.providers.iter().fold(String::new(), |others, name| {
+        // A link, not a form: where it leads need not be told to the browser beforehand.
+        let at = format!("{START}?provider={}&question={}", encoded(name), encoded(query));
+        format!("{others}\n<p><a href=\"{}\">Sign in with {}</a></p>", text(&at), text(name))
+    });
     let link = |page: &str, what: &str| format!("\n<p><a href=\"/auth/{page}?{}\">{what}</a></p>", text(query));
     let forgot = if links.mails { link("forgot", "Forgotten your password?") } else { String::new() };
     let register = if links.registers { link("register", "Register") } else { String::new() };

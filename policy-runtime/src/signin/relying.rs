@@ -49,11 +49,15 @@ fn callback_path(scope: &Scope, provider: &str) -> String {
 
 /// What somebody is told whom a provider did not sign in, in the words of Kinotic's pages.
 fn word(error: &AuthnError) -> &'static str {
-    match error.code() {
-        AuthnCode::NotProvisioned => "no_account",
-        AuthnCode::WrongCredentials if error.detail() == "the user is disabled" => "account_disabled",
-        AuthnCode::Unavailable | AuthnCode::WrongCredentials => "exchange_failed",
-        _ => "invalid_token",
+    let code = error.code();
+    if code == AuthnCode::NotProvisioned {
+        "no_account"
+    } else if code == AuthnCode::WrongCredentials && error.detail() == "the user is disabled" {
+        "account_disabled"
+    } else if matches!(code, AuthnCode::Unavailable | AuthnCode::WrongCredentials) {
+        "exchange_failed"
+    } else {
+        "invalid_token"
     }
 }
 
@@ -166,7 +170,7 @@ async fn start_in(
 async fn by_address(State(server): State<SignIn>, request: Request) -> Response {
     let came = Came::of(&server, &request);
     drop(request);
-    server.comes_back(came, None).await.unwrap_or_else(|instead| *instead)
+    Box::pin(server.comes_back(came, None)).await.unwrap_or_else(|instead| *instead)
 }
 
 /// A browser comes back with a form, which another site made it send: the cookie of the errand says whose it is.
@@ -174,7 +178,7 @@ async fn by_form(State(server): State<SignIn>, request: Request) -> Response {
     let came = Came::of(&server, &request);
     let (parts, body) = request.into_parts();
     let form = Form::of_body(&parts.headers, body).await.unwrap_or_default();
-    server.comes_back(came, Some(form)).await.unwrap_or_else(|instead| *instead)
+    Box::pin(server.comes_back(came, Some(form))).await.unwrap_or_else(|instead| *instead)
 }
 
 impl Pages {
@@ -271,7 +275,7 @@ impl SignIn {
             .at("GET", &path)
             .on(pages.listener.clone());
         let proved = async { offered.authenticated(&offered.provider.identify(&brought).await?).await };
-        match self.inner.chain.vouched(proved, &credentials).await {
+        match Box::pin(self.inner.chain.vouched(proved, &credentials)).await {
             Outcome::Authenticated(found) => self.opened(&pages, arrival, headers, &found, asked.as_ref()).await,
             Outcome::NotPresented => self.not_signed_in(&pages, asked.as_ref(), "invalid_token"),
             Outcome::Rejected(error) => {

@@ -1,5 +1,6 @@
 //! The second factor: nothing lets anybody in before it.
 
+use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_runtime::clock::{Clock as _, SystemClock};
 use sha1::Sha1;
@@ -197,7 +198,6 @@ async fn a_client_asks_for_two_proofs_and_is_told() {
         ("redirect_uri", CALLBACK),
     ];
     let tokens = stand.form("", "/api/auth/oauth/token", &fields).await.json().unwrap();
-    use base64::Engine as _;
     let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();

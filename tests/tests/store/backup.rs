@@ -39,7 +39,7 @@ async fn may_pay(store: &SqlStore, participant: Participant) -> bool {
 async fn activate_rule(store: &SqlStore) {
     let (policy, sets) = (program(), PolicySets::new(store.database().clone()));
     let mut names = policy.engine().registry().actions().map(|(_, entry)| entry.name.to_string());
-    let name = names.find(|name| name.ends_with(".pay")).unwrap();
+    let name = names.find(|name| name.rsplit('.').next() == Some("pay")).unwrap();
     let rule = format!("forbid {name} unless participant.plan == 'gold'");
     let source = SetSource { rules: vec![("plan".into(), rule)], ..SetSource::default() };
     let number = sets.draft(&acme(), &source, "ann", "", Millis(1)).await.unwrap();

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::pdp::{Baseline, SetSource};
 use policy_core::registry::Finding;
-use policy_core::value::Value as Known;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::super::{Activated, MemberChange, NewKey, NewMember, Review};
+use super::values::{attribute, shown};
 use crate::audit::journal::{Count, Filter};
 use crate::identity::{ApiKeyRecord, User};
 use crate::secret::Secret;
@@ -470,33 +470,6 @@ impl UserChange {
             password: self.password.map(Secret::new),
             seen: None,
         })
-    }
-}
-
-/// The kinds that JSON has; others come from a provider's claims.
-fn attribute(name: &str, value: &Value) -> Result<Known, String> {
-    Ok(match value {
-        Value::Bool(b) => Known::Bool(*b),
-        Value::String(text) => Known::text(text),
-        Value::Number(n) => Known::Long(n.as_i64().ok_or_else(|| format!("`{name}` is not a whole number in range"))?),
-        Value::Array(items) => Known::Set(items.iter().map(|item| attribute(name, item)).collect::<Result<_, _>>()?),
-        Value::Null | Value::Object(_) => {
-            return Err(format!("`{name}` is neither text, number, truth nor a list of those"));
-        }
-    })
-}
-
-fn shown(value: &Known) -> Value {
-    match value {
-        Known::Bool(b) => Value::from(*b),
-        Known::Long(n) => Value::from(*n),
-        Known::Text(text) => Value::from(&**text),
-        Known::Decimal(decimal) => Value::from(decimal.to_string()),
-        Known::Uuid(uuid) => Value::from(uuid::Uuid::from_u128(*uuid).to_string()),
-        Known::Datetime(at) => Value::from(at.to_string()),
-        Known::Ip(range) => Value::from(range.to_string()),
-        Known::Set(items) => items.iter().map(shown).collect(),
-        Known::Record(members) => members.iter().map(|(name, value)| (name.to_string(), shown(value))).collect(),
     }
 }
 

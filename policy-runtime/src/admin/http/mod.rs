@@ -14,6 +14,7 @@ mod once;
 mod providers;
 mod table;
 mod trying;
+mod values;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

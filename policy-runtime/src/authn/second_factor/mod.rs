@@ -187,7 +187,7 @@ impl SecondFactors {
     }
 
     /// Whether a user must have one.
-    pub fn is_required(&self, user: &User) -> bool {
+    pub(crate) fn is_required(&self, user: &User) -> bool {
         let organization = user.scope.organization_id().cloned().map(Scope::Organization);
         let mut scopes = [Some(user.scope.clone()), organization, Some(Scope::System)].into_iter().flatten();
         match scopes.find_map(|scope| self.rules.get(&scope).copied()).unwrap_or_default() {
@@ -273,7 +273,7 @@ impl SecondFactors {
     ///
     /// # Errors
     /// When the token is not good, or the store cannot be reached.
-    pub async fn waiting(&self, token: &Secret<String>) -> Result<User, AuthnError> {
+    pub(crate) async fn waiting(&self, token: &Secret<String>) -> Result<User, AuthnError> {
         self.user_of(&self.read(token.expose())?).await
     }
 
@@ -324,7 +324,7 @@ impl SecondFactors {
     ///
     /// # Errors
     /// When the user has a second factor already, or the store cannot be reached.
-    pub async fn propose(&self, user: &User) -> Result<Seed, AuthnError> {
+    pub(crate) async fn propose(&self, user: &User) -> Result<Seed, AuthnError> {
         let seed = random::<SEED>()?;
         let proposed = self.factors.propose(&user.id, &Secret::new(seed.to_vec())).await.map_err(unavailable)?;
         if !proposed {
@@ -361,7 +361,11 @@ impl SecondFactors {
     ///
     /// # Errors
     /// As [`SecondFactors::check`].
-    pub async fn renew_recovery(&self, user: &User, code: &Secret<String>) -> Result<Vec<Secret<String>>, AuthnError> {
+    pub(crate) async fn renew_recovery(
+        &self,
+        user: &User,
+        code: &Secret<String>,
+    ) -> Result<Vec<Secret<String>>, AuthnError> {
         self.check(user, code).await?;
         let (codes, hashes) = recovery_codes(user)?;
         self.factors.replace_recovery(&user.id, &hashes).await.map_err(unavailable)?;
@@ -381,13 +385,13 @@ impl SecondFactors {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    pub async fn left(&self, user: &User) -> Result<Option<u64>, AuthnError> {
+    pub(crate) async fn left(&self, user: &User) -> Result<Option<u64>, AuthnError> {
         let factor = self.factors.factor(&user.id).await.map_err(unavailable)?;
         Ok(factor.filter(|factor| factor.confirmed).map(|factor| factor.recovery_left))
     }
 
     /// What finishes a pending sign-in in the chain, by a code.
-    pub fn finishing(token: &Secret<String>, code: &Secret<String>) -> Credential {
+    pub(crate) fn finishing(token: &Secret<String>, code: &Secret<String>) -> Credential {
         let value = Secret::new(format!("{} {}", token.expose(), code.expose()));
         Credential::Custom { header: HEADER.to_owned(), value }
     }
@@ -396,7 +400,7 @@ impl SecondFactors {
     ///
     /// # Errors
     /// When the user is gone.
-    pub async fn finishing_confirmed(&self, user: &User) -> Result<Credential, AuthnError> {
+    pub(crate) async fn finishing_confirmed(&self, user: &User) -> Result<Credential, AuthnError> {
         // As it is now, since the confirmation was a change.
         let user = self.users.user(&user.id).await.map_err(unavailable)?.ok_or_else(|| wrong("the user is gone"))?;
         Ok(Self::finishing(&self.token(&user, true)?, &Secret::new(String::new())))

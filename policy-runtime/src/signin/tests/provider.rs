@@ -139,7 +139,7 @@ impl Provider {
         tokio::time::sleep(slow).await;
         if endless {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":\"").await;
-            while stream.write_all(&[b'a'; 65_536]).await.is_ok() {}
+            while stream.write_all(&[b'a'; 8_192]).await.is_ok() {}
             return;
         }
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -147,7 +147,7 @@ impl Provider {
             let mut lines = head.lines().filter_map(|line| line.split_once(": "));
             lines.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
         };
-        let answer = self.answer(&path, header("authorization"), &fields(&body));
+        let answer = self.answer(&path, header("authorization").as_deref(), &fields(&body));
         let (status, body) =
             answer.map_or(("400 Bad Request", json!({ "error": "invalid_grant" })), |body| ("200 OK", body));
         let body = body.to_string();
@@ -158,10 +158,10 @@ impl Provider {
         let _ = stream.write_all(text.as_bytes()).await;
     }
 
-    fn answer(&self, path: &str, authorization: Option<String>, form: &BTreeMap<String, String>) -> Option<Value> {
+    fn answer(&self, path: &str, authorization: Option<&str>, form: &BTreeMap<String, String>) -> Option<Value> {
         self.with(|inner| {
             *inner.asked.entry(path.to_owned()).or_default() += 1;
-            let is_bearer = authorization.as_deref() == Some("Bearer an-access-token");
+            let is_bearer = authorization == Some("Bearer an-access-token");
             match path {
                 "/.well-known/openid-configuration" => {
                     let url = &inner.url;
@@ -176,13 +176,13 @@ impl Provider {
                 }
                 "/jwks" => serde_json::from_str(&inner.keys.key_set()).ok(),
                 "/token" => {
-                    let given = inner.exchanged(authorization.as_deref(), form)?;
+                    let given = inner.exchanged(authorization, form)?;
                     let id_token = inner.id_token(&given);
                     Some(json!({ "access_token": "an-access-token", "token_type": "Bearer", "id_token": id_token }))
                 }
                 "/userinfo" if is_bearer => Some(inner.user_info.clone()),
                 "/login/oauth/access_token" => {
-                    inner.exchanged(authorization.as_deref(), form)?;
+                    inner.exchanged(authorization, form)?;
                     Some(json!({ "access_token": "an-access-token", "scope": "read:user,user:email", "token_type": "bearer" }))
                 }
                 "/api/v3/user" if is_bearer => Some(inner.github.0.clone()),

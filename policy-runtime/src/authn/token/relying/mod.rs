@@ -226,7 +226,7 @@ impl LoginProvider {
     ///
     /// # Errors
     /// When the answer is another provider's, or what the provider says is not as the rules demand.
-    pub async fn identify(&self, answer: &Answer<'_>) -> Result<VerifiedToken, AuthnError> {
+    pub(crate) async fn identify(&self, answer: &Answer<'_>) -> Result<VerifiedToken, AuthnError> {
         let until = deadline(PATIENCE);
         let found = self.endpoints.find(&self.fetcher, self.clock.as_ref(), until).await?;
         if answer.issuer.map_or(found.names_itself, |issuer| !found.is_named(issuer, &self.issuer)) {
@@ -245,24 +245,25 @@ impl LoginProvider {
     }
 
     async fn exchange(&self, found: &Found, answer: &Answer<'_>, until: Instant) -> Result<Json, AuthnError> {
-        let errand = self.request(found, answer)?;
-        let body = self.fetcher.run(&errand, until).await.map_err(|error| match error {
-            FetchError::Status(400 | 401 | 403) => {
+        let errand = self.request(found, answer);
+        let body = self.fetcher.run(&errand, until).await.map_err(|error| {
+            if matches!(error, FetchError::Status(400 | 401 | 403)) {
                 AuthnError::new(AuthnCode::WrongCredentials, "the provider does not take the code, or our secret")
+            } else {
+                failed(error)
             }
-            other => failed(other),
         })?;
         Json::parse(&body).map_err(failed)
     }
 
     /// What turns a code into tokens.
-    fn request<'a>(&self, found: &'a Found, answer: &Answer<'_>) -> Result<Errand<'a>, AuthnError> {
+    fn request<'a>(&self, found: &'a Found, answer: &Answer<'_>) -> Errand<'a> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", answer.code)
             .append_pair("redirect_uri", answer.question.callback)
             .append_pair("code_verifier", answer.question.verifier);
-        let secret = self.secret.as_ref().map(|secret| secret.now(&self.client_id, self.clock.now())).transpose()?;
+        let secret = self.secret.as_ref().map(|secret| secret.now(&self.client_id, self.clock.now()));
         let mut authorization = None;
         match &secret {
             Some(secret) if !found.secret_in_form => {
@@ -278,7 +279,7 @@ impl LoginProvider {
                 form.append_pair("client_id", &self.client_id);
             }
         }
-        Ok(Errand { url: &found.token, body: Some((FORM, Secret::new(form.finish()))), authorization })
+        Errand { url: &found.token, body: Some((FORM, Secret::new(form.finish()))), authorization }
     }
 
     /// Verifies an ID token that the provider itself handed over.

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::super::presets::Browser;
 use super::super::signing::SigningKey;
-use crate::authn::AuthnError;
 use crate::identity::Configuration;
 use crate::secret::Secret;
 
@@ -17,7 +16,7 @@ pub(super) enum ClientSecret {
     Agreed(Secret<String>),
     /// Apple's: a token of the team, for Apple, about the client.
     Signed {
-        key: SigningKey,
+        key: Box<SigningKey>,
         team: String,
         issuer: String,
     },
@@ -37,12 +36,12 @@ impl ClientSecret {
             return Err("Apple's client needs `team_id`, `key_id` and its private key as `client_secret_file`".into());
         };
         let key = SigningKey::from_pem(kid, pem).map_err(|error| format!("`client_secret`: {}", error.detail()))?;
-        Ok(Some(Self::Signed { key, team: team.clone(), issuer: issuer.to_owned() }))
+        Ok(Some(Self::Signed { key: key.into(), team: team.clone(), issuer: issuer.to_owned() }))
     }
 
     /// The secret to show now.
-    pub(super) fn now(&self, client: &str, now: Millis) -> Result<Secret<String>, AuthnError> {
-        Ok(match self {
+    pub(super) fn now(&self, client: &str, now: Millis) -> Secret<String> {
+        match self {
             Self::Agreed(secret) => secret.clone(),
             Self::Signed { key, team, issuer } => {
                 let now = now.0.div_euclid(1_000);
@@ -51,6 +50,6 @@ impl ClientSecret {
                     &json!({ "iss": team, "iat": now, "exp": now + SIGNED_S, "aud": issuer, "sub": client }),
                 )
             }
-        })
+        }
     }
 }

@@ -17,7 +17,7 @@ struct Running {
 }
 
 async fn start(variables: &[(&str, &str)]) -> Running {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_resource-server"))
+    let mut process = Command::new(env!("CARGO_BIN_EXE_token-server"))
         .env_clear()
         .env("POLICY_LISTEN", "127.0.0.1:0")
         .envs(variables.iter().copied())
@@ -105,7 +105,7 @@ async fn three_variables_change_whose_tokens_are_taken() {
 
 #[tokio::test]
 async fn without_an_issuer_it_does_not_start() {
-    let ended = Command::new(env!("CARGO_BIN_EXE_resource-server"))
+    let ended = Command::new(env!("CARGO_BIN_EXE_token-server"))
         .env_clear()
         .current_dir(std::env::temp_dir())
         .output()

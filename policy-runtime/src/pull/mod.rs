@@ -111,10 +111,6 @@ pub enum PullError {
 /// The keys that sets are verified by verify the access tokens of the same server, also while it is away.
 ///
 /// ```
-/// # use policy_runtime::pull::PullError;
-/// fn by_one_key(pulled: Pulled, key: &str) -> Result<Pulled, PullError> {
-///     pulled.pinned(key)
-/// }
 /// use std::sync::Arc;
 /// use policy_runtime::authn::token::{TokenRules, TokenSource};
 /// use policy_runtime::pull::Pulled;
@@ -130,6 +126,21 @@ impl KeySource for Pulled {
 }
 
 /// Takes the sets of a policy's application from the server that has the database. Cheap to clone.
+///
+/// ```
+/// use std::time::Duration;
+/// use policy_runtime::Policy;
+/// use policy_runtime::pull::{PullError, Pulled};
+/// use policy_runtime::secret::Secret;
+///
+/// async fn follow(policy: &Policy, api_key: Secret<String>, public_key: &str) -> Result<(), PullError> {
+///     let pulled = Pulled::new(policy, "https://auth.example.com", api_key)?.pinned(public_key)?;
+///     let pulled = pulled.kept_in("policy-sets.json").bound(Duration::from_secs(300));
+///     pulled.start().await?;
+///     tokio::spawn(pulled.run(Duration::from_secs(5)));
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Pulled {
     policy: Policy,

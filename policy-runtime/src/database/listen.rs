@@ -5,7 +5,9 @@
 //! all the same. SQLite has none.
 
 use super::DatabaseError;
-use super::pool::{self, Database, Pool, Transaction};
+#[cfg(feature = "postgres")]
+use super::pool;
+use super::pool::{Database, Pool, Transaction};
 
 /// A connection on which announcements arrive.
 pub(crate) enum Listener {

@@ -318,6 +318,7 @@ impl GatewayBuilder {
     }
 
     /// Lets `/ready` say something more to this machine, such as what the configuration lacks.
+    #[cfg(feature = "server")]
     #[must_use]
     pub(crate) fn remark(mut self, text: impl Into<String>) -> Self {
         self.remarks.push(text.into());

@@ -7,7 +7,7 @@
 //!
 //! Absent: signing and verifying.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "admin")]
 use policy_core::Scope;
 use policy_core::pdp::Beside;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub(crate) struct Outcome {
     pub(crate) closed: Vec<String>,
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "admin")]
 impl super::PolicySets {
     /// What decides for an application now, for a program with a manifest of this hash.
     pub(crate) async fn content(&self, application: &Scope, hash: &str) -> Result<Content, super::SetsError> {

@@ -451,6 +451,7 @@ impl PolicySets {
     }
 
     /// What a scope's sets are checked beside in a program with a manifest.
+    #[cfg(feature = "admin")]
     pub(crate) async fn beside(&self, scope: &Scope, application: &Scope, hash: &str) -> Result<Beside, SetsError> {
         let (mut beside, mut known) = (Beside::default(), false);
         for entry in self.entries().await?.iter().filter(|entry| scope.covers(&entry.manifest.scope)) {

@@ -13,6 +13,7 @@
 //! of those that run (`programs`). A server without the database is given sets under a signature (`bundle`; the module `pull`
 //! takes them). Absent: who may do it.
 
+#[cfg(any(feature = "admin", feature = "pull"))]
 pub(crate) mod bundle;
 pub(crate) mod content;
 mod currency;

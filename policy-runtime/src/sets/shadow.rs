@@ -1,7 +1,5 @@
 //! Drafts in shadow, for all servers of a database: which, and what they have counted together.
 
-use std::time::Duration;
-
 use policy_core::Scope;
 use policy_core::value::Millis;
 
@@ -140,7 +138,8 @@ impl PolicySets {
     }
 
     /// Does so again and again, until it is dropped.
-    pub(crate) async fn keep_casting(self, policy: Policy, every: Duration) {
+    #[cfg(feature = "server")]
+    pub(crate) async fn keep_casting(self, policy: Policy, every: std::time::Duration) {
         loop {
             if let Err(error) = self.cast_shadows(&policy).await {
                 tracing::warn!(target: "policy", %error, "drafts in shadow are not followed");

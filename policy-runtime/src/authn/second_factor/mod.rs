@@ -10,7 +10,7 @@
 //! before. A code is good once, and the store says who was first. Absent: where seeds are kept, and the pages.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -28,6 +28,8 @@ use crate::id::NoRandom;
 use crate::identity::{ADMIN_ROLES, Factor, FactorStore, SecondFactorRule, StoreError, User, UserStore};
 use crate::secret::Secret;
 
+#[cfg(feature = "signin")]
+mod pages;
 mod totp;
 
 /// How long a sign-in may wait for its code, in milliseconds.
@@ -36,8 +38,7 @@ const PENDING_MS: i64 = 10 * 60_000;
 const PROVED_MS: i64 = 60_000;
 /// How many recovery codes there are.
 const RECOVERY: usize = 10;
-/// The bytes of a seed (RFC 4226, section 4), and of a recovery code.
-const SEED: usize = 20;
+/// The bytes of a recovery code.
 const RECOVERY_BYTES: usize = 10;
 /// No header is called this, so that nobody but we presents it.
 const HEADER: &str = "(second factor)";
@@ -269,14 +270,6 @@ impl SecondFactors {
         }
     }
 
-    /// The user of a pending token, if nothing of them has changed since.
-    ///
-    /// # Errors
-    /// When the token is not good, or the store cannot be reached.
-    pub(crate) async fn waiting(&self, token: &Secret<String>) -> Result<User, AuthnError> {
-        self.user_of(&self.read(token.expose())?).await
-    }
-
     async fn user_of(&self, said: &Said) -> Result<User, AuthnError> {
         let user = self.users.user(&said.user).await.map_err(unavailable)?;
         let user = user.filter(|user| user.enabled && user.epoch == said.epoch);
@@ -320,28 +313,6 @@ impl SecondFactors {
         self.counted(user, is_good.then_some(()))
     }
 
-    /// Makes a seed for a user, in place of one that was not confirmed; it counts once a first code was shown.
-    ///
-    /// # Errors
-    /// When the user has a second factor already, or the store cannot be reached.
-    pub(crate) async fn propose(&self, user: &User) -> Result<Seed, AuthnError> {
-        let seed = random::<SEED>()?;
-        let proposed = self.factors.propose(&user.id, &Secret::new(seed.to_vec())).await.map_err(unavailable)?;
-        if !proposed {
-            return Err(AuthnError::new(AuthnCode::Forbidden, "there is a second factor already"));
-        }
-        Ok(self.seed(user, &totp::base32(&seed)))
-    }
-
-    /// A seed as it is shown, once more if a first code was wrong.
-    pub(crate) fn seed(&self, user: &User, secret: &str) -> Seed {
-        let (name, who) = (encoded(&self.name), encoded(user.email.as_deref().unwrap_or(&user.id)));
-        let secret = encoded(secret);
-        let uri =
-            format!("otpauth://totp/{name}:{who}?secret={secret}&issuer={name}&algorithm=SHA1&digits=6&period=30");
-        Seed { secret: Secret::new(secret), uri: Secret::new(uri) }
-    }
-
     /// Confirms a proposed seed by its first code, and gives the recovery codes, once.
     ///
     /// # Errors
@@ -357,21 +328,6 @@ impl SecondFactors {
         if confirmed { Ok(codes) } else { Err(wrong("another second factor was proposed meanwhile")) }
     }
 
-    /// Makes new recovery codes in place of the old ones, for a user who shows a code.
-    ///
-    /// # Errors
-    /// As [`SecondFactors::check`].
-    pub(crate) async fn renew_recovery(
-        &self,
-        user: &User,
-        code: &Secret<String>,
-    ) -> Result<Vec<Secret<String>>, AuthnError> {
-        self.check(user, code).await?;
-        let (codes, hashes) = recovery_codes(user)?;
-        self.factors.replace_recovery(&user.id, &hashes).await.map_err(unavailable)?;
-        Ok(codes)
-    }
-
     /// Removes the second factor of a user who shows a code.
     ///
     /// # Errors
@@ -379,31 +335,6 @@ impl SecondFactors {
     pub async fn remove(&self, user: &User, code: &Secret<String>) -> Result<(), AuthnError> {
         self.check(user, code).await?;
         self.factors.drop_factor(&user.id).await.map_err(unavailable)
-    }
-
-    /// How many recovery codes are left; `None` without a second factor.
-    ///
-    /// # Errors
-    /// When the store cannot be reached.
-    pub(crate) async fn left(&self, user: &User) -> Result<Option<u64>, AuthnError> {
-        let factor = self.factors.factor(&user.id).await.map_err(unavailable)?;
-        Ok(factor.filter(|factor| factor.confirmed).map(|factor| factor.recovery_left))
-    }
-
-    /// What finishes a pending sign-in in the chain, by a code.
-    pub(crate) fn finishing(token: &Secret<String>, code: &Secret<String>) -> Credential {
-        let value = Secret::new(format!("{} {}", token.expose(), code.expose()));
-        Credential::Custom { header: HEADER.to_owned(), value }
-    }
-
-    /// What finishes the sign-in of a user who has just confirmed a first code.
-    ///
-    /// # Errors
-    /// When the user is gone.
-    pub(crate) async fn finishing_confirmed(&self, user: &User) -> Result<Credential, AuthnError> {
-        // As it is now, since the confirmation was a change.
-        let user = self.users.user(&user.id).await.map_err(unavailable)?.ok_or_else(|| wrong("the user is gone"))?;
-        Ok(Self::finishing(&self.token(&user, true)?, &Secret::new(String::new())))
     }
 
     async fn finish(&self, value: &Secret<String>) -> Result<Authenticated, AuthnError> {
@@ -436,19 +367,6 @@ fn recovery_codes(user: &User) -> Result<Recovery, AuthnError> {
 fn with_both(user: &User) -> Authenticated {
     let participant = user.participant().auth_type("password").mfa(true).build();
     Authenticated::new(participant, "password").epoch(user.epoch).amr(["pwd", "otp", "mfa"])
-}
-
-/// As it stands in an address.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            all.push(char::from(byte));
-        } else {
-            // Writing to a `String` cannot fail.
-            let _ = write!(all, "%{byte:02X}");
-        }
-        all
-    })
 }
 
 impl Authenticator for SecondFactors {

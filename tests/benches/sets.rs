@@ -109,7 +109,7 @@ struct Clerk {
 impl Clerk {
     fn new(policy: &Policy, n: usize, id: &str) -> Self {
         let scope = Scope::application(&format!("org-{n}"), &format!("app-{n}")).unwrap();
-        let participant = Participant::builder(scope.clone(), id).role("clerk").build();
+        let participant = Participant::builder(scope.clone(), id).role("clerk").email("clerk@shop.example").build();
         let action = policy.engine().action("sets.place").unwrap();
         Self { participant, scope, action, facts: Facts::default() }
     }

@@ -37,7 +37,7 @@ pub struct Case {
     /// What it is about.
     pub name: &'static str,
     operation: Operation,
-    /// `@id` and `@tenant` are bound.
+    /// `@id`, `@tenant` and `@size` are bound, as in the condition: a plan for a value that stands in the text is made once.
     sqlite: &'static str,
     postgres: &'static str,
 }
@@ -54,8 +54,8 @@ pub const CASES: [Case; 3] = [
     Case {
         name: "the company's small ones",
         operation: Operation::Count,
-        sqlite: "company = @tenant AND size < 1000",
-        postgres: "company = @tenant AND size < 1000",
+        sqlite: "company = @tenant AND size < @size",
+        postgres: "company = @tenant AND size < @size",
     },
 ];
 
@@ -188,12 +188,17 @@ impl Pictures {
 fn by_hand<DB: Spoken>(query: &mut QueryBuilder<DB>, text: &str)
 where
     for<'q> &'q str: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
+    for<'q> i64: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
-    for (n, part) in text.split('@').enumerate() {
-        let bound = [("id", "u-7"), ("tenant", "c-7")].into_iter().find(|(name, _)| n > 0 && part.starts_with(name));
-        match bound {
-            Some((name, value)) => query.push_bind(value).push(part.strip_prefix(name).unwrap_or_default()),
-            None => query.push(if n > 0 { "@" } else { "" }).push(part),
+    let (mut parts, named) = (text.split('@'), ["id", "tenant", "size"]);
+    query.push(parts.next().unwrap_or_default());
+    for part in parts {
+        match named.map(|name| part.strip_prefix(name)) {
+            [Some(rest), ..] => query.push_bind("u-7").push(rest),
+            [_, Some(rest), _] => query.push_bind("c-7").push(rest),
+            [.., Some(rest)] => query.push_bind(1_000_i64).push(rest),
+            // Not a value: the operator `@>`.
+            [None, None, None] => query.push("@").push(part),
         };
     }
 }

@@ -110,9 +110,12 @@ pub(super) async fn watch(shared: Weak<Shared>, bound: Duration, mut number: Opt
         }
         if let Some(cookies) = &shared.cookies {
             let live = cookies.live_ids();
-            shared.sessions.end_sessions(|session| !live.contains(session));
+            shared.sessions.end_sessions(|session| !live.contains(session) && !cookies.is_stored(session));
         }
-        let Some(feed) = &shared.feed else { continue };
+        let Some(feed) = &shared.feed else {
+            sweep(&shared).await;
+            continue;
+        };
         let asked = tokio::time::timeout(PATIENCE, feed.since(number.unwrap_or(0)));
         match asked.await {
             Ok(Ok(changed)) => {
@@ -121,6 +124,7 @@ pub(super) async fn watch(shared: Weak<Shared>, bound: Duration, mut number: Opt
                 if number.replace(changed.number).is_some() {
                     apply(&shared, feed.as_ref(), changed).await;
                 }
+                sweep(&shared).await;
             }
             Ok(Err(error)) => {
                 tracing::warn!(target: "policy::gateway", %error, "changes of participants cannot be read");
@@ -137,6 +141,22 @@ pub(super) async fn watch(shared: Weak<Shared>, bound: Duration, mut number: Opt
     }
 }
 
+/// Ends what is over among the stored sessions of browsers.
+async fn sweep(shared: &Shared) {
+    let Some(cookies) = &shared.cookies else { return };
+    match tokio::time::timeout(PATIENCE, cookies.sweep()).await {
+        Ok(Ok(over)) => {
+            for id in over {
+                shared.sessions.end_session(&id);
+            }
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(target: "policy::gateway", %error, "sessions that are over cannot be looked for");
+        }
+        Err(_) => tracing::warn!(target: "policy::gateway", "it took too long to look for sessions that are over"),
+    }
+}
+
 async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
     if changed.everybody {
         shared.sessions.revoke_all();
@@ -146,6 +166,8 @@ async fn apply(shared: &Shared, feed: &dyn Feed, changed: Changed) {
         return;
     }
     for id in &changed.participants {
+        // That a stored session has ended is told like a change.
+        shared.sessions.end_session(id);
         shared.sessions.note_change(id);
         let ends = changed.ended.get(id);
         if let (Some(cookies), Some(epoch)) = (&shared.cookies, ends) {

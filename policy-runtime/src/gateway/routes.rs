@@ -177,15 +177,15 @@ async fn signed_in(
         Outcome::NotPresented => return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into()),
         Outcome::Rejected(failed) => return Err(refused(&failed).into()),
     };
-    let value = sessions.start(&found).map_err(|failed| refused(&failed))?;
+    let value = sessions.start(&found).await.map_err(|failed| refused(&failed))?;
     // Asked once the session is among those that changes are applied to, so that no change comes in between.
     if shared.sessions.has_changed(found.participant().id(), looked_up) {
-        sessions.end(&value);
+        ended(sessions, &value).await;
         return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into());
     }
     // The session that was there before ends: nobody else goes on with it.
     if let Some(value) = earlier.as_ref().and_then(session_of) {
-        sessions.end(value);
+        ended(sessions, value).await;
     }
     tracing::info!(target: "policy::gateway", address = %arrived.address, request = arrived.request_id.as_str(), participant = found.participant().id(), "signed in by cookie");
     Ok(with_cookie(&sessions.set_cookie(&value)))
@@ -202,12 +202,23 @@ async fn logout(
         return *instead;
     }
     let presented = upgrade::presented(&shared, &request, &arrived).ok();
-    if let Some(value) = presented.as_ref().and_then(session_of)
-        && let Some(id) = sessions.end(value)
-    {
-        shared.sessions.end_session(&id);
+    drop(request);
+    if let Some(value) = presented.as_ref().and_then(session_of) {
+        match sessions.end(value).await {
+            Ok(Some(id)) => drop(shared.sessions.end_session(&id)),
+            Ok(None) => {}
+            // Whoever signs out is not told that they have while they have not.
+            Err(error) => return upgrade::refused_as_json(&shared, &error.answer()),
+        }
     }
     with_cookie(&Sessions::clear_cookie())
+}
+
+/// Ends a session that nobody goes on with; one that cannot be ended now ends by itself.
+async fn ended(sessions: &Sessions, value: &Secret<String>) {
+    if let Err(error) = sessions.end(value).await {
+        tracing::warn!(target: "policy::gateway", %error, "a session was not ended");
+    }
 }
 
 /// What changes who is signed in comes from a page of this site, or from no page at all.

@@ -27,6 +27,7 @@ mod memory;
 mod password;
 mod people;
 mod provider;
+mod session;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
@@ -42,6 +43,7 @@ pub use provider::{
     AttributeSettings, Configuration, MfaSettings, ProviderSettings, ProvisioningSettings, Reference,
     ReferenceSettings, TenantSettings,
 };
+pub use session::{Added, EndOf, SessionRecord, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 #[cfg(feature = "signin")]

@@ -229,7 +229,7 @@ impl Prepared {
             .with(issuer.clone())
             .with(tokens)
             .events(events.clone(), clock.clone());
-        let cookies = config.secure_cookies.then(|| Sessions::new(clock.clone()));
+        let cookies = config.secure_cookies.then(|| Sessions::new(clock.clone()).stored_in(sql.clone()));
         if let Some(cookies) = &cookies {
             chain = chain.with(cookies.clone());
         }

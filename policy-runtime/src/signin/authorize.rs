@@ -280,10 +280,10 @@ impl SignIn {
                 }
             };
         }
-        let value = pages.sessions.start(found).map_err(|error| unavailable(&error.into()))?;
+        let value = pages.sessions.start(found).await.map_err(|error| unavailable(&error.into()))?;
         // The session that was there before ends: nobody else goes on with it.
         if let Some(earlier) = session_of(headers, arrival) {
-            pages.sessions.end(&earlier);
+            self.closed(pages, &earlier).await;
         }
         let credentials = Credentials::of(Credential::Session(value.clone())).on(pages.listener.clone());
         let Outcome::Authenticated(found) = self.inner.chain.authenticate(&credentials).await else {
@@ -293,9 +293,19 @@ impl SignIn {
             Some(asked) => self.goes_on(asked, &found, Some(self.inner.stored.clock.now())).await,
             None => see_other("/"),
         };
-        let mut response = gone_on.inspect_err(|_| drop(pages.sessions.end(&value)))?;
+        if gone_on.is_err() {
+            self.closed(pages, &value).await;
+        }
+        let mut response = gone_on?;
         with_cookie(&mut response, &pages.sessions.set_cookie(&value))?;
         Ok(response)
+    }
+
+    /// Ends a session that nobody goes on with; one that cannot be ended now ends by itself.
+    pub(super) async fn closed(&self, pages: &Pages, value: &Secret<String>) {
+        if let Err(error) = pages.sessions.end(value).await {
+            tracing::warn!(target: "policy::signin", %error, "a session was not ended");
+        }
     }
 
     async fn decided(
@@ -364,6 +374,7 @@ impl SignIn {
             words: &asked.words,
             amr: &found.proofs().join(" "),
             auth_time: at,
+            session: found.session().map(|id| &**id),
         };
         let code = self.inner.stored.grants.offer(&leave).await.map_err(|error| unavailable(&error))?;
         tracing::info!(target: "policy::signin", participant = who, client = asked.client.id, "a code was given");
@@ -371,7 +382,12 @@ impl SignIn {
     }
 
     /// Who the cookie of a browser says is signed in.
-    async fn of_cookie(&self, pages: &Pages, arrival: Arrival, headers: &HeaderMap) -> Option<Box<Authenticated>> {
+    pub(super) async fn of_cookie(
+        &self,
+        pages: &Pages,
+        arrival: Arrival,
+        headers: &HeaderMap,
+    ) -> Option<Box<Authenticated>> {
         let value = session_of(headers, arrival)?;
         let credentials = Credentials::of(Credential::Session(value)).on(pages.listener.clone());
         match self.inner.chain.authenticate(&credentials).await {

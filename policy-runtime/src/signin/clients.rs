@@ -33,6 +33,9 @@ pub struct ClientSettings {
     pub name: String,
     /// Where it may be sent back to, letter by letter.
     pub redirect_uris: Vec<String>,
+    /// Where a browser may be sent back to after signing out, letter by letter.
+    #[serde(default)]
+    pub logout_uris: Vec<String>,
     /// Whether it belongs to somebody else, whom users give leave to.
     pub third_party: bool,
     /// The words of `scope` that it may ask for.
@@ -51,6 +54,7 @@ impl ClientSettings {
         Self {
             name: name.to_owned(),
             redirect_uris: Vec::new(),
+            logout_uris: Vec::new(),
             third_party: false,
             words: ["openid", "email", "profile", "offline_access"].map(str::to_owned).to_vec(),
             audience: Vec::new(),
@@ -63,6 +67,13 @@ impl ClientSettings {
     #[must_use]
     pub fn redirect_uri(mut self, uri: &str) -> Self {
         self.redirect_uris.push(uri.to_owned());
+        self
+    }
+
+    /// Lets a browser be sent back to an address after signing out.
+    #[must_use]
+    pub fn logout_uri(mut self, uri: &str) -> Self {
+        self.logout_uris.push(uri.to_owned());
         self
     }
 
@@ -97,7 +108,7 @@ impl ClientSettings {
 
     fn check(&self) -> Result<(), SignInError> {
         let invalid = |text: String| Err(SignInError::Invalid(text));
-        for uri in &self.redirect_uris {
+        for uri in self.redirect_uris.iter().chain(&self.logout_uris) {
             if origin_of(uri).is_none() {
                 return invalid(format!("`{uri}` is no address to come back to: https, or http on this machine"));
             }

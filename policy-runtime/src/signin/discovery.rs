@@ -54,6 +54,7 @@ fn of_pages(url: &str) -> Map<String, Value> {
     let algorithms = [Algorithm::EdDsa, Algorithm::Es256].map(Algorithm::as_str);
     let pages = json!({
         "authorization_endpoint": format!("{url}/api/auth/oauth/authorize"),
+        "end_session_endpoint": format!("{url}/api/auth/oauth/end_session"),
         "userinfo_endpoint": format!("{url}/api/auth/oauth/userinfo"),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "response_types_supported": ["code"],

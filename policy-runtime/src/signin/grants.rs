@@ -33,6 +33,8 @@ pub(super) struct Leave<'a> {
     pub(super) amr: &'a str,
     /// When the user signed in, if it was for this.
     pub(super) auth_time: Option<Millis>,
+    /// The session that it is given in, with which it ends when somebody ends that.
+    pub(super) session: Option<&'a str>,
 }
 
 /// What was given to a client on a user's behalf.
@@ -178,9 +180,10 @@ impl Grants {
             leave.amr.into(),
             leave.auth_time.map(|at| at.0).into(),
             self.after(CODE_S).0.into(),
+            leave.session.into(),
         ];
         let sql = "INSERT INTO policy_codes (hash, client, user_id, grant_id, redirect_uri, challenge, nonce, words, amr, \
-                   auth_time, used, until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)";
+                   auth_time, used, until, session) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)";
         tx.run(sql, row).await?;
         tx.commit().await?;
         Ok(code)
@@ -197,7 +200,7 @@ impl Grants {
         let mut tx = self.database.begin().await?;
         // Whoever changes the row was first.
         let sql = "UPDATE policy_codes SET used = 1 WHERE hash = $1 AND client = $2 AND used = 0 AND until > $3 \
-                   RETURNING grant_id, user_id, words, amr, auth_time, redirect_uri, challenge, nonce";
+                   RETURNING grant_id, user_id, words, amr, auth_time, redirect_uri, challenge, nonce, session";
         let args = vec![hash.as_str().into(), client.into(), now.0.into()];
         let Some(row) = tx.row(sql, args).await? else {
             let sql = "DELETE FROM policy_grants WHERE client = $2 AND id IN \
@@ -224,7 +227,7 @@ impl Grants {
         };
         let is_good = check(&found);
         if is_good {
-            insert(&mut tx, &found.grant).await?;
+            insert(&mut tx, &found.grant, row.maybe_text(8)?).await?;
             if has(&found.grant.words, "offline_access") {
                 found.refresh = Some(self.add_refresh(&mut tx, &found.grant).await?);
             }
@@ -291,7 +294,7 @@ impl Grants {
     }
 }
 
-async fn insert(tx: &mut Transaction, grant: &Grant) -> Result<(), SignInError> {
+async fn insert(tx: &mut Transaction, grant: &Grant, session: Option<String>) -> Result<(), SignInError> {
     let row: Vec<Arg> = vec![
         grant.id.as_str().into(),
         grant.client.as_str().into(),
@@ -301,9 +304,10 @@ async fn insert(tx: &mut Transaction, grant: &Grant) -> Result<(), SignInError> 
         grant.until.0.into(),
         grant.amr.as_str().into(),
         grant.auth_time.map(|at| at.0).into(),
+        session.into(),
     ];
-    let sql = "INSERT INTO policy_grants (id, client, user_id, words, since, until, amr, auth_time) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "INSERT INTO policy_grants (id, client, user_id, words, since, until, amr, auth_time, session) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     tx.run(sql, row).await?;
     Ok(())
 }

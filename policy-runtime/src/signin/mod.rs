@@ -38,6 +38,7 @@ mod form;
 mod grants;
 mod inspect;
 mod keys;
+mod leaving;
 mod page;
 mod relying;
 mod second;
@@ -278,7 +279,8 @@ impl SignIn {
             None => router,
             Some(_) => router
                 .route("/api/auth/oauth/authorize", get(authorize::ask).post(authorize::answer))
-                .merge(relying::routes()),
+                .merge(relying::routes())
+                .merge(leaving::routes()),
         };
         let router = match (&self.pages, &self.flows) {
             (Some(_), Some(_)) => router.merge(flows::json::router()).merge(flows::pages::router()),

@@ -254,6 +254,22 @@ pub(super) fn login(
     page(status, &format!("Sign in to {}", client.settings.name), &body, Some(back))
 }
 
+/// The page on which somebody confirms that they sign out.
+pub(super) fn leave(query: &str, who: &str) -> Response {
+    let body = format!(
+        "<p>You are signed in as {}.</p>\n<form method=\"post\" action=\"?{}\">\n\
+         <button type=\"submit\">Sign out</button>\n</form>",
+        text(who),
+        text(query),
+    );
+    page(StatusCode::OK, "Sign out?", &body, None)
+}
+
+/// The page after that.
+pub(super) fn left() -> Response {
+    page(StatusCode::OK, "Signed out", "<p>You are signed out.</p>", None)
+}
+
 /// The page on which somebody gives a client of somebody else leave.
 pub(super) fn consent(client: &Client, query: &str, back: &str, who: &str, words: &str, proof: &Proof<'_>) -> Response {
     let listed: String = words

@@ -15,7 +15,7 @@ use super::authorize::{Instead, LATER, see_other, unavailable, with_cookie};
 use super::errands::{Browser, Errand, Made};
 use super::form::{Form, json as answer};
 use super::{Pages, SignIn, page};
-use crate::authn::token::{Answer, Offered};
+use crate::authn::token::{Answer, DISABLED, Offered};
 use crate::authn::{AuthnCode, AuthnError, Outcome};
 use crate::credential::{Credentials, RequestedScope};
 use crate::edge::{Arrival, Origins};
@@ -52,7 +52,7 @@ fn word(error: &AuthnError) -> &'static str {
     let code = error.code();
     if code == AuthnCode::NotProvisioned {
         "no_account"
-    } else if code == AuthnCode::WrongCredentials && error.detail() == "the user is disabled" {
+    } else if code == AuthnCode::WrongCredentials && error.detail() == DISABLED {
         "account_disabled"
     } else if matches!(code, AuthnCode::Unavailable | AuthnCode::WrongCredentials) {
         "exchange_failed"
@@ -61,17 +61,17 @@ fn word(error: &AuthnError) -> &'static str {
     }
 }
 
-/// A request, without its body.
-struct Came {
-    pages: Pages,
-    arrival: Arrival,
-    headers: HeaderMap,
+/// A request of a browser, without its body.
+pub(super) struct Came {
+    pub(super) pages: Pages,
+    pub(super) arrival: Arrival,
+    pub(super) headers: HeaderMap,
     path: String,
-    query: String,
+    pub(super) query: String,
 }
 
 impl Came {
-    fn of(server: &SignIn, request: &Request) -> Result<Self, Instead> {
+    pub(super) fn of(server: &SignIn, request: &Request) -> Result<Self, Instead> {
         let arrival = request.extensions().get::<Arrival>().copied();
         let known = server.pages.clone().zip(arrival);
         let (pages, arrival) = known.ok_or_else(|| page::refusal(StatusCode::INTERNAL_SERVER_ERROR, LATER))?;
@@ -82,6 +82,11 @@ impl Came {
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
         })
+    }
+
+    /// Whether it comes from a page of this site, or from none.
+    pub(super) fn is_of_this_site(&self) -> bool {
+        Origins::default().admit_upgrade(&self.headers, self.arrival.secure)
     }
 
     /// The scope that it names, as it would name it for a password.
@@ -201,7 +206,7 @@ impl SignIn {
     ) -> Result<Response, Instead> {
         let came = came?;
         let error = |status, why: &str| Instead::from(answer(status, &json!({ "error": why })));
-        if !Origins::default().admit_upgrade(&came.headers, came.arrival.secure) {
+        if !came.is_of_this_site() {
             return Err(error(StatusCode::FORBIDDEN, "the request must come from this site"));
         }
         let unknown = || error(StatusCode::BAD_REQUEST, "Unknown provider");

@@ -181,7 +181,7 @@ async fn confirm(State(server): State<SignIn>, request: Request) -> Response {
         if let Some(pending) = asked.body.pending.clone().map(Secret::new) {
             let code = Secret::new(asked.body.code);
             let (codes, found) = server.confirm(&asked.from, &pending, &code).await?;
-            return server.with_session(&found, &asked.from, gives(StatusCode::OK, &recovery(&codes))?);
+            return server.with_session(&found, &asked.from, gives(StatusCode::OK, &recovery(&codes))?).await;
         }
         let (user, code) = server.shown_code(&asked).await?;
         let codes = server.factors()?.confirm(&user, &code).await.map_err(refused)?;
@@ -196,7 +196,7 @@ async fn finish(State(server): State<SignIn>, request: Request) -> Response {
         let Asked { from, body, .. } = server.asked_with::<Code>(request).await?;
         let pending = Secret::new(body.pending.unwrap_or_default());
         let found = server.finish(&from, &pending, &Secret::new(body.code)).await?;
-        server.with_session(&found, &from, empty())
+        server.with_session(&found, &from, empty()).await
     }
     .await;
     told(done)

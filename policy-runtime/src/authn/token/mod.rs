@@ -42,6 +42,8 @@ pub use keys::{KeySet, KeySetError, MAX_KEY_SET, MAX_KEYS, SharedSecret};
 pub use mapping::{ClaimKind, ClaimMapping, Mapped, MappingError, OnMismatch};
 pub use path::ClaimPath;
 pub use presets::{KeyPlace, PRESETS, Preset};
+#[cfg(feature = "signin")]
+pub(crate) use provision::DISABLED;
 #[cfg(feature = "users")]
 pub use provision::{Provisioned, Provisioning};
 #[cfg(feature = "signin")]

@@ -11,6 +11,9 @@ use super::source::TokenUsers;
 use crate::authn::{AuthnCode, AuthnError, BoxFuture};
 use crate::identity::{EmailKey, ExternalIdentity, IdentityStore, StoreError, User};
 
+/// The detail of a refusal by which whoever has proved who they are learns that they may not sign in.
+pub(crate) const DISABLED: &str = "the user is disabled";
+
 /// Who becomes a user of a scope when a provider vouches for them.
 ///
 /// ```
@@ -169,7 +172,7 @@ impl TokenUsers for Provisioned {
                 self.mapping.apply(token.claims(), Participant::builder(self.scope.clone(), "unknown"))?.build();
             let user = self.user(token, &mapped).await?;
             if !user.enabled {
-                return Err(AuthnError::new(AuthnCode::WrongCredentials, "the user is disabled"));
+                return Err(AuthnError::new(AuthnCode::WrongCredentials, DISABLED));
             }
             let auth_type =
                 if token.is_machine() { format!("{}-machine", self.auth_type) } else { self.auth_type.clone() };

@@ -22,6 +22,9 @@ pub(crate) struct Client {
     /// Where browsers may be sent back to; may be given again
     #[arg(long = "redirect-uri", value_name = "URI")]
     redirect_uris: Vec<String>,
+    /// Where they may be sent back to after signing out; may be given again
+    #[arg(long = "logout-uri", value_name = "URI")]
+    logout_uris: Vec<String>,
     /// Whom its tokens are for; may be given again
     #[arg(long, value_name = "WHOM")]
     audience: Vec<String>,
@@ -49,6 +52,7 @@ pub(crate) async fn client(arguments: &Client) -> Result<ExitCode, Failure> {
     let scope = arguments.scope.parse()?;
     let mut settings = ClientSettings::new(arguments.name.as_deref().unwrap_or(&arguments.id));
     settings.redirect_uris.clone_from(&arguments.redirect_uris);
+    settings.logout_uris.clone_from(&arguments.logout_uris);
     settings.audience.clone_from(&arguments.audience);
     settings.words.extend(arguments.words.iter().cloned());
     settings.third_party = arguments.third_party;

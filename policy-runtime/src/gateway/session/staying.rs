@@ -64,7 +64,12 @@ impl Session {
         if let Some((session, KeepAlive::Nothing)) = self.caller.as_ref().and_then(|caller| caller.session.as_ref())
             && let Some(cookies) = &self.shared.cookies
         {
-            cookies.end_by_id(session);
+            let (cookies, session) = (cookies.clone(), session.clone());
+            tokio::spawn(async move {
+                if let Err(error) = cookies.end_by_id(&session).await {
+                    tracing::warn!(target: "policy::gateway", %error, "a session was not ended");
+                }
+            });
         }
     }
 }

@@ -132,13 +132,13 @@ impl SqlStore {
         let Some(Link { user: Some(id), .. }) = take_in(&mut tx, Purpose::Reset, hash, now).await? else {
             return Ok(None);
         };
-        let epoch = password_in(&mut tx, &id, Some(password)).await?;
+        let (concerned, epoch) = password_in(&mut tx, &id, Some(password)).await?;
         let user = user_in(&mut tx, &id).await?;
         // Who was locked out since the letter was sent stays out.
         if !user.enabled {
             return Ok(None);
         }
-        announce_end(tx, &id, epoch).await?;
+        announce_end(tx, &concerned, epoch).await?;
         Ok(Some(user))
     }
 
@@ -163,7 +163,7 @@ impl SqlStore {
         let sql = "DELETE FROM policy_invitations WHERE hash = $1 AND until > $2 RETURNING user_id";
         let Some(row) = tx.row(sql, vec![encode::hex(hash).into(), now.0.into()]).await? else { return Ok(None) };
         let id = row.text(0)?;
-        password_in(&mut tx, &id, Some(password)).await?;
+        let (concerned, _) = password_in(&mut tx, &id, Some(password)).await?;
         if let Some(name) = display_name {
             let sql = "UPDATE policy_users SET display_name = $2 WHERE id = $1";
             tx.run(sql, vec![id.as_str().into(), name.replace('\0', "").into()]).await?;
@@ -172,7 +172,7 @@ impl SqlStore {
         if !user.enabled {
             return Ok(None);
         }
-        announce(tx, &[id]).await?;
+        announce(tx, &concerned).await?;
         Ok(Some(user))
     }
 }

@@ -19,6 +19,7 @@ mod keys;
 pub(super) mod links;
 mod once;
 mod providers;
+mod sessions;
 mod users;
 
 /// How many changes are remembered one by one.
@@ -209,15 +210,11 @@ impl SqlStore {
 
 /// Numbers a change, notes whom it concerns, and keeps the transaction.
 async fn announce(tx: Transaction, participants: &[String]) -> Result<(), StoreError> {
-    announce_with(tx, participants, 0).await
+    announce_end(tx, participants, 0).await
 }
 
-/// As [`announce`]; what the participant opened before this epoch of theirs ends.
-async fn announce_end(tx: Transaction, participant: &str, epoch: i64) -> Result<(), StoreError> {
-    announce_with(tx, &[participant.to_owned()], epoch).await
-}
-
-async fn announce_with(mut tx: Transaction, participants: &[String], ends: i64) -> Result<(), StoreError> {
+/// As [`announce`]; what a participant opened before this epoch of theirs ends.
+async fn announce_end(mut tx: Transaction, participants: &[String], ends: i64) -> Result<(), StoreError> {
     let sql = "UPDATE policy_deployment SET changes = changes + 1 WHERE id = 1 RETURNING changes";
     let row =
         tx.row(sql, vec![]).await?.ok_or_else(|| StoreError::Unavailable("the deployment's row is gone".into()))?;

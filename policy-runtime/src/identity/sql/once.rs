@@ -71,7 +71,10 @@ impl SqlStore {
         }
         let everybody = tx.rows("UPDATE policy_users SET epoch = epoch + 1 RETURNING id", vec![]).await?;
         tx.run("UPDATE policy_deployment SET epoch = $1 WHERE id = 1", vec![epoch.as_str().into()]).await?;
-        announce(tx, &texts(&everybody)?).await?;
+        let sessions = tx.rows("DELETE FROM policy_sessions RETURNING id", vec![]).await?;
+        let mut concerned = texts(&everybody)?;
+        concerned.extend(texts(&sessions)?);
+        announce(tx, &concerned).await?;
         Ok(epoch)
     }
 

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use policy_core::{Scope, Slug};
 
-use super::{SqlStore, announce, announce_end, encode, missing, named, new_id, organization_of, require, slug};
+use super::{SqlStore, announce, announce_end, encode, missing, named, new_id, organization_of, require, slug, texts};
 use crate::database::{Arg, Row, Transaction};
 use crate::identity::{Change, EmailKey, ExternalIdentity, IdentityStore, NewUser, StoreError, User, UserStore};
 use crate::secret::Secret;
@@ -136,12 +136,13 @@ async fn add_role(tx: &mut Transaction, user: &str, role: &str) -> Result<(), St
     Ok(())
 }
 
-/// Replaces a password, in a transaction that its caller announces, and gives the user's epoch from here on.
+/// Replaces a password, in a transaction that its caller announces, and gives what that concerns: the user and the sessions that
+/// end, and the user's epoch from here on.
 pub(super) async fn password_in(
     tx: &mut Transaction,
     id: &str,
     hash: Option<&Secret<String>>,
-) -> Result<i64, StoreError> {
+) -> Result<(Vec<String>, i64), StoreError> {
     let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
     let epoch = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?.long(0)?;
     // Whoever got in by the password before is out.
@@ -156,7 +157,10 @@ pub(super) async fn password_in(
         let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
         tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
     }
-    Ok(epoch)
+    let sql = "DELETE FROM policy_sessions WHERE user_id = $1 RETURNING id";
+    let mut concerned = texts(&tx.rows(sql, vec![id.into()]).await?)?;
+    concerned.push(id.to_owned());
+    Ok((concerned, epoch))
 }
 
 impl SqlStore {
@@ -206,8 +210,8 @@ impl SqlStore {
 
     pub(super) async fn write_password(&self, id: &str, hash: Option<&Secret<String>>) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
-        let epoch = password_in(&mut tx, id, hash).await?;
-        announce_end(tx, id, epoch).await
+        let (concerned, epoch) = password_in(&mut tx, id, hash).await?;
+        announce_end(tx, &concerned, epoch).await
     }
 
     pub(super) async fn delete_user(&self, id: &str) -> Result<(), StoreError> {

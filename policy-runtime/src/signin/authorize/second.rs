@@ -60,7 +60,7 @@ impl SignIn {
             Ok((codes, found)) => {
                 let onward = format!("/api/auth/oauth/authorize?{}", asked.query);
                 let shown = page::recovery_codes(&codes, &onward);
-                self.with_session(&found, &from, shown).map_err(|refused| self.once_more(asked, refused).into())
+                self.with_session(&found, &from, shown).await.map_err(|refused| self.once_more(asked, refused).into())
             }
             Err(refused) if again(&refused) => {
                 // What is in the app stays: the page shows again what the browser was shown.

@@ -112,11 +112,16 @@ impl SignIn {
     }
 
     /// Starts a session, and ends the one that the browser had before: nobody else goes on with that.
-    pub(in crate::signin) fn with_session(&self, found: &Authenticated, from: &Whence, mut response: Response) -> Done {
+    pub(in crate::signin) async fn with_session(
+        &self,
+        found: &Authenticated,
+        from: &Whence,
+        mut response: Response,
+    ) -> Done {
         let Some(pages) = &self.pages else { return Ok(response) };
-        let value = pages.sessions.start(found).map_err(SignInError::from)?;
+        let value = pages.sessions.start(found).await.map_err(SignInError::from)?;
         if let Some(earlier) = crate::signin::authorize::session_of(&from.headers, from.arrival) {
-            pages.sessions.end(&earlier);
+            self.closed(pages, &earlier).await;
         }
         if let Ok(mut cookie) = HeaderValue::from_str(&pages.sessions.set_cookie(&value)) {
             cookie.set_sensitive(true);
@@ -126,9 +131,9 @@ impl SignIn {
     }
 
     /// Tells somebody who has just become a user whether they are signed in, too.
-    fn joined(&self, joined: Joined, from: &Whence, response: Response) -> Done {
+    async fn joined(&self, joined: Joined, from: &Whence, response: Response) -> Done {
         match joined.signed_in {
-            Ok(found) => self.with_session(&found, from, response),
+            Ok(found) => self.with_session(&found, from, response).await,
             // They are users now, and go on by signing in.
             Err(No::SecondFactor(refusal)) => Ok(answer(StatusCode::OK, &pending(&refusal))),
             Err(_) => Ok(response),
@@ -279,7 +284,7 @@ async fn complete_registration(State(server): State<SignIn>, request: Request) -
         let Asked { flows, from, body } = server.asked_with::<Choice>(request).await?;
         let (password, name) = (Secret::new(body.password), body.display_name.as_deref());
         let joined = server.complete_registration(flows, &from, &body.token, password, name).await?;
-        server.joined(joined, &from, empty())
+        server.joined(joined, &from, empty()).await
     };
     told(done.await)
 }
@@ -301,7 +306,7 @@ async fn complete_sign_up(State(server): State<SignIn>, request: Request) -> Res
         let org_id = joined.user.scope.organization_id().map(ToString::to_string).unwrap_or_default();
         let founded = Founded { message: "the organization is founded", org_id };
         let response = gives(StatusCode::OK, &founded)?;
-        server.joined(joined, &from, response)
+        server.joined(joined, &from, response).await
     };
     told(done.await)
 }
@@ -332,7 +337,7 @@ async fn accept(State(server): State<SignIn>, request: Request) -> Response {
         let Asked { flows, from, body } = server.asked_with::<Choice>(request).await?;
         let (password, name) = (Secret::new(body.password), body.display_name.as_deref());
         let joined = server.accept(flows, &from, &body.token, password, name).await?;
-        server.joined(joined, &from, empty())
+        server.joined(joined, &from, empty()).await
     };
     told(done.await)
 }
@@ -361,7 +366,7 @@ async fn change_password(State(server): State<SignIn>, request: Request) -> Resp
         let Asked { flows, from, body } = server.asked_with::<PasswordChange>(request).await?;
         let (old, new) = (Secret::new(body.old_password), Secret::new(body.new_password));
         let found = server.change_password(flows, &from, &old, new, body.code.map(Secret::new).as_ref()).await?;
-        server.with_session(&found, &from, empty())
+        server.with_session(&found, &from, empty()).await
     };
     told(done.await)
 }

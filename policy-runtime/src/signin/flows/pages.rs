@@ -178,15 +178,15 @@ impl SignIn {
             Page::SignUp => self.sign_up(flows, email, name).await.and(sent),
             Page::CompleteRegistration => {
                 let joined = self.complete_registration(flows, from, token, password, name).await?;
-                self.welcome(page, joined, from)
+                self.welcome(page, joined, from).await
             }
             Page::CompleteSignUp => {
                 let joined = self.found(flows, from, token, field("organization"), password).await?;
-                self.welcome(page, joined, from)
+                self.welcome(page, joined, from).await
             }
             Page::Invitation => {
                 let joined = self.accept(flows, from, token, password, name).await?;
-                self.welcome(page, joined, from)
+                self.welcome(page, joined, from).await
             }
             Page::Reset => {
                 self.reset(flows, from, token, password).await?;
@@ -196,14 +196,14 @@ impl SignIn {
     }
 
     /// Goes on with the client that somebody came from, or says that they can sign in now.
-    fn welcome(&self, page: Page, joined: Joined, from: &Whence) -> Result<Response, No> {
+    async fn welcome(&self, page: Page, joined: Joined, from: &Whence) -> Result<Response, No> {
         let onward = joined.back.map(|back| format!("/api/auth/oauth/authorize?{back}"));
         let response = match &onward {
             Some(onward) => see_other(onward).unwrap_or_else(|instead| *instead),
             None => page::notice(page.title(), "You are known here now.", None),
         };
         match joined.signed_in {
-            Ok(found) => self.with_session(&found, from, response),
+            Ok(found) => self.with_session(&found, from, response).await,
             Err(_) => Ok(response),
         }
     }

@@ -9,8 +9,10 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::authn::Outcome;
 use crate::authn::password::{PasswordAuthenticator, Throttle, hash};
 use crate::clock::FixedClock;
+use crate::credential::{Credential, Credentials};
 use crate::database::DatabaseAddress;
 use crate::edge::Arrival;
 use crate::events::MemoryEvents;
@@ -19,6 +21,7 @@ use crate::seal::SealingKeys;
 
 mod authorize;
 mod keys;
+mod leaving;
 mod provider;
 mod relying;
 mod tokens;
@@ -108,7 +111,7 @@ impl Fixture {
         secrets.insert("robot", stored.clients.add_confidential("robot", &shop, &robot).await.unwrap());
 
         let issuer = stored.issuer(URL, store.clone()).await.unwrap();
-        let sessions = Sessions::new(shared.clone());
+        let sessions = Sessions::new(shared.clone()).stored_in(store.clone());
         let chain = Chain::builder()
             .with(PasswordAuthenticator::new(store.clone(), shared.clone()).throttle(Throttle::off()))
             .with(issuer.clone())

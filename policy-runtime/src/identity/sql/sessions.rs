@@ -1,0 +1,177 @@
+//! Sessions of browsers.
+
+use policy_core::value::Millis;
+use serde::{Deserialize, Serialize};
+
+use super::{SqlStore, announce, encode, texts};
+use crate::database::{Arg, Row};
+use crate::identity::{Added, EndOf, SessionRecord, SessionStore, StoreError, Stored, User, UserStore as _};
+
+/// What a sign-in added, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    auth_type: String,
+    mfa: bool,
+    subject: Option<String>,
+    display_name: Option<String>,
+    tenant: Option<String>,
+    roles: Vec<String>,
+    attributes: String,
+}
+
+fn written(added: &Added) -> Result<String, StoreError> {
+    let written = Written {
+        auth_type: added.auth_type.clone(),
+        mfa: added.mfa,
+        subject: added.subject.clone(),
+        display_name: added.display_name.clone(),
+        tenant: added.tenant.clone(),
+        roles: added.roles.clone(),
+        attributes: encode::from_attributes(&added.attributes),
+    };
+    serde_json::to_string(&written).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+fn read(row: &Row) -> Result<SessionRecord, StoreError> {
+    let damaged = |error: serde_json::Error| StoreError::Unavailable(format!("a stored session: {error}"));
+    let added: Written = serde_json::from_str(&row.text(4)?).map_err(damaged)?;
+    Ok(SessionRecord {
+        id: row.text(0)?,
+        user: row.text(1)?,
+        method: row.text(2)?,
+        amr: row.text(3)?.split_whitespace().map(str::to_owned).collect(),
+        added: Added {
+            auth_type: added.auth_type,
+            mfa: added.mfa,
+            subject: added.subject,
+            display_name: added.display_name,
+            tenant: added.tenant,
+            roles: added.roles,
+            attributes: encode::attributes(&added.attributes)?,
+        },
+        epoch: u64::try_from(row.long(5)?).unwrap_or(0),
+        since: Millis(row.long(6)?),
+        ends: Millis(row.long(7)?),
+        idle_ends: Millis(row.long(8)?),
+    })
+}
+
+macro_rules! sessions_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, user_id, method, amr, added, epoch, since, ends, idle_ends FROM policy_sessions WHERE ",
+            $condition
+        )
+    };
+}
+
+impl SqlStore {
+    async fn add_session(&self, hash: &str, new: &SessionRecord, most: usize) -> Result<bool, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let epoch = i64::try_from(new.epoch).unwrap_or(i64::MAX);
+        // Takes the row's lock, so that a change at once either is seen here or finds the session.
+        let sql = "UPDATE policy_users SET epoch = epoch WHERE id = $1 AND epoch = $2";
+        if tx.run(sql, vec![new.user.as_str().into(), epoch.into()]).await? == 0 {
+            return Ok(false);
+        }
+        let row: Vec<Arg> = vec![
+            hash.into(),
+            new.id.as_str().into(),
+            new.user.as_str().into(),
+            new.method.as_str().into(),
+            new.amr.join(" ").into(),
+            written(&new.added)?.into(),
+            epoch.into(),
+            new.since.0.into(),
+            new.ends.0.into(),
+            new.idle_ends.0.into(),
+        ];
+        let sql = "INSERT INTO policy_sessions (hash, id, user_id, method, amr, added, epoch, since, ends, idle_ends) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        tx.run(sql, row).await?;
+        let sql = "DELETE FROM policy_sessions WHERE user_id = $1 AND id NOT IN \
+                   (SELECT id FROM policy_sessions WHERE user_id = $1 ORDER BY since DESC, id LIMIT $2) RETURNING id";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let ended = texts(&tx.rows(sql, vec![new.user.as_str().into(), most.into()]).await?)?;
+        if ended.is_empty() {
+            tx.commit().await?;
+        } else {
+            announce(tx, &ended).await?;
+        }
+        Ok(true)
+    }
+
+    async fn remove_sessions(&self, which: EndOf<'_>) -> Result<Vec<String>, StoreError> {
+        let (sql, args): (_, Vec<Arg>) = match which {
+            EndOf::Hash(hash) => ("DELETE FROM policy_sessions WHERE hash = $1 RETURNING id", vec![hash.into()]),
+            EndOf::Session(id) => ("DELETE FROM policy_sessions WHERE id = $1 RETURNING id", vec![id.into()]),
+            EndOf::Own(user, id) => {
+                let sql = "DELETE FROM policy_sessions WHERE user_id = $1 AND id = $2 RETURNING id";
+                (sql, vec![user.into(), id.into()])
+            }
+            EndOf::User(id) => ("DELETE FROM policy_sessions WHERE user_id = $1 RETURNING id", vec![id.into()]),
+            EndOf::Over(now) => {
+                // Often asked for, and mostly in vain; only a transaction keeps other writers waiting.
+                let any = sessions_where!("idle_ends <= $1 OR ends <= $1 LIMIT 1");
+                if self.database.row(any, vec![now.0.into()]).await?.is_none() {
+                    return Ok(Vec::new());
+                }
+                let sql = "DELETE FROM policy_sessions WHERE idle_ends <= $1 OR ends <= $1 RETURNING id";
+                (sql, vec![now.0.into()])
+            }
+        };
+        let mut tx = self.database.begin().await?;
+        let ended = texts(&tx.rows(sql, args).await?)?;
+        if ended.is_empty() {
+            return Ok(ended);
+        }
+        if !matches!(which, EndOf::Over(_)) {
+            // Whoever signs out does not go on elsewhere with what was given meanwhile.
+            for id in &ended {
+                for sql in
+                    ["DELETE FROM policy_codes WHERE session = $1", "DELETE FROM policy_grants WHERE session = $1"]
+                {
+                    tx.run(sql, vec![id.as_str().into()]).await?;
+                }
+            }
+        }
+        announce(tx, &ended).await?;
+        Ok(ended)
+    }
+
+    async fn touch_session(&self, id: &str, idle_ends: Millis) -> Result<(), StoreError> {
+        let mut tx = self.database.begin().await?;
+        let sql = "UPDATE policy_sessions SET idle_ends = $2 WHERE id = $1 AND idle_ends < $2";
+        tx.run(sql, vec![id.into(), idle_ends.0.into()]).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+impl SessionStore for SqlStore {
+    fn open_session<'a>(&'a self, hash: &'a str, session: &'a SessionRecord, most: usize) -> Stored<'a, bool> {
+        Box::pin(self.add_session(hash, session, most))
+    }
+
+    fn session<'a>(&'a self, hash: &'a str) -> Stored<'a, Option<(SessionRecord, User)>> {
+        Box::pin(async move {
+            let row = self.database.row(sessions_where!("hash = $1"), vec![hash.into()]).await?;
+            let Some(session) = row.map(|row| read(&row)).transpose()? else { return Ok(None) };
+            Ok(self.user(&session.user).await?.map(|user| (session, user)))
+        })
+    }
+
+    fn keep_session<'a>(&'a self, id: &'a str, idle_ends: Millis) -> Stored<'a, ()> {
+        Box::pin(self.touch_session(id, idle_ends))
+    }
+
+    fn end_sessions<'a>(&'a self, which: EndOf<'a>) -> Stored<'a, Vec<String>> {
+        Box::pin(self.remove_sessions(which))
+    }
+
+    fn sessions_of<'a>(&'a self, user: &'a str) -> Stored<'a, Vec<SessionRecord>> {
+        Box::pin(async move {
+            let sql = sessions_where!("user_id = $1 ORDER BY since DESC, id");
+            self.database.rows(sql, vec![user.into()]).await?.iter().map(read).collect()
+        })
+    }
+}

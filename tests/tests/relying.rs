@@ -1,0 +1,231 @@
+//! Signing in with a real provider, from the client's question to its tokens; and sessions that end on every server at once.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use policy_runtime::Scope;
+use policy_runtime::authn::password::hash;
+use policy_runtime::config::{Config, Environment};
+use policy_runtime::gateway::Gateway;
+use policy_runtime::identity::{NewUser, User};
+use policy_runtime::secret::Secret;
+use policy_runtime::server::Prepared;
+use policy_runtime::signin::ClientSettings;
+use tests::providers::{Answer, Provider, send};
+use tests::raw::{Ended, Raw};
+
+const CALLBACK: &str = "http://127.0.0.1:9/callback";
+/// RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const KEY: &str = "hex:9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a1";
+const PASSWORD: &str = "a quite long pass phrase";
+
+struct Server {
+    prepared: Prepared,
+    gateway: Gateway,
+    base: String,
+}
+
+/// A port that is free now; a base URL has to be known before the server starts.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn start(file: &str, database: &str, port: u16) -> Server {
+    let base = format!("http://127.0.0.1:{port}");
+    let listen = format!("127.0.0.1:{port}");
+    let variables =
+        [("DB_URL", database), ("POLICY_KEY", KEY), ("POLICY_LISTEN", &*listen), ("POLICY_BASE_URL", &*base)];
+    let config = Config::check(file, &Environment::of(variables), &std::env::temp_dir()).unwrap();
+    let prepared = Prepared::new(&config).await.unwrap();
+    let gateway = prepared.gateway(&config).bind(config.listen).await.unwrap();
+    Server { prepared, gateway, base }
+}
+
+impl Server {
+    async fn users(&self) -> Vec<User> {
+        self.prepared.store.users(&Scope::application("acme", "shop").unwrap()).await.unwrap()
+    }
+
+    async fn client(&self) {
+        let shop = Scope::application("acme", "shop").unwrap();
+        let settings = ClientSettings::new("The shop").redirect_uri(CALLBACK);
+        self.prepared.sign_in.stored().clients.add_public("app", &shop, &settings).await.unwrap();
+    }
+
+    fn question(&self) -> String {
+        format!(
+            "{}/api/auth/oauth/authorize?client_id=app&response_type=code&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fcallback\
+             &scope=openid+email+offline_access&code_challenge={CHALLENGE}&code_challenge_method=S256&state=s-1",
+            self.base
+        )
+    }
+}
+
+/// Follows redirects and forms, and keeps each server's cookies.
+#[derive(Default)]
+struct Browser {
+    cookies: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+fn host(url: &str) -> String {
+    url.split('/').nth(2).unwrap().to_owned()
+}
+
+fn header(answer: &Answer, name: &str) -> Option<String> {
+    let mut lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    text.split(before).nth(1).unwrap_or_else(|| panic!("no `{before}` in {text}")).split(after).next().unwrap()
+}
+
+impl Browser {
+    async fn ask(&mut self, method: &str, url: &str, body: &str) -> Answer {
+        let own = self.cookies.entry(host(url)).or_default();
+        let cookies: Vec<String> = own.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (cookies, origin) = (cookies.join("; "), format!("http://{}", host(url)));
+        let mut headers = vec![("cookie", cookies.as_str())];
+        if method == "POST" {
+            headers.extend([("content-type", "application/x-www-form-urlencoded"), ("origin", &*origin)]);
+        }
+        let answer = send(method, url, &headers, body).await.unwrap();
+        for line in answer.head.lines().filter_map(|line| line.split_once(": ")) {
+            if line.0.eq_ignore_ascii_case("set-cookie") {
+                let (name, value) = line.1.split(';').next().unwrap().split_once('=').unwrap();
+                own.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    /// Signs in with the provider on the page of a client; gives the last answer, and where that was.
+    async fn signs_in(&mut self, server: &Server, login: &str) -> (Answer, String) {
+        let page = self.ask("GET", &server.question(), "").await;
+        let link = between(&page.body, "<a href=\"", "\"").replace("&amp;", "&");
+        let mut url = format!("{}{link}", server.base);
+        let mut answer = self.ask("GET", &url, "").await;
+        for _ in 0..20 {
+            if let Some(next) = header(&answer, "location") {
+                url = if next.starts_with('/') { format!("http://{}{next}", host(&url)) } else { next };
+                if url.starts_with(CALLBACK) {
+                    break;
+                }
+                answer = self.ask("GET", &url, "").await;
+            } else if answer.body.contains("name=\"prompt\"") {
+                let action = between(&answer.body, "action=\"", "\"").to_owned();
+                let prompt = between(&answer.body, "name=\"prompt\" value=\"", "\"").to_owned();
+                url = if action.starts_with('/') { format!("http://{}{action}", host(&url)) } else { action };
+                answer = self.ask("POST", &url, &format!("prompt={prompt}&login={login}&password=x")).await;
+            } else {
+                break;
+            }
+        }
+        (answer, url)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidc_provider_signs_people_in() {
+    let port = free_port();
+    let callback = format!("http://127.0.0.1:{port}/api/auth/app/acme/shop/login/oidc/callback/certified");
+    let settings = [("PORT", "0"), ("REDIRECT_URIS", &*callback)];
+    let provider = Provider::start("start-oidc-provider.mjs", &settings).await.unwrap();
+    let secret = provider.facts["clients"]["web-app"].as_str().unwrap();
+    let file = format!(
+        "[application]\norganization = \"acme\"\nid = \"shop\"\n\
+         [[provider]]\nname = \"certified\"\nowner = \"org:acme\"\npreset = \"oidc\"\nissuer = \"{}\"\n\
+         client_id = \"web-app\"\nclient_secret = \"{secret}\"\n\
+         [[provider.use]]\nscope = \"app:acme/shop\"\n\
+         provisioning = {{ mode = \"auto\", domains = [\"example.test\"], roles = [\"user\"] }}\n",
+        provider.fact("issuer")
+    );
+    let server = start(&file, &tests::postgres::fresh_database().unwrap(), port).await;
+    server.client().await;
+    // Whose address is not verified, and who has none, is nobody here.
+    for login in ["bob", "carol"] {
+        let (answer, url) = Browser::default().signs_in(&server, login).await;
+        assert_eq!(answer.status, 401, "{login} at {url}: {}", answer.body);
+        assert!(answer.body.contains("You have no account here"), "{}", answer.body);
+    }
+    assert!(server.users().await.is_empty());
+    let mut browser = Browser::default();
+    for round in 0..2 {
+        if round == 1 {
+            let url = format!("{}/__control/rotate", provider.fact("issuer"));
+            send("POST", &url, &[], "").await.unwrap();
+        }
+        let (answer, url) = browser.signs_in(&server, "alice").await;
+        assert!(url.starts_with(CALLBACK) && url.contains("state=s-1"), "{url}: {} {}", answer.status, answer.body);
+        let code = between(&url, "code=", "&");
+        let body = format!(
+            "grant_type=authorization_code&client_id=app&code={code}&code_verifier={VERIFIER}&redirect_uri={CALLBACK}"
+        );
+        let token = format!("{}/api/auth/oauth/token", server.base);
+        let tokens = browser.ask("POST", &token, &body).await.json().unwrap();
+        let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        let me = send("GET", &format!("{}/api/auth/me", server.base), &[("authorization", &bearer)], "").await.unwrap();
+        assert_eq!(me.status, 204);
+        // Signed out here, the page asks again.
+        browser.ask("POST", &format!("{}/api/auth/logout", server.base), "").await;
+        let page = browser.ask("GET", &server.question(), "").await;
+        assert!(page.body.contains("Sign in to The shop"), "{}", page.body);
+        let refused =
+            send("GET", &format!("{}/api/auth/me", server.base), &[("authorization", &bearer)], "").await.unwrap();
+        assert_eq!(refused.status, 401, "what was given in the session has ended with it");
+    }
+    let users = server.users().await;
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].email.as_deref(), Some("alice@example.test"));
+}
+
+/// Signs out on one server of who is connected to another one.
+async fn ends_everywhere(database: &str) {
+    let file = "[application]\norganization = \"acme\"\nid = \"shop\"\n";
+    let (first, second) = (start(file, database, free_port()).await, start(file, database, free_port()).await);
+    let shop = Scope::application("acme", "shop").unwrap();
+    let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+    first.prepared.store.add_user(NewUser::new(shop, "alice@example.com").password_hash(hashed)).await.unwrap();
+    let login = format!(r#"{{"email":"alice@example.com","password":"{PASSWORD}"}}"#);
+    let json = [("content-type", "application/json")];
+    let mut cookies = Vec::new();
+    for _ in 0..2 {
+        let url = format!("{}/api/auth/app/acme/shop/login", first.base);
+        let told = send("POST", &url, &json, &login).await.unwrap();
+        assert_eq!(told.status, 204, "{}", told.body);
+        cookies.push(told.cookies());
+    }
+    let mut raws = Vec::new();
+    for cookie in &cookies {
+        let mut raw = Raw::dial(&second.gateway, &[("cookie", cookie)]).await.unwrap();
+        raw.hello("CONNECT\naccept-version:1.2\n\n\0").await;
+        raws.push(raw);
+    }
+    let url = format!("{}/api/auth/logout", first.base);
+    assert_eq!(send("POST", &url, &[("cookie", &cookies[0])], "").await.unwrap().status, 204);
+    let began = Instant::now();
+    let end = raws[0].end(Duration::from_secs(5)).await;
+    assert!(!matches!(end, Ended::Silent) && began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let me = async |server: &Server, cookie: &str| {
+        send("GET", &format!("{}/api/auth/me", server.base), &[("cookie", cookie)], "").await.unwrap().status
+    };
+    assert_eq!((me(&second, &cookies[0]).await, me(&second, &cookies[1]).await), (401, 204));
+    assert!(matches!(raws[1].end(Duration::from_millis(300)).await, Ended::Silent), "the other session goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_on_every_server_in_sqlite() {
+    let path = std::env::temp_dir().join(format!("policy-relying-{}.db", std::process::id()));
+    ends_everywhere(&format!("sqlite:{}", path.display())).await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_on_every_server_in_postgres() {
+    ends_everywhere(&tests::postgres::fresh_database().unwrap()).await;
+}

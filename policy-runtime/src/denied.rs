@@ -31,7 +31,7 @@ pub struct Denied {
 impl Denied {
     #[cfg(feature = "engine")]
     pub(crate) fn new(code: Code) -> Self {
-        Self { code, id: format!("d-{}", uuid::Uuid::new_v4().simple()).into(), retry_after: None }
+        Self { code, id: crate::decision_id::fresh(), retry_after: None }
     }
 
     /// A call that came too early for the rate of its action.

@@ -22,6 +22,7 @@ pub mod config;
 pub mod credential;
 #[cfg(any(feature = "config", feature = "sqlite", feature = "postgres"))]
 pub mod database;
+mod decision_id;
 pub mod denied;
 #[cfg(any(feature = "gateway", feature = "tower"))]
 pub mod edge;

@@ -26,8 +26,22 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &["secret", "clock", "code", "endpoint", "id", "inputs", "json", "rate", "wire", "shadow", "tally", "trace"],
-    &["database", "mail", "seal", "typed"],
+    &[
+        "secret",
+        "clock",
+        "code",
+        "decision_id",
+        "endpoint",
+        "id",
+        "inputs",
+        "json",
+        "rate",
+        "wire",
+        "shadow",
+        "tally",
+        "trace",
+    ],
+    &["database", "decision_id", "mail", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["policy", "events"],
     &["question", "sets"],

@@ -153,7 +153,7 @@ impl Record {
     pub fn new(kind: RecordKind, time: i64, principal: &str, action: &str, scope: &str, outcome: &'static str) -> Self {
         Self {
             kind,
-            decision: format!("d-{}", uuid::Uuid::new_v4().simple()).into(),
+            decision: crate::decision_id::fresh(),
             time,
             principal: principal.to_owned(),
             action: action.to_owned(),

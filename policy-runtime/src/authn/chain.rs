@@ -145,18 +145,21 @@ impl Chain {
         self.told(outcome, request, &presented(request), started).await
     }
 
-    /// Lets in whoever was proved otherwise than by a credential of the request, under the same rules.
+    /// Lets in whoever is proved otherwise than by a credential of the request, under the same rules. Where nobody may come to
+    /// the scope by the method, nothing is proved, and so nobody provisioned.
     #[cfg(feature = "signin")]
     pub(crate) async fn vouched(
         &self,
+        (scope, method): (&Scope, &str),
         proved: impl Future<Output = Result<Authenticated, AuthnError>>,
         request: &Credentials,
     ) -> Outcome {
         let started = Instant::now();
         let outcome = actor(None, None, request.facts()).scope(async {
+            self.admit(scope, method, request)?;
             let found = proved.await?;
-            let method = found.method().to_owned();
-            self.hooked(self.admit(found, &method, request)?, request).await
+            self.admit(found.participant().scope(), found.method(), request)?;
+            self.hooked(found, request).await
         });
         let outcome = outcome.await.unwrap_or_else(Outcome::Rejected);
         self.told(outcome, request, "provider", started).await
@@ -262,7 +265,8 @@ impl Chain {
                     // A session is as good as what it was opened with.
                     let opened = matches!(credential, Credential::Session(_)).then(|| found.method().to_owned());
                     let method = opened.as_deref().unwrap_or(authenticator.method());
-                    return self.admit(*found, method, request);
+                    self.admit(found.participant().scope(), method, request)?;
+                    return Ok(*found);
                 }
             }
         }
@@ -272,8 +276,7 @@ impl Chain {
         ))
     }
 
-    fn admit(&self, found: Authenticated, method: &str, request: &Credentials) -> Result<Authenticated, AuthnError> {
-        let scope = found.participant().scope();
+    fn admit(&self, scope: &Scope, method: &str, request: &Credentials) -> Result<(), AuthnError> {
         if !request.requested_scope().admits(scope) {
             return Err(AuthnError::new(AuthnCode::ScopeMismatch, format!("the credential is of scope `{scope}`")));
         }
@@ -283,7 +286,7 @@ impl Chain {
         if !self.is_on(scope, method) {
             return Err(AuthnError::method_off(scope));
         }
-        Ok(found)
+        Ok(())
     }
 
     fn is_on(&self, scope: &Scope, method: &str) -> bool {
@@ -383,6 +386,21 @@ mod tests {
         match outcome {
             Outcome::Authenticated(found) => *found,
             other @ (Outcome::NotPresented | Outcome::Rejected(_)) => panic!("{other:?}"),
+        }
+    }
+
+    #[cfg(feature = "signin")]
+    #[tokio::test]
+    async fn where_a_method_is_off_nobody_is_asked_to_prove_anything() {
+        for (method, right) in [("stand", true), ("password", false)] {
+            let chain = Chain::builder().methods(orders(), [method]).build();
+            let asked = std::cell::Cell::new(false);
+            let proved = async {
+                asked.set(true);
+                Ok(Authenticated::new(Participant::builder(orders(), "u1").build(), "stand"))
+            };
+            let outcome = chain.vouched((&orders(), "stand"), proved, &Credentials::default()).await;
+            assert_eq!((matches!(outcome, Outcome::Authenticated(_)), asked.get()), (right, right));
         }
     }
 

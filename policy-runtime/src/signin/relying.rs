@@ -280,7 +280,7 @@ impl SignIn {
             .at("GET", &path)
             .on(pages.listener.clone());
         let proved = async { offered.authenticated(&offered.provider.identify(&brought).await?).await };
-        match Box::pin(self.inner.chain.vouched(proved, &credentials)).await {
+        match Box::pin(self.inner.chain.vouched((&offered.scope, Offered::METHOD), proved, &credentials)).await {
             Outcome::Authenticated(found) => self.opened(&pages, arrival, headers, &found, asked.as_ref()).await,
             Outcome::NotPresented => self.not_signed_in(&pages, asked.as_ref(), "invalid_token"),
             Outcome::Rejected(error) => {

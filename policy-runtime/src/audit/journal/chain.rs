@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::anchor::{Anchor, AnchorKey, hex};
 use super::query::{Filter, Stored};
+use super::store::Part;
 use super::worker::Command;
 use super::{AuditError, Journal};
 use crate::audit::{Detail, Record};
@@ -180,9 +181,8 @@ pub(super) async fn verify(
     let mut records = 0;
     loop {
         let page = journal.query(&Filter::scope(scope).after(number)).await?;
-        if page.is_empty() {
-            break;
-        }
+        let Some(last) = page.last() else { break };
+        let part = Part { after: number, upto: last.number };
         for record in page {
             let broken = |problem| Broken::Record { scope: scope.to_owned(), number: record.number, problem };
             if record.number != number + 1 {
@@ -198,6 +198,11 @@ pub(super) async fn verify(
             if let Some(anchor) = anchor.filter(|anchor| anchor.number == number) {
                 seen = anchor.hash == before;
             }
+        }
+        let misfiled = journal.ask(|answer| Command::Misfiled(scope.to_owned(), part, answer)).await?;
+        if let Some(number) = misfiled {
+            let problem = "what it is found by is not what was written";
+            return Err(Broken::Record { scope: scope.to_owned(), number, problem });
         }
     }
     let end = journal.ask(Command::Ends).await?.into_iter().find(|end| end.scope == scope);

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use super::AuditError;
 use super::anchor::Anchor;
 use super::chain::{BEGINNING, Prepared, hash};
-use super::query::{Count, Filter, Stored};
-use super::store::{End, Store};
+use super::query::{Filter, Stored};
+use super::store::{End, Found, Part, Store};
 
 /// Chains by scope.
 #[derive(Debug, Default)]
@@ -32,24 +32,6 @@ impl Chain {
     }
 }
 
-impl Memory {
-    fn found<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = &'a Stored> {
-        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-        let records = self.chains.get(&filter.scope).into_iter().flat_map(|chain| &chain.records);
-        records.filter(move |r| {
-            is(&filter.kind, &r.kind)
-                && is(&filter.actor, &r.actor)
-                && is(&filter.action, &r.action)
-                && is(&filter.outcome, &r.outcome)
-                && is(&filter.decision, &r.decision)
-                && filter.resource.as_ref().is_none_or(|wanted| r.resource.as_ref() == Some(wanted))
-                && filter.from.is_none_or(|from| r.time >= from)
-                && filter.until.is_none_or(|until| r.time < until)
-                && filter.after.is_none_or(|after| r.number > after)
-        })
-    }
-}
-
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, AuditError>> {
     Box::pin(std::future::ready(Ok(value)))
 }
@@ -65,19 +47,14 @@ impl Store for Memory {
         ready(())
     }
 
-    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Stored>, AuditError>> {
-        let limit = usize::try_from(filter.page()).unwrap_or(1);
-        ready(self.found(filter).take(limit).cloned().collect())
+    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Found, AuditError>> {
+        let records = self.chains.get(&filter.scope).into_iter().flat_map(|chain| &chain.records);
+        let records = records.filter(|record| filter.admits(record)).take(filter.page()).cloned().collect();
+        ready(Found { records, next: None })
     }
 
-    fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, AuditError>> {
-        let mut counts: BTreeMap<(String, String, String), i64> = BTreeMap::new();
-        for record in self.found(filter).filter(|r| r.kind == "decision") {
-            let key = (record.action.clone(), record.actor.clone(), record.outcome.clone());
-            *counts.entry(key).or_default() += 1;
-        }
-        let count = |((action, actor, outcome), count)| Count { action, actor, outcome, count };
-        ready(counts.into_iter().map(count).collect())
+    fn misfiled<'a>(&'a mut self, _: &'a str, _: Part) -> BoxFuture<'a, Result<Option<i64>, AuditError>> {
+        ready(None)
     }
 
     fn ends(&mut self) -> BoxFuture<'_, Result<Vec<End>, AuditError>> {

@@ -29,6 +29,8 @@
 //! ```
 
 mod anchor;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod block;
 mod chain;
 mod memory;
 mod query;
@@ -41,7 +43,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -247,7 +249,17 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn query(&self, filter: &Filter) -> Result<Vec<Stored>, AuditError> {
-        self.ask(|answer| Command::Query(Box::new(filter.clone()), answer)).await
+        let (mut filter, mut all) = (filter.clone(), Vec::new());
+        loop {
+            // By steps, between which the writer goes on.
+            let found = self.ask(|answer| Command::Query(Box::new(filter.clone()), answer)).await?;
+            all.extend(found.records);
+            filter.after = found.next;
+            if found.next.is_none() || all.len() >= filter.page() {
+                all.truncate(filter.page());
+                return Ok(all);
+            }
+        }
     }
 
     /// Counts a scope's decisions by action, actor and outcome.
@@ -255,7 +267,22 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read.
     pub async fn counts(&self, filter: &Filter) -> Result<Vec<Count>, AuditError> {
-        self.ask(|answer| Command::Counts(Box::new(filter.clone()), answer)).await
+        let mut counts: BTreeMap<(String, String, String), i64> = BTreeMap::new();
+        let mut filter = Filter { limit: None, ..filter.clone() };
+        let decisions = RecordKind::Decision.as_str();
+        if filter.kind.get_or_insert_with(|| decisions.to_owned()) != decisions {
+            return Ok(Vec::new());
+        }
+        loop {
+            let page = self.query(&filter).await?;
+            let Some(last) = page.last() else { break };
+            filter = filter.after(last.number);
+            for record in page {
+                *counts.entry((record.action, record.actor, record.outcome)).or_default() += 1;
+            }
+        }
+        let count = |((action, actor, outcome), count)| Count { action, actor, outcome, count };
+        Ok(counts.into_iter().map(count).collect())
     }
 
     /// Writes what a filter finds as JSON lines, one record a line, to its end; answers how many.

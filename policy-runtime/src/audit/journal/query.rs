@@ -116,8 +116,22 @@ impl Filter {
         self
     }
 
-    pub(super) fn page(&self) -> i64 {
-        self.limit.unwrap_or(PAGE).clamp(1, PAGE)
+    pub(super) fn page(&self) -> usize {
+        usize::try_from(self.limit.unwrap_or(PAGE).clamp(1, PAGE)).unwrap_or(1)
+    }
+
+    /// Whether a record of the scope is one of those.
+    pub(super) fn admits(&self, record: &Stored) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        is(&self.kind, &record.kind)
+            && is(&self.actor, &record.actor)
+            && is(&self.action, &record.action)
+            && is(&self.outcome, &record.outcome)
+            && is(&self.decision, &record.decision)
+            && self.resource.as_ref().is_none_or(|wanted| record.resource.as_ref() == Some(wanted))
+            && self.from.is_none_or(|from| record.time >= from)
+            && self.until.is_none_or(|until| record.time < until)
+            && self.after.is_none_or(|after| record.number > after)
     }
 }
 

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::AuditError;
 use super::anchor::Anchor;
 use super::chain::Prepared;
-use super::query::{Count, Filter, Stored};
+use super::query::{Filter, Stored};
 
 /// The end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +15,30 @@ pub(super) struct End {
     pub(super) hash: String,
 }
 
+/// What was looked at for a filter: not more than can be read while others wait.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) records: Vec<Stored>,
+    /// After which record there is more to look at.
+    pub(super) next: Option<i64>,
+}
+
+/// The records after one, up to another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) after: i64,
+    pub(super) upto: i64,
+}
+
 /// Keeps records. One writer of this process calls it; other processes may write to the same store.
 pub(super) trait Store: Send {
     /// Puts records at the ends of their chains: all of them, durably, or none.
     fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>>;
 
-    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Stored>, AuditError>>;
+    fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Found, AuditError>>;
 
-    fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, AuditError>>;
+    /// A record in a part of a chain that cannot be found by what it says.
+    fn misfiled<'a>(&'a mut self, scope: &'a str, part: Part) -> BoxFuture<'a, Result<Option<i64>, AuditError>>;
 
     fn ends(&mut self) -> BoxFuture<'_, Result<Vec<End>, AuditError>>;
 

@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::anchor::Anchor;
 use super::chain::{Prepared, prepare};
-use super::query::{Count, Filter, Stored};
-use super::store::{End, Store};
+use super::query::Filter;
+use super::store::{End, Found, Part, Store};
 use super::{AuditError, end_of};
 use crate::audit::{Detail, Record};
 use crate::clock::Clock;
 
 /// The most records of one commit.
-const BATCH: usize = 256;
+const BATCH: usize = 2_048;
 /// How long the writer rests before it tries again what the store did not take.
 const REST: Duration = Duration::from_millis(200);
 
@@ -47,8 +47,8 @@ pub(super) enum Command {
     Append(Box<Record>, Ack),
     End(Box<Record>, Option<u64>),
     Flush(Answer<()>),
-    Query(Box<Filter>, Answer<Vec<Stored>>),
-    Counts(Box<Filter>, Answer<Vec<Count>>),
+    Query(Box<Filter>, Answer<Found>),
+    Misfiled(String, Part, Answer<Option<i64>>),
     Ends(Answer<Vec<End>>),
     Checkpoint(String, Answer<Option<Anchor>>),
     LastBefore(String, i64, Answer<Option<End>>),
@@ -120,7 +120,7 @@ impl Worker {
                 }
                 Command::Flush(answer) => drop(answer.send(Err(unavailable()))),
                 Command::Query(_, answer) => drop(answer.send(Err(unavailable()))),
-                Command::Counts(_, answer) => drop(answer.send(Err(unavailable()))),
+                Command::Misfiled(_, _, answer) => drop(answer.send(Err(unavailable()))),
                 Command::Ends(answer) => drop(answer.send(Err(unavailable()))),
                 Command::Checkpoint(_, answer) => drop(answer.send(Err(unavailable()))),
                 Command::LastBefore(_, _, answer) => drop(answer.send(Err(unavailable()))),
@@ -166,7 +166,7 @@ impl Worker {
                 }
                 other @ (Command::Flush(_)
                 | Command::Query(..)
-                | Command::Counts(..)
+                | Command::Misfiled(..)
                 | Command::Ends(_)
                 | Command::Checkpoint(..)
                 | Command::LastBefore(..)
@@ -234,7 +234,7 @@ impl Worker {
                 drop(answer.send(done));
             }
             Command::Query(filter, answer) => drop(answer.send(self.store.query(&filter).await)),
-            Command::Counts(filter, answer) => drop(answer.send(self.store.counts(&filter).await)),
+            Command::Misfiled(scope, part, answer) => drop(answer.send(self.store.misfiled(&scope, part).await)),
             Command::Ends(answer) => drop(answer.send(self.store.ends().await)),
             Command::Checkpoint(scope, answer) => drop(answer.send(self.store.checkpoint(&scope).await)),
             Command::LastBefore(scope, before, answer) => {

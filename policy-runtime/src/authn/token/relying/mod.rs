@@ -398,6 +398,9 @@ pub struct Offered {
 }
 
 impl Offered {
+    /// The method by which a scope takes people so.
+    pub(crate) const METHOD: &'static str = "token";
+
     /// Who a verified token is in the scope.
     ///
     /// # Errors
@@ -412,7 +415,7 @@ impl Offered {
         // What counts as a second factor is for the mapping to say.
         let others = said.iter().filter_map(Json::as_text).filter(|proof| *proof != "mfa");
         let proofs: Vec<&str> = others.chain(participant.mfa().then_some("mfa")).collect();
-        Ok(Authenticated::new(participant.clone(), "token").epoch(epoch).amr(proofs))
+        Ok(Authenticated::new(participant.clone(), Self::METHOD).epoch(epoch).amr(proofs))
     }
 
     /// What the provider calls whoever a token names.

@@ -277,7 +277,11 @@ async fn what_nobody_gets_over_http() {
     stand.send("POST", &format!("/scopes/org:acme/policies/{deep}/validate"), &boss, None).await.expect(422);
     // A token is not renewed by a token, and a key makes none.
     stand.send("POST", "/token", &boss, None).await.expect(403);
-    let key = stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({ "roles": ["admin"] }))).await.expect(201);
+    let asked = |name: &str| json!({ "roles": ["admin"], "attributes": { name: "eu" } });
+    let refused = stand.send("POST", "/scopes/org:acme/keys", &boss, Some(asked("tenant"))).await.expect(422);
+    assert!(refused["detail"].as_str().unwrap().contains("`tenant` is built in"), "{refused}");
+    let key = stand.send("POST", "/scopes/org:acme/keys", &boss, Some(asked("region"))).await.expect(201);
+    assert_eq!(key["attributes"], json!({ "region": "eu" }));
     let machine = [("x-api-key", key["key"].as_str().unwrap())];
     stand.send("POST", "/token", &machine, None).await.expect(403);
     stand.send("POST", "/scopes/org:acme/keys", &machine, Some(json!({ "roles": ["owner"] }))).await.expect(403);

@@ -1,11 +1,12 @@
 //! API keys of machines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::Scope;
-use policy_core::value::Millis;
+use policy_core::value::{Millis, Value};
 
 use super::decide::Right;
+use super::members::refuse_built_in;
 use super::{Admin, AdminError};
 use crate::authn::api_key::generate;
 use crate::identity::{ApiKeyRecord, User};
@@ -26,6 +27,8 @@ pub struct NewKey {
     pub name: String,
     /// Roles of its own.
     pub roles: BTreeSet<String>,
+    /// Attributes of its own, that rules read.
+    pub attributes: BTreeMap<String, Value>,
     /// The tenant it works for.
     pub tenant: Option<String>,
     /// When it ends, in milliseconds since 1970.
@@ -45,7 +48,7 @@ impl Admin {
     /// Makes a key; it is shown once, here.
     ///
     /// # Errors
-    /// When the caller may not, or the key could do more than the caller.
+    /// When the caller may not, the key could do more than the caller, or an attribute is built in.
     pub async fn create_key(
         &self,
         cx: &SecurityContext,
@@ -56,8 +59,10 @@ impl Admin {
         if new.expires_at.is_some_and(|end| end <= self.policy.clock().now().0) {
             return Err(AdminError::Invalid("the key would have ended already".into()));
         }
+        refuse_built_in(new.attributes.keys())?;
         let (key, mut record) = generate(scope.clone())?;
         (record.name, record.roles, record.tenant) = (new.name, new.roles, new.tenant);
+        record.attributes = new.attributes.into_iter().collect();
         record.expires_at = new.expires_at.map(Millis);
         self.refuse_beyond(cx, scope, &[holder(&record).participant()])?;
         let roles = record.roles.iter().cloned().collect::<Vec<_>>().join(" ");

@@ -186,7 +186,7 @@ impl MemberChange {
     }
 }
 
-fn refuse_built_in<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), AdminError> {
+pub(super) fn refuse_built_in<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), AdminError> {
     match names.find(|name| BUILT_IN.field(name).is_some()) {
         Some(name) => Err(AdminError::Invalid(format!("`{name}` is built in and cannot be an attribute of one's own"))),
         None => Ok(()),

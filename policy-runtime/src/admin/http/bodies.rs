@@ -140,6 +140,9 @@ body! {
         /// Roles of its own.
         #[serde(default)]
         roles: BTreeSet<String>,
+        /// Attributes that rules read.
+        #[serde(default)]
+        attributes: BTreeMap<String, Value>,
         /// The tenant it works for.
         tenant: Option<String>,
         /// When it ends, in milliseconds since 1970.
@@ -316,6 +319,8 @@ reply! {
         name: String,
         /// Its roles.
         roles: BTreeSet<String>,
+        /// Its attributes.
+        attributes: BTreeMap<String, Value>,
         /// The tenant it works for.
         tenant: Option<String>,
         /// When it ends.
@@ -473,9 +478,12 @@ impl UserChange {
     }
 }
 
-impl From<NewKeyBody> for NewKey {
-    fn from(body: NewKeyBody) -> Self {
-        Self { name: body.name, roles: body.roles, tenant: body.tenant, expires_at: body.expires_at }
+impl NewKeyBody {
+    pub(super) fn key(self) -> Result<NewKey, String> {
+        let Self { name, roles, attributes, tenant, expires_at } = self;
+        let set = |(name, value): (String, Value)| Ok((name.clone(), attribute(&name, &value)?));
+        let attributes = attributes.into_iter().map(set).collect::<Result<_, String>>()?;
+        Ok(NewKey { name, roles, attributes, tenant, expires_at })
     }
 }
 
@@ -524,6 +532,7 @@ impl From<ApiKeyRecord> for KeyReply {
             id: record.id,
             name: record.name,
             roles: record.roles,
+            attributes: record.attributes.into_iter().map(|(name, value)| (name, shown(&value))).collect(),
             tenant: record.tenant,
             expires_at: record.expires_at.map(|at| at.0),
             last_used: record.last_used.map(|at| at.0),

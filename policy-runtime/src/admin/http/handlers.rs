@@ -212,7 +212,7 @@ pub(super) async fn create_key(
     In(scope): In,
     Body(new): Body<NewKeyBody>,
 ) -> Answer {
-    let (key, record) = api.admin.create_key(&cx, &scope, new.into()).await?;
+    let (key, record) = api.admin.create_key(&cx, &scope, new.key().map_err(unfit)?).await?;
     shown_once(said(StatusCode::CREATED, &KeyReply { key: Some(key.expose().clone()), ..record.into() }))
 }
 

@@ -32,6 +32,7 @@ pub const SYSTEM_ACTIONS: [(&str, &[&str]); 4] = [
         &[
             "changePlatformSettings",
             "manageOperators",
+            "removeOperatorSecondFactor",
             "manageSystemProviders",
             "manageSystemKeys",
             "viewSystemPolicies",
@@ -57,7 +58,17 @@ pub const ORGANIZATION_ACTIONS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("providers", &["providers.list", "providers.configure", "providers.share", "providers.delete"]),
-    ("members", &["members.list", "members.invite", "members.update", "members.remove", "members.assignRoles"]),
+    (
+        "members",
+        &[
+            "members.list",
+            "members.invite",
+            "members.update",
+            "members.remove",
+            "members.assignRoles",
+            "members.removeSecondFactor",
+        ],
+    ),
     (
         "policies",
         &[

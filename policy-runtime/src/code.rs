@@ -120,6 +120,24 @@ codes! {
     StoreUnavailable = "STORE_UNAVAILABLE", 503, "RpcInvocationException", retry true, "the database cannot be asked", "try again later";
 }
 
+impl Code {
+    /// What a 401 with this code challenges a client with: a second factor asks it to sign in again with one (RFC 9470, section 3).
+    ///
+    /// ```
+    /// use policy_runtime::Code;
+    /// assert!(Code::StepUpRequired.challenge().contains("insufficient_user_authentication"));
+    /// assert_eq!(Code::Unauthenticated.challenge(), "Bearer");
+    /// ```
+    pub const fn challenge(self) -> &'static str {
+        if matches!(self, Self::StepUpRequired) {
+            "Bearer error=\"insufficient_user_authentication\", \
+             error_description=\"a second factor is needed\", acr_values=\"mfa\""
+        } else {
+            "Bearer"
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -42,6 +42,7 @@ rights! {
     UPDATE_MEMBER = "Platform.manageOperators", "Platform.members.update";
     REMOVE_MEMBER = "Platform.manageOperators", "Platform.members.remove";
     ASSIGN_ROLES = "Platform.manageOperators", "Platform.members.assignRoles";
+    REMOVE_SECOND_FACTOR = "Platform.removeOperatorSecondFactor", "Platform.members.removeSecondFactor";
     LIST_KEYS = "Platform.manageSystemKeys", "Platform.keys.list";
     CREATE_KEY = "Platform.manageSystemKeys", "Platform.keys.create";
     ACCEPT_MANIFEST = "Platform.changeSystemPolicies", "Platform.applications.accept";
@@ -173,10 +174,13 @@ impl Admin {
         done
     }
 
-    /// Tells of a change outside the store, which is made and recorded by now.
+    /// Tells of a change of what is configured outside the store, which is made and recorded by now.
     pub(super) async fn tell(&self, cx: &SecurityContext, what: &str, target: &str, scope: &Scope) {
-        let event = Event::new(EventKind::ConfigurationChanged, self.policy.clock().now(), cx.actor(), what);
-        let event = event.target(target).within(scope);
+        self.tell_of(EventKind::ConfigurationChanged, cx, what, target, scope).await;
+    }
+
+    pub(super) async fn tell_of(&self, kind: EventKind, cx: &SecurityContext, what: &str, target: &str, scope: &Scope) {
+        let event = Event::new(kind, self.policy.clock().now(), cx.actor(), what).target(target).within(scope);
         if let Err(error) = self.events.note(&event).await {
             tracing::error!(target: "policy::admin", %error, ?event, "an event was not taken");
         }

@@ -254,7 +254,7 @@ impl Admin {
     }
 
     /// An id of another scope's user is none of this one's.
-    async fn user_of(&self, scope: &Scope, id: &str) -> Result<User, AdminError> {
+    pub(super) async fn user_of(&self, scope: &Scope, id: &str) -> Result<User, AdminError> {
         let found = self.store.user(id).await?.filter(|user| user.scope == *scope);
         found.ok_or_else(|| AdminError::Missing { what: "user", name: id.to_owned() })
     }

@@ -49,6 +49,7 @@ mod keys;
 mod members;
 mod policies;
 mod providers;
+mod second_factor;
 mod serving;
 mod shadows;
 mod trying;
@@ -60,7 +61,7 @@ use tokio::sync::Mutex;
 use crate::audit::journal::Journal;
 use crate::authn::password::Passwords;
 use crate::events::{AllEvents, EventSink};
-use crate::identity::Directory;
+use crate::identity::{Directory, FactorStore};
 use crate::mail::Mails;
 use crate::policy::Policy;
 use crate::sets::{OnBreak, PolicySets};
@@ -175,6 +176,7 @@ pub struct Admin {
     turn: Arc<Mutex<()>>,
     /// Who sends invitations, and where they lead.
     letters: Option<Arc<(Mails, String)>>,
+    factors: Option<Arc<dyn FactorStore>>,
     on_break: OnBreak,
     connected: Option<connections::Connected>,
 }
@@ -193,6 +195,7 @@ impl Admin {
             turn: Arc::default(),
             on_break: OnBreak::default(),
             letters: None,
+            factors: None,
             connected: None,
         }
     }

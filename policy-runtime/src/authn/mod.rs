@@ -28,6 +28,7 @@ use std::sync::OnceLock;
 use policy_core::value::Millis;
 use policy_core::{Participant, Scope};
 
+use crate::code::Code;
 use crate::credential::{Credential, CredentialError, Credentials};
 use crate::id::NoRandom;
 use crate::secret::Secret;
@@ -426,6 +427,8 @@ impl Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
+    /// What it is called.
+    pub code: Code,
     /// The HTTP status.
     pub status: u16,
     /// The text.
@@ -495,16 +498,21 @@ impl AuthnError {
 
     /// What the peer is told: the same for everything that a peer could learn from.
     pub fn answer(&self) -> Answer {
-        let answer =
-            |status, message: &str| Answer { status, message: message.to_owned(), retry_after_s: self.retry_after_s };
+        let answer = |code, status, message: &str| Answer {
+            code,
+            status,
+            message: message.to_owned(),
+            retry_after_s: self.retry_after_s,
+        };
         match self.code {
-            AuthnCode::Forbidden => answer(403, &self.detail),
+            AuthnCode::Forbidden => answer(Code::SignInRefused, 403, &self.detail),
             AuthnCode::HookFailed => {
-                answer(500, &format!("sign-in failed ({})", self.id.as_deref().unwrap_or("no id")))
+                let told = format!("sign-in failed ({})", self.id.as_deref().unwrap_or("no id"));
+                answer(Code::Internal, 500, &told)
             }
-            AuthnCode::Unavailable => answer(503, "sign-in is not possible at the moment"),
-            AuthnCode::Throttled | AuthnCode::Busy => answer(429, "too many attempts"),
-            AuthnCode::SecondFactorNeeded => answer(401, SECOND_FACTOR),
+            AuthnCode::Unavailable => answer(Code::Internal, 503, "sign-in is not possible at the moment"),
+            AuthnCode::Throttled | AuthnCode::Busy => answer(Code::RateLimited, 429, "too many attempts"),
+            AuthnCode::SecondFactorNeeded => answer(Code::StepUpRequired, 401, Code::StepUpRequired.text()),
             AuthnCode::Malformed
             | AuthnCode::Unrecognised
             | AuthnCode::WrongCredentials
@@ -528,13 +536,10 @@ impl AuthnError {
             | AuthnCode::TokenClaim
             | AuthnCode::TokenReplayed
             | AuthnCode::SessionEnded
-            | AuthnCode::NotProvisioned => answer(401, "invalid credentials"),
+            | AuthnCode::NotProvisioned => answer(Code::Unauthenticated, 401, "invalid credentials"),
         }
     }
 }
-
-/// What a peer is told whose password is right.
-const SECOND_FACTOR: &str = "a second factor is needed";
 
 impl fmt::Display for AuthnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -107,7 +107,8 @@ impl Shared {
                 Ok(opened) => return Ok(opened),
                 // The same credentials would be refused again, and count as an attack.
                 Err(error @ ConnectError::Refused(_))
-                    if error.code() == Code::Unauthenticated && !self.options.source.can_change() =>
+                    if matches!(error.code(), Code::Unauthenticated | Code::StepUpRequired)
+                        && !self.options.source.can_change() =>
                 {
                     return Err(error);
                 }

@@ -19,7 +19,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::Instant;
 
 use crate::authn::{Answer, Authenticated, AuthnCode, AuthnError};
-use crate::code::Code;
 use crate::credential::{Credential, Credentials};
 use crate::service::CallError;
 
@@ -153,13 +152,7 @@ pub(super) fn refuse(refusals: Refusals, error: &AuthnError, is_returning: bool)
 
 /// A refused sign-in in the words of the table of codes.
 pub(super) fn told(answer: &Answer) -> CallError {
-    let code = match answer.status {
-        401 => Code::Unauthenticated,
-        403 => Code::SignInRefused,
-        429 => Code::RateLimited,
-        _ => Code::Internal,
-    };
-    let error = CallError::new(code, answer.message.as_str());
+    let error = CallError::new(answer.code, answer.message.as_str());
     match answer.retry_after_s {
         Some(seconds) => error.with_retry_after(Duration::from_secs(seconds)),
         None => error,

@@ -216,7 +216,7 @@ pub(super) fn status(code: StatusCode) -> Response {
 pub(super) fn refused(answer: &Answer) -> Response {
     let mut response = status(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::UNAUTHORIZED));
     if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(answer.code.challenge()));
     }
     if let Some(seconds) = answer.retry_after_s {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

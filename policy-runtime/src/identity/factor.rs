@@ -57,4 +57,7 @@ pub trait FactorStore: std::fmt::Debug + Send + Sync {
 
     /// Removes a second factor.
     fn drop_factor<'a>(&'a self, user: &'a str) -> Stored<'a, ()>;
+
+    /// Removes a second factor that counts, and ends whatever its user has opened; false when there is none.
+    fn take_factor<'a>(&'a self, user: &'a str) -> Stored<'a, bool>;
 }

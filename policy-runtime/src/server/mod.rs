@@ -221,6 +221,7 @@ impl Prepared {
         let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
         let throttle = || if config.rate_limits { Throttle::default() } else { Throttle::off() };
         let second_factors = second_factors(config, &key, &store, &sql, &clock)?.throttle(throttle());
+        let tokens = second_factors.demanded_of(tokens);
         let by_password = PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle());
         let mut chain = Chain::builder()
             .with(by_password.second_factors(second_factors.clone()))
@@ -254,6 +255,7 @@ impl Prepared {
         let connected = Connected::default();
         let watched = connected.clone();
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
+        let admin = admin.with_second_factors(sql.clone());
         let admin = admin.letters(mails, &config.base_url).with_connections(move || watched.participants());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
         let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);

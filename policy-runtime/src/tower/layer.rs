@@ -362,7 +362,11 @@ impl Setup {
         // RFC 6750, section 3.1: only who presented something is told that it is not valid.
         let invalid = presented && self.challenge == "Bearer";
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        Problem::of_sign_in(&error.answer()).challenge(if invalid { challenge } else { self.challenge.clone() })
+        let problem = Problem::of_sign_in(&error.answer());
+        if problem.code() == Code::StepUpRequired {
+            return problem;
+        }
+        problem.challenge(if invalid { challenge } else { self.challenge.clone() })
     }
 
     /// A browser sends cookies along with what other sites make it send.

@@ -34,10 +34,6 @@ pub struct Problem {
     findings: Option<Box<serde_json::Value>>,
 }
 
-/// What a client asks the authorization endpoint for, to lift a denial (RFC 9470, section 3).
-const STEP_UP: &str = "Bearer error=\"insufficient_user_authentication\", \
-                       error_description=\"a second factor is needed\", acr_values=\"mfa\"";
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -72,13 +68,7 @@ impl Problem {
 
     /// What a refused sign-in is answered with.
     pub(super) fn of_sign_in(answer: &Answer) -> Self {
-        let code = match answer.status {
-            401 => Code::Unauthenticated,
-            403 => Code::SignInRefused,
-            429 => Code::RateLimited,
-            _ => Code::Internal,
-        };
-        let problem = Self::new(code).detail(&answer.message);
+        let problem = Self::new(answer.code).detail(&answer.message);
         Self {
             status: StatusCode::from_u16(answer.status).unwrap_or(problem.status),
             retry_after: answer.retry_after_s.map(Duration::from_secs),
@@ -170,8 +160,8 @@ impl<B: From<String>> From<Problem> for Response<B> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if problem.status == StatusCode::UNAUTHORIZED {
-            let usual = if problem.code == Code::StepUpRequired { STEP_UP } else { "Bearer" };
-            headers.insert(WWW_AUTHENTICATE, problem.challenge.unwrap_or(HeaderValue::from_static(usual)));
+            let usual = HeaderValue::from_static(problem.code.challenge());
+            headers.insert(WWW_AUTHENTICATE, problem.challenge.unwrap_or(usual));
         }
         if let Some(wait) = problem.retry_after {
             // Whole seconds, and never too early.

@@ -135,6 +135,20 @@ impl Stand {
         self.post(&path, json!({ "email": email, "password": password })).await
     }
 
+    /// What a client is given for the code that a browser is sent back with.
+    async fn tokens(&self, client: &str, sent_back: &Answer) -> Value {
+        let code = sent_back.head.split("code=").nth(1);
+        let code = code.unwrap_or_else(|| panic!("{} {}", sent_back.head, sent_back.body));
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("client_id", client),
+            ("code", code.split('&').next().unwrap()),
+            ("code_verifier", VERIFIER),
+            ("redirect_uri", CALLBACK),
+        ];
+        self.form("", "/api/auth/oauth/token", &fields).await.json().unwrap()
+    }
+
     /// The token of the letter of a number.
     async fn token(&self, number: usize) -> String {
         self.sink.letter(number).await.unwrap().token().unwrap()

@@ -40,17 +40,7 @@ fn refresh_fields(token: &str) -> [(&str, &str); 3] {
 
 async fn refresh_token(stand: &Stand, cookie: &str) -> String {
     let told = stand.get(cookie, &authorize("app", "")).await;
-    let code = told.head.split("code=").nth(1).unwrap_or_else(|| panic!("{} {}", told.status, told.body));
-    let code = code.split('&').next().unwrap().to_owned();
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "app"),
-        ("code", &code),
-        ("code_verifier", VERIFIER),
-        ("redirect_uri", CALLBACK),
-    ];
-    let told = stand.form("", "/api/auth/oauth/token", &fields).await.json().unwrap();
-    told["refresh_token"].as_str().unwrap().to_owned()
+    stand.tokens("app", &told).await["refresh_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,15 +189,7 @@ async fn a_client_asks_for_two_proofs_and_is_told() {
     let told = stand.form(&cookie, &at, &fields).await;
     assert!(told.body.contains("Your recovery codes"), "{} {}", told.status, told.body);
     let told = stand.get(&told.cookies(), &at).await;
-    let code = told.head.split("code=").nth(1).unwrap_or_else(|| panic!("{}", told.head)).split('&').next().unwrap();
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "app"),
-        ("code", code),
-        ("code_verifier", VERIFIER),
-        ("redirect_uri", CALLBACK),
-    ];
-    let tokens = stand.form("", "/api/auth/oauth/token", &fields).await.json().unwrap();
+    let tokens = stand.tokens("app", &told).await;
     let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
@@ -234,4 +226,128 @@ async fn a_denial_that_a_second_factor_lifts_says_so() {
         challenge.contains("error=\"insufficient_user_authentication\"") && challenge.contains("acr_values=\"mfa\"")
     );
     assert!(response.body().contains("STEP_UP_REQUIRED"), "{}", response.body());
+}
+
+/// What CONNECT is answered with: `code message`, or whose connection it is.
+async fn connects(stand: &Stand, upgrade: &[(&str, &str)], connect: &[(&str, &str)]) -> String {
+    use policy_runtime::wire::header;
+    let mut raw = match tests::raw::Raw::dial(&stand.gateway, upgrade).await {
+        Ok(raw) => raw,
+        Err(status) => return status.to_string(),
+    };
+    let lines: String = connect.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    raw.say(&format!("CONNECT\naccept-version:1.2\n{lines}\n\0")).await;
+    let frame = raw.frame().await.unwrap();
+    match frame.header(header::CONNECTED_INFO) {
+        Some(info) => serde_json::from_str::<Value>(info).unwrap()["participant"]["id"].as_str().unwrap().to_owned(),
+        None => [header::CODE, header::MESSAGE].map(|name| frame.header(name).unwrap_or_default()).join(" "),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_is_opened_before_it() {
+    const REFUSED: &str = "STEP_UP_REQUIRED a second factor is needed";
+    let stand = Stand::new().await;
+    let ann = stand.user("vault", "ann@example.com").await;
+    let basic = format!("Basic {}", base64_of(&format!("ann@example.com:{PASSWORD}")));
+    let place = [("organizationid", "acme"), ("applicationid", "vault")];
+    let plain = [place.as_slice(), &[("login", "ann@example.com"), ("passcode", PASSWORD)]].concat();
+    let basic = [place.as_slice(), &[("authorization", &*basic)]].concat();
+    let legacy = [place.as_slice(), &[("clientid", "ann@example.com"), ("clientsecret", PASSWORD)]].concat();
+    let nothing = async || {
+        for way in [&plain, &basic, &legacy] {
+            assert_eq!(connects(&stand, way, &[]).await, REFUSED, "at the upgrade: {way:?}");
+            assert_eq!(connects(&stand, &[], way).await, REFUSED, "at CONNECT: {way:?}");
+        }
+    };
+    nothing().await; // required, and not set up
+    let (mut app, recovery, _) = set_up(&stand, "ann@example.com").await;
+    nothing().await;
+    let code = app.code().await;
+    let by_code = [plain.as_slice(), &[("second-factor", &*code)]].concat();
+    assert_eq!(connects(&stand, &[], &by_code).await, ann.id);
+    assert!(connects(&stand, &[], &by_code).await.starts_with("UNAUTHENTICATED "), "a code is good once");
+    let by_recovery = [basic.as_slice(), &[("second-factor", &*recovery[0])]].concat();
+    assert_eq!(connects(&stand, &by_recovery, &[]).await, ann.id);
+
+    // Over HTTP it says how to lift it.
+    let told = stand.send("GET", "/api/v1/whoami", &basic, "").await;
+    assert!(told.status == 401 && told.body.contains("STEP_UP_REQUIRED"), "{}", told.body);
+    let told = stand.send("GET", "/api/auth/me", &basic, "").await;
+    for told in [told, stand.send("GET", "/api/v1/whoami", &basic, "").await] {
+        assert!(told.head.contains("insufficient_user_authentication"), "{}", told.head);
+    }
+    // Where it is optional, whoever has set one up is asked for it as well.
+    let bob = stand.user("shop", "bob@example.com").await;
+    let own =
+        [("organizationid", "acme"), ("applicationid", "shop"), ("login", "bob@example.com"), ("passcode", PASSWORD)];
+    assert_eq!(connects(&stand, &own, &[]).await, bob.id);
+    let cookie = stand.login("shop", "bob@example.com", PASSWORD).await.cookies();
+    let shown = stand.post_with(&cookie, "/second-factor/set-up", json!({ "password": PASSWORD })).await;
+    let mut app = App::new(shown.json().unwrap()["secret"].as_str().unwrap());
+    let code = app.code().await;
+    let told = stand.post_with(&cookie, "/second-factor/confirm", json!({ "code": code })).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    assert_eq!(connects(&stand, &own, &[]).await, REFUSED);
+}
+
+/// Signs in as somebody of the organization, who looks after its applications.
+async fn member(stand: &Stand, role: &str) -> (User, String) {
+    let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+    let email = format!("{role}@acme.example");
+    let user = NewUser::new(Scope::organization("acme").unwrap(), &email).password_hash(hashed).role(role);
+    let basic = base64_of(&format!("{email}:{PASSWORD}"));
+    (stand.prepared.store.add_user(user).await.unwrap(), format!("Basic {basic}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_one_is_taken_away_by_whoever_may_and_everything_of_before_ends() {
+    let stand = Stand::new().await;
+    let ann = stand.user("vault", "ann@example.com").await;
+    let (_, recovery, cookie) = set_up(&stand, "ann@example.com").await;
+    let tokens = stand.tokens("vault", &stand.get(&cookie, &authorize("vault", "")).await).await;
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let by = async |who: &str, scope: &str, id: &str| {
+        let headers = [("authorization", who), ("organizationid", "acme")];
+        let path = format!("/api/v1/scopes/{}/users/{id}/second-factor", encoded(scope));
+        stand.send("DELETE", &path, &headers, "").await.status
+    };
+    let (owner, by_owner) = member(&stand, "owner").await;
+    let (_, by_admin) = member(&stand, "admin").await;
+    let (_, by_developer) = member(&stand, "developer").await;
+    let vault = "app:acme/vault";
+    assert_eq!(by(&by_developer, vault, &ann.id).await, 403, "it is a right of its own");
+    assert_eq!(by("Basic eDp5", vault, &ann.id).await, 401);
+    let own = [("cookie", &*cookie), ("origin", &format!("http://{}", stand.gateway.local_addr()))];
+    let path = format!("/api/v1/scopes/{}/users/{}/second-factor", encoded(vault), ann.id);
+    assert_eq!(stand.send("DELETE", &path, &own, "").await.status, 404, "her own is nothing that she administers");
+    assert_eq!(by(&by_owner, "app:acme/desk", &ann.id).await, 404, "of another scope");
+    assert_eq!(by(&by_owner, "org:acme", &owner.id).await, 422, "one's own takes a code");
+    assert_eq!(by(&by_admin, "org:acme", &owner.id).await, 403, "an owner may more than an admin");
+    assert!(stand.is_signed_in(&cookie).await, "nothing of that has changed anything");
+
+    assert_eq!(by(&by_admin, vault, &ann.id).await, 204);
+    // The server that holds the session follows the store.
+    let mut waited = 0;
+    while stand.is_signed_in(&cookie).await {
+        assert!(waited < 80, "the session goes on");
+        waited += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let fields = [("grant_type", "refresh_token"), ("client_id", "vault"), ("refresh_token", refresh)];
+    assert_eq!(stand.form("", "/api/auth/oauth/token", &fields).await.status, 400);
+    assert_eq!(by(&by_admin, vault, &ann.id).await, 404, "there is none any more");
+    // Here one is required: the password alone lets nobody in, and sets up another one.
+    let told = stand.login("vault", "ann@example.com", PASSWORD).await;
+    assert_eq!((told.status, told.json().unwrap()["setUp"].as_bool()), (401, Some(true)));
+    let told = stand.post("/login/second-factor", json!({ "pending": pending(&told), "code": recovery[0] })).await;
+    assert_eq!(told.status, 401, "{}", told.body);
+    set_up(&stand, "ann@example.com").await;
+
+    let headers = [("authorization", &*by_owner), ("organizationid", "acme")];
+    let records = stand.send("GET", "/api/v1/scopes/app%3Aacme%2Fvault/audit?limit=1000", &headers, "").await;
+    let removed = |outcome: &str| {
+        records.body.matches("Platform.members.removeSecondFactor").count() > 0 && records.body.contains(outcome)
+    };
+    assert!(removed("\"allow\"") && removed("\"deny\""), "{}", records.body);
 }

@@ -196,6 +196,16 @@ pub(super) async fn invite(State(api): State<Api>, cx: SecurityContext, In(scope
     shown_once(said(StatusCode::CREATED, &Invitation { invitation: invitation.expose().clone() }))
 }
 
+pub(super) async fn remove_second_factor(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Path((_, id)): Ids,
+) -> Answer {
+    api.admin.remove_second_factor(&cx, &scope, &id).await?;
+    Ok(nothing())
+}
+
 pub(super) async fn keys(
     State(api): State<Api>,
     cx: SecurityContext,

@@ -96,6 +96,13 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
             h::invite,
         )
         .gives::<b::Invitation>(201),
+        at(
+            "delete",
+            "/scopes/{scope}/users/{user}/second-factor",
+            "removeUsersSecondFactor",
+            "Removes a second factor that its user has lost",
+            h::remove_second_factor,
+        ),
         at("get", "/scopes/{scope}/keys", "listKeys", "The keys of a scope", h::keys)
             .asks::<Page>()
             .lists::<b::KeyReply>(),

@@ -28,9 +28,12 @@ use crate::id::NoRandom;
 use crate::identity::{ADMIN_ROLES, Factor, FactorStore, SecondFactorRule, StoreError, User, UserStore};
 use crate::secret::Secret;
 
+mod demanded;
 #[cfg(feature = "signin")]
 mod pages;
 mod totp;
+
+pub use demanded::Demanded;
 
 /// How long a sign-in may wait for its code, in milliseconds.
 const PENDING_MS: i64 = 10 * 60_000;
@@ -189,13 +192,19 @@ impl SecondFactors {
 
     /// Whether a user must have one.
     pub(crate) fn is_required(&self, user: &User) -> bool {
-        let organization = user.scope.organization_id().cloned().map(Scope::Organization);
-        let mut scopes = [Some(user.scope.clone()), organization, Some(Scope::System)].into_iter().flatten();
+        self.requires(&user.scope, &user.roles)
+    }
+
+    /// Whether whoever has these roles in a scope must have one.
+    fn requires<'a, R: AsRef<str> + 'a>(&self, scope: &Scope, roles: impl IntoIterator<Item = &'a R>) -> bool {
+        let organization = scope.organization_id().cloned().map(Scope::Organization);
+        let mut scopes = [Some(scope.clone()), organization, Some(Scope::System)].into_iter().flatten();
+        let mut roles = roles.into_iter();
         match scopes.find_map(|scope| self.rules.get(&scope).copied()).unwrap_or_default() {
             SecondFactorRule::Optional => false,
             SecondFactorRule::Required => true,
-            SecondFactorRule::RequiredForAdmins if user.scope.application_id().is_none() => !user.roles.is_empty(),
-            SecondFactorRule::RequiredForAdmins => user.roles.iter().any(|role| ADMIN_ROLES.contains(&role.as_str())),
+            SecondFactorRule::RequiredForAdmins if scope.application_id().is_none() => roles.next().is_some(),
+            SecondFactorRule::RequiredForAdmins => roles.any(|role| ADMIN_ROLES.contains(&role.as_ref())),
         }
     }
 

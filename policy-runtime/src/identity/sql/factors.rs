@@ -1,6 +1,7 @@
 //! Second factors: seeds, sealed; recovery codes, by hashes.
 
-use super::{SqlStore, announce, encode};
+use super::users::out_in;
+use super::{SqlStore, announce, announce_end, encode};
 use crate::database::{Arg, Transaction};
 use crate::identity::{Factor, FactorStore, StoreError, Stored};
 use crate::seal::{SealError, SealingKeys};
@@ -135,6 +136,20 @@ impl FactorStore for SqlStore {
             tx.run("DELETE FROM policy_second_factors WHERE user_id = $1", vec![user.into()]).await?;
             recovery_in(&mut tx, user, &[]).await?;
             self.changed(tx, user).await
+        })
+    }
+
+    fn take_factor<'a>(&'a self, user: &'a str) -> Stored<'a, bool> {
+        Box::pin(async move {
+            let mut tx = self.database.begin().await?;
+            let sql = "DELETE FROM policy_second_factors WHERE user_id = $1 AND confirmed = 1";
+            if tx.run(sql, vec![user.into()]).await? == 0 {
+                return Ok(false);
+            }
+            recovery_in(&mut tx, user, &[]).await?;
+            let (concerned, epoch) = out_in(&mut tx, user).await?;
+            announce_end(tx, &concerned, epoch).await?;
+            Ok(true)
         })
     }
 }

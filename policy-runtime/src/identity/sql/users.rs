@@ -136,31 +136,33 @@ async fn add_role(tx: &mut Transaction, user: &str, role: &str) -> Result<(), St
     Ok(())
 }
 
-/// Replaces a password, in a transaction that its caller announces, and gives what that concerns: the user and the sessions that
-/// end, and the user's epoch from here on.
-pub(super) async fn password_in(
-    tx: &mut Transaction,
-    id: &str,
-    hash: Option<&Secret<String>>,
-) -> Result<(Vec<String>, i64), StoreError> {
+/// Ends the sessions of a user and what clients have, in a transaction that its caller announces, and gives what that concerns: the
+/// user and the sessions that end, and the user's epoch from here on.
+pub(super) async fn out_in(tx: &mut Transaction, id: &str) -> Result<(Vec<String>, i64), StoreError> {
     let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
     let epoch = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?.long(0)?;
-    // Whoever got in by the password before is out.
-    for sql in [
-        "DELETE FROM policy_codes WHERE user_id = $1",
-        "DELETE FROM policy_grants WHERE user_id = $1",
-        "DELETE FROM policy_passwords WHERE user_id = $1",
-    ] {
+    for sql in ["DELETE FROM policy_codes WHERE user_id = $1", "DELETE FROM policy_grants WHERE user_id = $1"] {
         tx.run(sql, vec![id.into()]).await?;
-    }
-    if let Some(hash) = hash {
-        let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
-        tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
     }
     let sql = "DELETE FROM policy_sessions WHERE user_id = $1 RETURNING id";
     let mut concerned = texts(&tx.rows(sql, vec![id.into()]).await?)?;
     concerned.push(id.to_owned());
     Ok((concerned, epoch))
+}
+
+/// Replaces a password: whoever got in by the one before is out, as by [`out_in`].
+pub(super) async fn password_in(
+    tx: &mut Transaction,
+    id: &str,
+    hash: Option<&Secret<String>>,
+) -> Result<(Vec<String>, i64), StoreError> {
+    let out = out_in(tx, id).await?;
+    tx.run("DELETE FROM policy_passwords WHERE user_id = $1", vec![id.into()]).await?;
+    if let Some(hash) = hash {
+        let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
+        tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
+    }
+    Ok(out)
 }
 
 impl SqlStore {

@@ -124,6 +124,8 @@ pub(crate) enum User {
     Remove(Selected),
     /// Makes an invitation for a user who signs in with a provider
     Invite(Selected),
+    /// Removes a second factor that its user has lost
+    RemoveSecondFactor(Selected),
 }
 
 #[derive(Subcommand)]
@@ -214,6 +216,7 @@ pub(super) async fn user(command: User) -> (bool, Done) {
         }
         User::Remove(one) => (one.who.json, gone(&one, "users", "user").await),
         User::Invite(one) => (one.who.json, invite(&one).await),
+        User::RemoveSecondFactor(one) => (one.who.json, remove_second_factor(&one).await),
     }
 }
 
@@ -255,6 +258,13 @@ async fn invite(one: &Selected) -> Done {
     let made = one.who.post(&one.at.path(&format!("/users/{}/invitation", encoded(&one.id))), None).await?.body;
     let text = format!("{}\n\nit is good once, for a week, and is not shown again", cell(&made, "invitation"));
     Ok(Told::new(text, made, "hand it to the user"))
+}
+
+async fn remove_second_factor(one: &Selected) -> Done {
+    let path = one.at.path(&format!("/users/{}/second-factor", encoded(&one.id)));
+    one.who.server()?.send(Method::DELETE, &path, &[], None).await?;
+    let text = format!("user `{}` has no second factor any more, and is signed out", one.id);
+    Ok(Told::new(text, json!({}), format!("policy user list {}", one.at.flag())))
 }
 
 pub(super) async fn key(command: Key) -> (bool, Done) {

@@ -289,7 +289,7 @@ impl Chain {
         Ok(())
     }
 
-    fn is_on(&self, scope: &Scope, method: &str) -> bool {
+    pub(crate) fn is_on(&self, scope: &Scope, method: &str) -> bool {
         self.methods.get(scope).is_none_or(|on| on.contains(method))
     }
 }

@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "second factors", sql: include_str!("migrations/0008_second_factors.sql") },
     Migration { version: 9, name: "relying", sql: include_str!("migrations/0009_relying.sql") },
     Migration { version: 10, name: "sessions", sql: include_str!("migrations/0010_sessions.sql") },
+    Migration { version: 11, name: "errands", sql: include_str!("migrations/0011_errands.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

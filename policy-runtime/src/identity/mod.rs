@@ -47,6 +47,8 @@ pub use session::{Added, EndOf, SessionRecord, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 #[cfg(feature = "signin")]
+pub(crate) use sql::identities::Unlinked;
+#[cfg(feature = "signin")]
 pub(crate) use sql::links::slug_of;
 
 /// A person (or whatever has a password) in exactly one scope.

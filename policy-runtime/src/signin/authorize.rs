@@ -251,7 +251,10 @@ impl SignIn {
     pub(super) fn login_page(&self, pages: &Pages, status: StatusCode, asked: &Asked, why: Option<&str>) -> Response {
         let others: Vec<&str> = pages.offered_in(&asked.client.scope).map(|offered| offered.provider.name()).collect();
         let (registers, mails) = match &self.flows {
-            Some(flows) => flows.offers(&asked.client.scope),
+            Some(flows) => {
+                let (registers, mails) = flows.offers(&asked.client.scope);
+                (registers || !self.providers_to_register_with(flows, &asked.client.scope).is_empty(), mails)
+            }
             None => (false, false),
         };
         let links = page::Links { registers, mails, providers: &others };

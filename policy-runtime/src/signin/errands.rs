@@ -22,15 +22,52 @@ const COOKIE: &str = "__Host-policy-errand";
 /// How many errands may be under way; beyond it nobody is sent until some are over.
 const MOST: i64 = 100_000;
 
+/// What becomes of whom the provider vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    SignIn,
+    Register,
+    Accept,
+    Link,
+}
+
+impl Purpose {
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::SignIn, "sign-in"), (Self::Register, "register"), (Self::Accept, "accept"), (Self::Link, "link")];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(own, _)| *own == self).map_or("", |(_, word)| word)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == word).map(|(purpose, _)| *purpose)
+    }
+}
+
 /// What a browser is sent for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Errand {
     pub(super) configuration: String,
     pub(super) scope: Scope,
-    /// Who links an identity, instead of signing in.
-    pub(super) links: Option<String>,
-    /// What a client asked for; empty where somebody only signs in.
+    pub(super) purpose: Purpose,
+    /// Who links an identity.
+    pub(super) user: Option<String>,
+    /// What a client asked for, empty where none did; of who links, the session; of who accepts, the invitation's hash.
     pub(super) question: String,
+}
+
+impl Errand {
+    /// To sign in.
+    pub(super) fn of(provider: &str, scope: Scope, question: &str) -> Self {
+        let (configuration, question) = (provider.to_owned(), question.to_owned());
+        Self { configuration, scope, purpose: Purpose::SignIn, user: None, question }
+    }
+
+    /// What a client asked for, if one did.
+    pub(super) fn of_client(&self) -> Option<&str> {
+        let asks = matches!(self.purpose, Purpose::SignIn | Purpose::Register);
+        Some(self.question.as_str()).filter(|question| asks && !question.is_empty())
+    }
 }
 
 /// A browser as it is known between leaving and coming back.
@@ -112,13 +149,14 @@ impl Errands {
             digest(browser.0.expose()).into(),
             errand.configuration.as_str().into(),
             errand.scope.to_string().into(),
-            errand.links.clone().into(),
+            errand.user.clone().into(),
             errand.question.as_str().into(),
+            errand.purpose.word().into(),
             now.saturating_add(i64::from(ERRAND_S) * 1_000).into(),
             MOST.into(),
         ];
-        let sql = "INSERT INTO policy_logins (hash, browser, configuration, scope, user_id, question, until) \
-                   SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM policy_logins) < $8";
+        let sql = "INSERT INTO policy_logins (hash, browser, configuration, scope, user_id, question, purpose, until) \
+                   SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE (SELECT COUNT(*) FROM policy_logins) < $9";
         if tx.run(sql, row).await? == 0 {
             return Err(DatabaseError::Unavailable("too many browsers are on errands".into()).into());
         }
@@ -131,16 +169,17 @@ impl Errands {
         let mut tx = self.database.begin().await?;
         // Whoever deletes the row was first. Another browser's answer ends nothing.
         let sql = "DELETE FROM policy_logins WHERE hash = $1 AND browser = $2 AND until > $3 \
-                   RETURNING configuration, scope, user_id, question";
+                   RETURNING configuration, scope, user_id, question, purpose";
         let args = vec![digest(state).into(), digest(browser.0.expose()).into(), self.clock.now().0.into()];
         let Some(row) = tx.row(sql, args).await? else { return Ok(None) };
         tx.commit().await?;
-        let damaged = |_| DatabaseError::Unavailable("a stored scope is damaged".into());
+        let damaged = || DatabaseError::Unavailable("a stored errand is damaged".into());
         Ok(Some(Errand {
             configuration: row.text(0)?,
-            scope: row.text(1)?.parse().map_err(damaged)?,
-            links: row.maybe_text(2)?,
+            scope: row.text(1)?.parse().map_err(|_| damaged())?,
+            user: row.maybe_text(2)?,
             question: row.text(3)?,
+            purpose: Purpose::parse(&row.text(4)?).ok_or_else(damaged)?,
         }))
     }
 }

@@ -39,6 +39,7 @@ mod grants;
 mod inspect;
 mod keys;
 mod leaving;
+mod linking;
 mod page;
 mod relying;
 mod second;

@@ -148,6 +148,17 @@ impl Asking<'_> {
     }
 }
 
+/// Forms that go on with a provider, in place of a page's own.
+pub(super) fn by_providers(query: &str, names: &[&str]) -> String {
+    names.iter().fold(String::new(), |html, name| {
+        let name = text(name);
+        html + &format!(
+            "\n<form method=\"post\" action=\"?{}\"><button name=\"provider\" value=\"{name}\">Go on with {name}</button></form>",
+            text(query)
+        )
+    })
+}
+
 /// A page that says something, and perhaps where to go on.
 pub(super) fn notice(title: &str, what: &str, onward: Option<&str>) -> Response {
     let onward = onward.map(|to| format!("\n<p><a href=\"{}\">Go on</a></p>", text(to))).unwrap_or_default();

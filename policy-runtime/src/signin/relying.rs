@@ -12,13 +12,15 @@ use policy_core::Scope;
 use serde_json::json;
 
 use super::authorize::{Instead, LATER, see_other, unavailable, with_cookie};
-use super::errands::{Browser, Errand, Made};
+use super::errands::{Browser, Errand, Made, Purpose};
 use super::form::{Form, json as answer};
-use super::{Pages, SignIn, page};
+use super::{Pages, SignIn, SignInError, page};
 use crate::authn::token::{Answer, DISABLED, Offered};
 use crate::authn::{AuthnCode, AuthnError, Outcome};
 use crate::credential::{Credentials, RequestedScope};
 use crate::edge::{Arrival, Origins};
+use crate::events::Actor;
+use crate::identity::User;
 use crate::json::Json;
 
 /// The longest name that Apple may send for somebody.
@@ -141,12 +143,7 @@ async fn of_page(State(server): State<SignIn>, request: Request) -> Response {
         };
         // Read now, so that nobody is sent for what cannot be given; and again when the answer comes.
         let asked = server.read(question).await?;
-        let errand = Errand {
-            configuration: provider.to_owned(),
-            scope: asked.client.scope.clone(),
-            links: None,
-            question: question.to_owned(),
-        };
+        let errand = Errand::of(provider, asked.client.scope.clone(), question);
         server.leaves(&came.pages, &came.headers, &errand).await
     };
     left.await.unwrap_or_else(|instead| *instead)
@@ -192,7 +189,7 @@ impl Pages {
         self.providers.iter().filter(|offered| offered.scope == *scope)
     }
 
-    fn offered(&self, scope: &Scope, provider: &str) -> Option<&Offered> {
+    pub(super) fn offered(&self, scope: &Scope, provider: &str) -> Option<&Offered> {
         self.providers.iter().find(|offered| offered.scope == *scope && offered.provider.name() == provider)
     }
 }
@@ -211,7 +208,7 @@ impl SignIn {
         }
         let unknown = || error(StatusCode::BAD_REQUEST, "Unknown provider");
         let scope = scope.ok_or_else(unknown)?;
-        let errand = Errand { configuration: provider, scope, links: None, question: String::new() };
+        let errand = Errand::of(&provider, scope, "");
         came.pages.offered(&errand.scope, &errand.configuration).ok_or_else(unknown)?;
         self.leaves(&came.pages, &came.headers, &errand).await
     }
@@ -227,18 +224,31 @@ impl SignIn {
         headers: &HeaderMap,
         errand: &Errand,
     ) -> Result<Response, Instead> {
+        let begun = self.begins(pages, headers, errand).await.map_err(|error| unavailable(&error))?;
         let unknown = || page::refusal(StatusCode::BAD_REQUEST, "Nobody signs in with that provider here.");
-        let offered = pages.offered(&errand.scope, &errand.configuration).ok_or_else(unknown)?;
+        let (address, cookie) = begun.ok_or_else(unknown)?;
+        let mut response = see_other(&address)?;
+        with_cookie(&mut response, &cookie)?;
+        Ok(response)
+    }
+
+    /// Notes an errand; gives where it leads, and the cookie that the browser comes back with. `None` when the scope has no such
+    /// provider.
+    pub(super) async fn begins(
+        &self,
+        pages: &Pages,
+        headers: &HeaderMap,
+        errand: &Errand,
+    ) -> Result<Option<(String, String)>, SignInError> {
+        let Some(offered) = pages.offered(&errand.scope, &errand.configuration) else { return Ok(None) };
         let browser = match Browser::of(headers) {
             Some(browser) => browser,
-            None => Browser::new().map_err(|error| unavailable(&error))?,
+            None => Browser::new()?,
         };
-        let made = self.inner.stored.errands.begin(&browser, errand).await.map_err(|error| unavailable(&error))?;
+        let made = self.inner.stored.errands.begin(&browser, errand).await?;
         let callback = self.callback(offered);
-        let address = offered.provider.address(&made.question(&callback, errand.links.is_some())).await;
-        let mut response = see_other(&address.map_err(|error| unavailable(&error.into()))?)?;
-        with_cookie(&mut response, &browser.set_cookie(offered.provider.answers_by_form()))?;
-        Ok(response)
+        let address = offered.provider.address(&made.question(&callback, errand.purpose == Purpose::Link)).await?;
+        Ok(Some((address, browser.set_cookie(offered.provider.answers_by_form()))))
     }
 
     /// A browser is back, with a form or with an address alone.
@@ -261,9 +271,9 @@ impl SignIn {
             return failed("state_mismatch");
         }
         // A question of a client, as it would be asked now.
-        let asked = match errand.question.as_str() {
-            "" => None,
-            question => Some(self.read(question).await?),
+        let asked = match errand.of_client() {
+            None => None,
+            Some(question) => Some(self.read(question).await?),
         };
         let Some(code) = form.get("code").filter(|_| form.get("error").is_none()) else {
             let told = if form.get("error") == Some("access_denied") { "access_denied" } else { "invalid_callback" };
@@ -272,14 +282,22 @@ impl SignIn {
         let callback = self.callback(offered);
         let made = Made::of(&browser, state.into());
         let name = form.get("user").and_then(name_of).filter(|_| by_form);
-        let question = made.question(&callback, errand.links.is_some());
+        let question = made.question(&callback, errand.purpose == Purpose::Link);
         let brought = Answer { question, code, issuer: form.get("iss"), name: name.as_deref() };
+        let actor = |user: &User| Actor::new(Some(&user.id), Some(&user.scope)).from_address(Some(arrival.address));
+        if errand.purpose == Purpose::Link {
+            return self.links(&pages, &errand, offered, &brought, actor).await;
+        }
         let credentials = Credentials::default()
             .in_scope(offered.scope.clone())
             .from_peer(arrival.address)
             .at("GET", &path)
             .on(pages.listener.clone());
-        let proved = async { offered.authenticated(&offered.provider.identify(&brought).await?).await };
+        let proved = async {
+            let token = offered.provider.identify(&brought).await?;
+            self.joins(&errand, offered, &token, actor).await?;
+            offered.authenticated(&token).await
+        };
         match Box::pin(self.inner.chain.vouched((&offered.scope, Offered::METHOD), proved, &credentials)).await {
             Outcome::Authenticated(found) => self.opened(&pages, arrival, headers, &found, asked.as_ref()).await,
             Outcome::NotPresented => self.not_signed_in(&pages, asked.as_ref(), "invalid_token"),

@@ -124,6 +124,15 @@ impl Provisioned {
         }
     }
 
+    pub(super) fn registers(&self) -> bool {
+        self.rule == Provisioning::Registration
+    }
+
+    /// What the claims say of somebody, stored or not; of addresses those alone that the provider proves.
+    pub(super) fn mapped(&self, token: &VerifiedToken) -> Result<Participant, AuthnError> {
+        Ok(self.mapping.apply(token.claims(), Participant::builder(self.scope.clone(), "unknown"))?.build())
+    }
+
     async fn user(&self, token: &VerifiedToken, mapped: &Participant) -> Result<User, AuthnError> {
         let identity = self.identity(token);
         if let Some(user) = self.store.user_of(&self.scope, &identity).await.map_err(unavailable)? {
@@ -168,9 +177,7 @@ fn unavailable(error: StoreError) -> AuthnError {
 impl TokenUsers for Provisioned {
     fn participant<'a>(&'a self, token: &'a VerifiedToken) -> BoxFuture<'a, Result<(Participant, u64), AuthnError>> {
         Box::pin(async move {
-            let mapped =
-                self.mapping.apply(token.claims(), Participant::builder(self.scope.clone(), "unknown"))?.build();
-            let user = self.user(token, &mapped).await?;
+            let user = self.user(token, &self.mapped(token)?).await?;
             if !user.enabled {
                 return Err(AuthnError::new(AuthnCode::WrongCredentials, DISABLED));
             }

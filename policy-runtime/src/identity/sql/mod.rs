@@ -14,6 +14,8 @@ use crate::seal::SealingKeys;
 
 mod directory;
 mod factors;
+#[cfg(feature = "signin")]
+pub(super) mod identities;
 mod keys;
 #[cfg(feature = "signin")]
 pub(super) mod links;

@@ -87,7 +87,7 @@ pub(super) async fn bind_in(
 }
 
 /// Gives a user an identity; false when it is somebody's.
-async fn insert_identity(
+pub(super) async fn insert_identity(
     tx: &mut Transaction,
     scope: &Scope,
     user: &str,

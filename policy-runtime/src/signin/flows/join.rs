@@ -20,7 +20,7 @@ pub(in crate::signin) struct Joined {
     pub(in crate::signin) back: Option<String>,
 }
 
-fn hash_of(token: &str) -> [u8; 32] {
+pub(in crate::signin) fn hash_of(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 

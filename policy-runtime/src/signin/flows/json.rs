@@ -469,6 +469,7 @@ fn endpoints() -> Vec<Endpoint<SignIn>> {
             .gives::<Message>(202),
     );
     all.extend(crate::signin::second::endpoints());
+    all.extend(crate::signin::linking::endpoints());
     all
 }
 

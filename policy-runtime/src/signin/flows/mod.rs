@@ -34,6 +34,8 @@ pub(super) mod json;
 pub(super) mod pages;
 mod password;
 
+pub(super) use join::hash_of;
+
 /// How many letters may be on their way at once.
 const LETTERS: usize = 64;
 /// How often these may be asked for from one address: so many at once, and one a second after that.
@@ -132,7 +134,7 @@ impl<E: Into<SignInError>> From<E> for No {
 }
 
 /// A refusal with its reason.
-fn no<T>(status: StatusCode, why: &str) -> Result<T, No> {
+pub(super) fn no<T>(status: StatusCode, why: &str) -> Result<T, No> {
     Err(No::Told(status, why.to_owned()))
 }
 
@@ -167,7 +169,7 @@ pub(super) struct Whence {
 }
 
 impl Whence {
-    fn actor(&self, user: &User) -> Actor {
+    pub(super) fn actor(&self, user: &User) -> Actor {
         Actor::new(Some(&user.id), Some(&user.scope)).from_address(Some(self.arrival.address))
     }
 }

@@ -8,11 +8,11 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::join::Joined;
-use super::{Flows, No, Whence};
+use super::{Flows, No, Whence, no};
 use crate::identity::link::Purpose;
 use crate::secret::Secret;
 use crate::signin::SignIn;
-use crate::signin::authorize::{LATER, see_other};
+use crate::signin::authorize::{LATER, see_other, with_cookie};
 use crate::signin::form::Form;
 use crate::signin::page::{self, Asking, At, Field};
 
@@ -53,14 +53,15 @@ impl Page {
         }
     }
 
-    fn show(self, status: StatusCode, query: &str, problem: Option<&str>) -> Response {
+    /// `providers` go on with this page in place of its form.
+    fn show(self, status: StatusCode, query: &str, problem: Option<&str>, providers: &[&str]) -> Response {
         let asking = Asking {
             title: self.title(),
             intro: String::new(),
             fields: self.fields(),
             hidden: &[],
             button: "Go on",
-            after: String::new(),
+            after: page::by_providers(query, providers),
         };
         asking.page(status, &At { query, back: None }, problem)
     }
@@ -95,7 +96,7 @@ fn sentence(why: &str) -> String {
 fn refused(page: Page, query: &str, no: No) -> Response {
     match no {
         No::Told(status @ (StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT | StatusCode::BAD_REQUEST), why) => {
-            page.show(status, query, Some(&sentence(&why)))
+            page.show(status, query, Some(&sentence(&why)), &[])
         }
         No::Told(status, why) => page::refusal(status, &sentence(&why)),
         No::Wait(seconds) => {
@@ -117,18 +118,31 @@ impl SignIn {
         let (parts, _) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let shown = async {
-            self.asked(&parts)?;
+            let (flows, _) = self.asked(&parts)?;
             let form = Form::parse(&query).unwrap_or_default();
             let token = form.get("token").unwrap_or_default();
+            let mut providers = Vec::new();
             let is_good = match page {
-                Page::Register | Page::Forgot | Page::SignUp => true,
+                Page::Register => {
+                    // Whoever's client is not known learns so when the form is sent.
+                    if let Ok(of) = self.read(&query).await {
+                        providers = self.providers_to_register_with(flows, &of.client.scope);
+                    }
+                    true
+                }
+                Page::Invitation => {
+                    let user = self.invited(token).await.ok();
+                    providers = user.iter().flat_map(|user| self.providers_of(&user.scope)).collect();
+                    user.is_some()
+                }
+                Page::Forgot | Page::SignUp => true,
                 Page::CompleteRegistration => self.link(Purpose::Register, token).await?.is_some(),
                 Page::CompleteSignUp => self.link(Purpose::Found, token).await?.is_some(),
                 Page::Reset => self.link(Purpose::Reset, token).await?.is_some(),
-                Page::Invitation => self.invited(token).await.is_ok(),
             };
             if is_good {
-                return Ok(page.show(StatusCode::OK, &query, None));
+                let names: Vec<&str> = providers.iter().map(String::as_str).collect();
+                return Ok(page.show(StatusCode::OK, &query, None, &names));
             }
             Ok(page::refusal(StatusCode::BAD_REQUEST, &sentence(super::BAD_LINK)))
         };
@@ -165,6 +179,9 @@ impl SignIn {
         let (email, name) = (field("email"), form.get("name"));
         let (token, password) = (asked.get("token").unwrap_or_default(), Secret::new(field("password").to_owned()));
         let sent = Ok(page::notice(page.title(), SENT, None));
+        if let Some(provider) = form.get("provider") {
+            return self.goes_with(page, flows, from, query, provider).await;
+        }
         match page {
             // The client says where; its address to come back to is one of its list, or nothing goes on.
             Page::Register => match self.read(query).await {
@@ -193,6 +210,34 @@ impl SignIn {
                 Ok(page::notice(page.title(), "Your password is changed. You can sign in with it now.", None))
             }
         }
+    }
+
+    /// Leads to a provider in place of the page's own form. By a link: a form's answer must not lead to others' pages.
+    async fn goes_with(
+        &self,
+        page: Page,
+        flows: &Flows,
+        from: &Whence,
+        query: &str,
+        provider: &str,
+    ) -> Result<Response, No> {
+        let errand = match page {
+            Page::Register => match self.read(query).await {
+                Ok(of) => self.registering(flows, of.client.scope, provider, query)?,
+                Err(instead) => return Ok(*instead),
+            },
+            Page::Invitation => {
+                let asked = Form::parse(query).unwrap_or_default();
+                self.accepting(asked.get("token").unwrap_or_default(), provider).await?
+            }
+            Page::Forgot | Page::SignUp | Page::CompleteRegistration | Page::CompleteSignUp | Page::Reset => {
+                return no(StatusCode::BAD_REQUEST, "no provider is asked here");
+            }
+        };
+        let (address, cookie) = self.departs(from, &errand).await?;
+        let what = format!("You go on with {provider}, and come back when you have signed in there.");
+        let mut response = page::notice(page.title(), &what, Some(&address));
+        with_cookie(&mut response, &cookie).map_or_else(|instead| Ok(*instead), |()| Ok(response))
     }
 
     /// Goes on with the client that somebody came from, or says that they can sign in now.

@@ -22,6 +22,7 @@ use crate::seal::SealingKeys;
 mod authorize;
 mod keys;
 mod leaving;
+mod linking;
 mod provider;
 mod relying;
 mod tokens;

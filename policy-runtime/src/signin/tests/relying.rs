@@ -7,20 +7,22 @@ use serde_json::json;
 use super::provider::{CLIENT, Provider, SECRET};
 use super::*;
 use crate::authn::token::login_providers;
-use crate::identity::{Configuration, ProviderSettings, ProvisioningSettings, Reference, ReferenceSettings};
+use crate::identity::{
+    Configuration, PeopleRules, ProviderSettings, ProvisioningSettings, Reference, ReferenceSettings, Registration,
+};
 
 /// The sign-in server, a provider and a browser.
-struct Stage {
-    f: Fixture,
-    provider: Provider,
-    shop: Scope,
+pub(super) struct Stage {
+    pub(super) f: Fixture,
+    pub(super) provider: Provider,
+    pub(super) shop: Scope,
 }
 
 fn auto() -> ProvisioningSettings {
     ProvisioningSettings::Auto { domains: vec!["corp.example".into()], roles: vec!["user".into()] }
 }
 
-async fn stage(preset: &str, provisioning: ProvisioningSettings, secret: &str) -> Stage {
+pub(super) async fn stage(preset: &str, provisioning: ProvisioningSettings, secret: &str) -> Stage {
     let mut f = Fixture::new().await;
     let provider = Provider::start(&f.clock).await;
     let mut settings = ProviderSettings::of(preset).issuer(&provider.url()).client(CLIENT);
@@ -48,15 +50,19 @@ async fn stage(preset: &str, provisioning: ProvisioningSettings, secret: &str) -
     let (configurations, references) = (store.configurations().await.unwrap(), store.references().await.unwrap());
     let (offered, faults) = login_providers(&configurations, &references, &store, &clock);
     assert_eq!(faults, []);
-    f.router = f.server.clone().providers(offered).routes();
+    let registration = Some(Registration { roles: ["customer".to_owned()].into() });
+    let rules = PeopleRules { registration, ..PeopleRules::default() };
+    let people = People { rules: [(shop.clone(), rules)].into(), limited: false, ..People::default() };
+    let server = f.server.clone().people(people, Passwords::new(store.clone())).providers(offered);
+    f.router = server.routes();
     Stage { f, provider, shop }
 }
 
-fn bob() -> Value {
+pub(super) fn bob() -> Value {
     json!({ "sub": "bob-1", "email": "bob@corp.example", "email_verified": true, "name": "Bob" })
 }
 
-const AT: &str = "/api/auth/app/acme/shop/login/oidc/callback/corp";
+pub(super) const AT: &str = "/api/auth/app/acme/shop/login/oidc/callback/corp";
 
 impl Stage {
     /// A browser follows the link on the page of a client; gives where it is sent, and its cookie.
@@ -68,7 +74,7 @@ impl Stage {
         (told.location(), told.cookie())
     }
 
-    async fn comes_back(&self, path: &str, cookie: &str, brought: &[(&'static str, String)]) -> Told {
+    pub(super) async fn comes_back(&self, path: &str, cookie: &str, brought: &[(&'static str, String)]) -> Told {
         let pairs: Vec<(&str, &str)> = brought.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.f.get(&format!("{path}?{}", encoded(&pairs)), cookie).await
     }
@@ -87,7 +93,7 @@ impl Stage {
 }
 
 /// Nobody was signed in.
-fn nobody(told: &Told) -> bool {
+pub(super) fn nobody(told: &Told) -> bool {
     let sent = told.headers.get("location").map(|to| to.to_str().unwrap().to_owned());
     told.headers.get("set-cookie").is_none()
         && (told.status == StatusCode::UNAUTHORIZED || sent.is_some_and(|to| to.starts_with("/login?error=")))

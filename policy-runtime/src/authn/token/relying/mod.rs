@@ -418,6 +418,17 @@ impl Offered {
         Ok(Authenticated::new(participant.clone(), Self::METHOD).epoch(epoch).amr(proofs))
     }
 
+    /// Whether whoever is unknown may register.
+    pub(crate) fn registers(&self) -> bool {
+        self.users.registers()
+    }
+
+    /// The address that a provider proves of whoever a token names, and the name that it tells.
+    pub(crate) fn proved(&self, token: &VerifiedToken) -> Result<(Option<String>, Option<String>), AuthnError> {
+        let mapped = self.users.mapped(token)?;
+        Ok((mapped.email().map(str::to_owned), mapped.display_name().map(str::to_owned)))
+    }
+
     /// What the provider calls whoever a token names.
     pub fn identity(&self, token: &VerifiedToken) -> crate::identity::ExternalIdentity {
         self.users.identity(token)

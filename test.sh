@@ -39,6 +39,9 @@ for tool in python3 make c++; do
     need "$tool" "npm compiles a module of Kottster's server (better-sqlite3) with Python 3, make and a C++ compiler; on Debian: apt-get install python3 make g++"
 done
 
+# npm brings one for Linux on x86-64, where none is installed.
+[ -x "${CHROMIUM:-/usr/bin/chromium}" ] || [ "$(uname -sm)" = "Linux x86_64" ] || need chromium "the browser test drives it; install it and name it by CHROMIUM"
+
 has_postgres() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 has_postgres || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq postgresql >/dev/null; } || true
 has_postgres || {
@@ -69,7 +72,7 @@ cargo check --quiet -p policy-runtime --no-default-features --features client
 
 step "packages from npm"
 packages() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --no-audit --no-fund --loglevel=error); }
-for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers tests/providers/kottster; do
+for folder in examples/node tests/kinotic-client tests/kinotic-newest tests/providers tests/providers/kottster tests/browser; do
     packages "$folder"
 done
 

@@ -46,6 +46,17 @@ fn install_for(script: &str) -> Result<(), Error> {
     if script.starts_with("kottster") { install(&KOTTSTER, &folder().join("kottster")) } else { Ok(()) }
 }
 
+/// Installs what drives a browser, and gives its folder.
+///
+/// # Errors
+/// When npm does not install it.
+pub fn browser() -> Result<PathBuf, Error> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+    install(&DONE, &folder)?;
+    Ok(folder)
+}
+
 /// A provider that runs until this is dropped.
 #[derive(Debug)]
 pub struct Provider {

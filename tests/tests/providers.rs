@@ -32,15 +32,24 @@ fn scope() -> Scope {
 }
 
 fn chain_of(source: TokenSource) -> Chain {
+    chain_of_all([source])
+}
+
+fn chain_of_all(sources: impl IntoIterator<Item = TokenSource>) -> Chain {
     let ids = ParticipantIds::new(Secret::new(vec![7; 32])).unwrap();
-    Chain::builder().with(TokenAuthenticator::new(Arc::new(SystemClock), ids).with(source)).build()
+    let tokens = TokenAuthenticator::new(Arc::new(SystemClock), ids);
+    Chain::builder().with(sources.into_iter().fold(tokens, TokenAuthenticator::with)).build()
+}
+
+fn source_of(name: &str, issuer: &str, times: JwksTimes) -> (TokenSource, Arc<RemoteKeys>) {
+    let preset = Preset::find("oidc").unwrap();
+    let keys = RemoteKeys::discover_with(issuer, Reach::Loopback, Arc::new(SystemClock), times).unwrap();
+    let source = TokenSource::with_source(name, scope(), preset.rules(issuer, AUDIENCE), keys.clone());
+    (source.mapping(preset.mapping().unwrap().allow_role("machine", "importer")), keys)
 }
 
 fn oidc(issuer: &str, times: JwksTimes) -> (Chain, Arc<RemoteKeys>) {
-    let preset = Preset::find("oidc").unwrap();
-    let keys = RemoteKeys::discover_with(issuer, Reach::Loopback, Arc::new(SystemClock), times).unwrap();
-    let source = TokenSource::with_source("main", scope(), preset.rules(issuer, AUDIENCE), keys.clone())
-        .mapping(preset.mapping().unwrap().allow_role("machine", "importer"));
+    let (source, keys) = source_of("main", issuer, times);
     (chain_of(source), keys)
 }
 
@@ -109,9 +118,8 @@ async fn unknown_keys_do_not_flood_the_issuer_and_a_dead_one_is_outlived() {
     present(&chain, &good).await.unwrap();
     let (_, rest) = good.split_once('.').unwrap();
     for n in 0..50 {
-        use base64::Engine as _;
         let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"made-up-{n}"}}"#);
-        let forged = format!("{}.{rest}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header));
+        let forged = format!("{}.{rest}", encoded(&header));
         assert_eq!(present(&chain, &forged).await.unwrap_err(), AuthnCode::TokenKey);
     }
     assert_eq!(keys.questions(), 2, "one question at the first made-up key, then a cool-down");
@@ -125,6 +133,55 @@ async fn unknown_keys_do_not_flood_the_issuer_and_a_dead_one_is_outlived() {
     }
     let (cold, _) = oidc(&issuer, times());
     assert_eq!(present(&cold, &good).await.unwrap_err(), AuthnCode::Unavailable);
+}
+
+fn encoded(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issuers_that_share_a_key_id_and_a_subject_are_two() {
+    let (one, two) = (oidc_provider("RS256").await, oidc_provider("RS256").await);
+    let issuers = [one.fact("issuer"), two.fact("issuer")];
+    let (a, b) = (machine_token(issuers[0]).await.unwrap(), machine_token(issuers[1]).await.unwrap());
+    let header = |token: &str| token.split('.').next().unwrap().to_owned();
+    assert_eq!(header(&a), header(&b), "they call their keys alike");
+    let sources = [("one", issuers[0]), ("two", issuers[1])].map(|(name, issuer)| source_of(name, issuer, times()).0);
+    let chain = chain_of_all(sources);
+    let (first, second) = (present(&chain, &a).await.unwrap(), present(&chain, &b).await.unwrap());
+    assert_eq!(first.subject(), second.subject());
+    assert_ne!(first.id(), second.id(), "the same subject elsewhere is somebody else");
+    // What one has signed counts for nothing in the other's name.
+    let rest = |token: &str| token.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap();
+    let (payload, signature) = (rest(&b), rest(&a));
+    let mixed = [header(&a), payload.split('.').next().unwrap().into(), signature.split('.').nth(1).unwrap().into()];
+    assert_eq!(present(&chain, &mixed.join(".")).await.unwrap_err(), AuthnCode::TokenSignature);
+    let (alone, _) = oidc(issuers[0], times());
+    assert_eq!(present(&alone, &b).await.unwrap_err(), AuthnCode::TokenIssuer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_a_token_brings_or_names_are_not_asked_for() {
+    let provider = oidc_provider("RS256").await;
+    let (chain, _) = oidc(provider.fact("issuer"), times());
+    let good = machine_token(provider.fact("issuer")).await.unwrap();
+    present(&chain, &good).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let (_, rest) = good.split_once('.').unwrap();
+    for header in [
+        format!(r#"{{"alg":"RS256","typ":"at+jwt","jku":"{url}"}}"#),
+        format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{url}","x5u":"{url}"}}"#),
+        format!(
+            r#"{{"alg":"RS256","typ":"at+jwt","kid":"k1-rs256","jku":"{url}","jwk":{{"kty":"RSA","n":"AQAB","e":"AQAB"}}}}"#
+        ),
+    ] {
+        let forged = format!("{}.{rest}", encoded(&header));
+        present(&chain, &forged).await.unwrap_err();
+    }
+    let hit = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(hit.is_err(), "somebody asked the address of a token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,6 +215,15 @@ async fn better_auth_users_are_known_by_their_tokens() {
         send("POST", &format!("{base}/__control/rotate"), &[], "").await.unwrap();
         let after = token().await;
         present(&chain, &before).await.unwrap();
+        present(&chain, &after).await.unwrap();
+        // One server, two issuers: its OAuth plugin may call itself by the path, and that is somebody else.
+        let keys = RemoteKeys::at_with(&uri, Reach::Loopback, Arc::new(SystemClock), times()).unwrap();
+        let rules = preset.rules(&format!("{base}/api/auth"), AUDIENCE);
+        let other = chain_of(TokenSource::with_source("main", scope(), rules, keys));
+        assert_eq!(present(&other, &after).await.unwrap_err(), AuthnCode::TokenIssuer);
+        // To sign out there ends no token that is out: it is good until it is over, which `TokenCheck` or a short life bounds.
+        let headers = [("content-type", "application/json"), ("origin", base.as_str()), ("cookie", &cookies)];
+        assert_eq!(send("POST", &format!("{base}/api/auth/sign-out"), &headers, "{}").await.unwrap().status, 200);
         present(&chain, &after).await.unwrap();
     }
 }

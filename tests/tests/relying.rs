@@ -12,6 +12,7 @@ use policy_runtime::identity::{NewUser, User};
 use policy_runtime::secret::Secret;
 use policy_runtime::server::Prepared;
 use policy_runtime::signin::ClientSettings;
+use serde_json::{Value, json};
 use tests::providers::{Answer, Provider, send};
 use tests::raw::{Ended, Raw};
 
@@ -219,7 +220,7 @@ async fn ends_everywhere(database: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_on_every_server_in_sqlite() {
     let path = std::env::temp_dir().join(format!("policy-relying-{}.db", std::process::id()));
-    ends_everywhere(&format!("sqlite:{}", path.display())).await;
+    Box::pin(ends_everywhere(&format!("sqlite:{}", path.display()))).await;
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
@@ -227,5 +228,100 @@ async fn a_session_ends_on_every_server_in_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_on_every_server_in_postgres() {
-    ends_everywhere(&tests::postgres::fresh_database().unwrap()).await;
+    Box::pin(ends_everywhere(&tests::postgres::fresh_database().unwrap())).await;
+}
+
+/// Asks better-auth as a page of its own does.
+async fn better_auth(base: &str, path: &str, cookie: &str, body: &Value) -> Answer {
+    let headers = [("content-type", "application/json"), ("origin", base), ("cookie", cookie)];
+    send("POST", &format!("{base}/api/auth{path}"), &headers, &body.to_string()).await.unwrap()
+}
+
+/// Follows better-auth through its pages for signing in and consent, and gives the address that it sends the browser back to.
+async fn through_better_auth(base: &str, address: &str, ann: &Value) -> String {
+    let mut cookie = String::new();
+    let mut url = header(&send("GET", address, &[], "").await.unwrap(), "location").unwrap();
+    for _ in 0..3 {
+        let query = url.split_once('?').unwrap().1.to_owned();
+        let told = if url.contains("/login?") {
+            let mut form = ann.clone();
+            form["oauth_query"] = query.into();
+            better_auth(base, "/sign-in/email", &cookie, &form).await
+        } else if url.contains("/consent?") {
+            better_auth(base, "/oauth2/consent", &cookie, &json!({ "accept": true, "oauth_query": query })).await
+        } else {
+            break;
+        };
+        if !told.cookies().is_empty() {
+            cookie = told.cookies();
+        }
+        let told = told.json().unwrap();
+        told["url"].as_str().unwrap_or_else(|| panic!("{told}")).clone_into(&mut url);
+    }
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn better_auth_is_linked_and_signs_in_and_its_tokens_prove_one_factor() {
+    let settings = [("PORT", "0"), ("OAUTH", "1")];
+    let provider = Provider::start("start-better-auth.mjs", &settings).await.unwrap();
+    let base = provider.fact("base").to_owned();
+    let ann = json!({ "email": "ann@elsewhere.example", "password": PASSWORD, "name": "Ann" });
+    let theirs = better_auth(&base, "/sign-up/email", "", &ann).await.cookies();
+    let port = free_port();
+    let callback = format!("http://127.0.0.1:{port}/api/auth/app/acme/shop/login/oidc/callback/better");
+    let client = json!({
+        "redirect_uris": [callback], "token_endpoint_auth_method": "none", "application_type": "native",
+        "scope": "openid profile email",
+    });
+    let client = better_auth(&base, "/oauth2/create-client", &theirs, &client).await;
+    let client = client.json().unwrap()["client_id"].as_str().unwrap().to_owned();
+    let file = format!(
+        "[application]\norganization = \"acme\"\nid = \"shop\"\n\
+         [[organization]]\nid = \"acme\"\napplications = [\"shop\", \"vault\"]\n\
+         [[scope]]\nscope = \"app:acme/vault\"\nsecond_factor = \"required\"\n\
+         [[provider]]\nname = \"better\"\nowner = \"org:acme\"\npreset = \"oidc\"\nissuer = \"{base}\"\nclient_id = \"{client}\"\n\
+         [[provider.use]]\nscope = \"app:acme/shop\"\nprovisioning = {{ mode = \"pre-created\" }}\n\
+         [[provider]]\nname = \"tokens\"\nowner = \"org:acme\"\npreset = \"better-auth\"\nissuer = \"{base}\"\naudience = [\"{base}\"]\n\
+         [[provider.use]]\nscope = \"app:acme/vault\"\n"
+    );
+    let server = start(&file, "sqlite::memory:", port).await;
+    let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+    let shop = Scope::application("acme", "shop").unwrap();
+    let alice = NewUser::new(shop, "alice@example.com").password_hash(hashed);
+    let alice = server.prepared.store.add_user(alice).await.unwrap();
+
+    let api = format!("{}/api/auth", server.base);
+    let sends = async |path: &str, cookie: &str, body: Value| {
+        let headers = [("content-type", "application/json"), ("cookie", cookie)];
+        send("POST", &format!("{api}{path}"), &headers, &body.to_string()).await.unwrap()
+    };
+    let start = async || send("POST", &format!("{api}/app/acme/shop/login/oidc/start/better"), &[], "").await.unwrap();
+    let left = start().await;
+    let back = through_better_auth(&base, &header(&left, "location").unwrap(), &ann).await;
+    let told = send("GET", &back, &[("cookie", &left.cookies())], "").await.unwrap();
+    assert_eq!(header(&told, "location").as_deref(), Some("/login?error=no_account"), "{}", told.body);
+
+    let login = json!({ "email": "alice@example.com", "password": PASSWORD });
+    let session = sends("/app/acme/shop/login", "", login).await.cookies();
+    let leads = sends("/identities/link", &session, json!({ "provider": "better" })).await;
+    assert_eq!(leads.status, 200, "{}", leads.body);
+    let address = leads.json().unwrap()["redirect"].as_str().unwrap().to_owned();
+    let back = through_better_auth(&base, &address, &ann).await;
+    assert!(back.starts_with(&callback), "{back}");
+    let told = send("GET", &back, &[("cookie", &format!("{}; {session}", leads.cookies()))], "").await.unwrap();
+    assert_eq!(header(&told, "location").as_deref(), Some("/?linked=better"), "{}", told.body);
+
+    let left = start().await;
+    let back = through_better_auth(&base, &header(&left, "location").unwrap(), &ann).await;
+    let told = send("GET", &back, &[("cookie", &left.cookies())], "").await.unwrap();
+    let me = send("GET", &format!("{api}/profile"), &[("cookie", &told.cookies())], "").await.unwrap();
+    assert_eq!(me.json().unwrap()["id"].as_str(), Some(&*alice.id), "{}", me.body);
+
+    // Where two factors are required, what it vouches for is one.
+    let token = send("GET", &format!("{base}/api/auth/token"), &[("cookie", &theirs)], "").await.unwrap();
+    let bearer = format!("Bearer {}", token.json().unwrap()["token"].as_str().unwrap());
+    let vault = [("authorization", &*bearer), ("organizationid", "acme"), ("applicationid", "vault")];
+    let me = send("GET", &format!("{api}/me"), &vault, "").await.unwrap();
+    assert!(me.status == 401 && me.head.contains("insufficient_user_authentication"), "{}", me.head);
 }

@@ -106,31 +106,36 @@ impl Guard {
             context: Context { time: policy.clock().now(), facts: &facts },
             args,
         };
-        let begun = policy.tally().begin();
-        let span = tracing::info_span!(target: "policy", "decide", action = self.declaration.id, decision = tracing::field::Empty);
-        let decision = span.in_scope(|| policy.decide(&request));
-        span.record("decision", if decision.is_allowed() { "allow" } else { "deny" });
-        policy.tally().end(begun, decision.is_allowed());
-        if decision.is_allowed() {
-            cx.keep(&request);
-        }
-        match decision {
-            Decision::Allow(allowed) => {
-                let must = self.declaration.must_audit || policy.must_audit(action);
-                if !must && !is_wanted(cx, action, true) {
-                    return Ok(Permit { due: None });
-                }
-                let record = self.record(cx, &request, "allow").revisions(&allowed.revisions);
-                Ok(Permit::due(cx, record, must, must))
-            }
-            Decision::Deny(denial) => Err(denied(cx, &request, self.declaration.id, *denial)),
-        }
+        ask(cx, &request, self.declaration.id, self.declaration.must_audit)
     }
+}
 
-    fn record(&self, cx: &SecurityContext, request: &Request<'_>, outcome: &'static str) -> audit::Record {
-        let action = policy_core::ActionName::new(self.declaration.namespace, self.declaration.id).to_string();
-        record(cx, request, &action, outcome)
+/// Decides, and has the decision recorded where that is wanted.
+pub(crate) fn ask(cx: &SecurityContext, request: &Request<'_>, id: &str, must_audit: bool) -> Result<Permit, Denied> {
+    let policy = cx.policy();
+    let begun = policy.tally().begin();
+    let span = tracing::info_span!(target: "policy", "decide", action = id, decision = tracing::field::Empty);
+    let decision = span.in_scope(|| policy.decide(request));
+    span.record("decision", if decision.is_allowed() { "allow" } else { "deny" });
+    policy.tally().end(begun, decision.is_allowed());
+    match decision {
+        Decision::Allow(allowed) => {
+            cx.keep(request);
+            let must = must_audit || policy.must_audit(request.action);
+            if !must && !is_wanted(cx, request.action, true) {
+                return Ok(Permit { due: None });
+            }
+            let record = record(cx, request, &name_of(cx, request, id), "allow").revisions(&allowed.revisions);
+            Ok(Permit::due(cx, record, must, must))
+        }
+        Decision::Deny(denial) => Err(denied(cx, request, id, *denial)),
     }
+}
+
+/// What records call the action of a request.
+fn name_of(cx: &SecurityContext, request: &Request<'_>, id: &str) -> String {
+    let entry = cx.policy().engine().registry().action(request.action);
+    entry.map_or_else(|| id.to_owned(), |entry| entry.name.to_string())
 }
 
 /// Counts the call against the rate of its action, if that has one. Rules read what is left as `context.quota`.
@@ -177,9 +182,7 @@ pub(crate) fn denied(cx: &SecurityContext, request: &Request<'_>, id: &str, deni
     if let Some(log) = cx.audit()
         && is_wanted(cx, request.action, false)
     {
-        let entry = cx.policy().engine().registry().action(request.action);
-        let name = entry.map_or_else(|| id.to_owned(), |entry| entry.name.to_string());
-        let record = record(cx, request, &name, "deny").decision(denied.id()).denial(&denial);
+        let record = record(cx, request, &name_of(cx, request, id), "deny").decision(denied.id()).denial(&denial);
         if let Err(error) = log.note_blocking(&record) {
             tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
         }

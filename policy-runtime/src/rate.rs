@@ -9,8 +9,9 @@ use policy_core::Participant;
 
 /// Counts calls to single actions.
 pub(crate) trait ActionRates: fmt::Debug + Send + Sync {
-    /// Counts a call, and says how many more may come at once; `None` where the action is not limited.
-    fn take(&self, caller: &Participant, action: &str) -> Result<Option<u32>, TooOften>;
+    /// Counts a question of a guard, and says how many more calls may come at once; `None` where the action is not limited.
+    /// `is_called` is the first action of a piece of work, and not one that it asks for in turn.
+    fn take(&self, caller: &Participant, action: &str, is_called: bool) -> Result<Option<u32>, TooOften>;
 }
 
 /// Somebody asks too often.

@@ -65,6 +65,8 @@ struct Noted {
     refusal: Option<Denied>,
     /// The action that was counted before its guard was asked, and how many more calls may come at once.
     counted: Option<(ActionId, u32)>,
+    /// Whether an action was asked for: the first is the one that was called.
+    called: bool,
 }
 
 impl SecurityContext {
@@ -118,11 +120,14 @@ impl SecurityContext {
     /// `None` where it is not limited.
     pub(crate) fn count(&self, action: ActionId) -> Result<Option<u32>, TooOften> {
         let Some(rates) = &self.inner.rates else { return Ok(None) };
-        if let Some((_, left)) = self.noted().counted.take_if(|(counted, _)| *counted == action) {
+        let mut noted = self.noted();
+        if let Some((_, left)) = noted.counted.take_if(|(counted, _)| *counted == action) {
             return Ok(Some(left));
         }
+        let is_called = !std::mem::replace(&mut noted.called, true);
+        drop(noted);
         match self.policy().engine().registry().action(action) {
-            Some(entry) => rates.take(self.participant(), &entry.name.to_string()),
+            Some(entry) => rates.take(self.participant(), &entry.name.to_string(), is_called),
             None => Ok(None),
         }
     }

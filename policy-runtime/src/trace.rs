@@ -24,6 +24,15 @@ pub(crate) fn continue_trace(span: &Span, traceparent: Option<&str>, tracestate:
     let _ = (tracestate, parent.span, parent.is_sampled);
 }
 
+/// What goes on in a span's name to another process; without OpenTelemetry the caller's own does.
+#[cfg(feature = "gateway")]
+pub(crate) fn traceparent(span: &Span) -> Option<String> {
+    #[cfg(feature = "otel")]
+    return otel::traceparent(span);
+    #[cfg(not(feature = "otel"))]
+    return Some(span).and(None);
+}
+
 /// The parts of a `traceparent`, as hexadecimal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parent<'a> {
@@ -67,6 +76,14 @@ mod otel {
         let remote = SpanContext::new(trace, id, flags, true, state.unwrap_or_default());
         // Fails where no OpenTelemetry layer listens: then there is nothing to continue.
         let _ = span.set_parent(Context::new().with_remote_span_context(remote));
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(super) fn traceparent(span: &Span) -> Option<String> {
+        let context = span.context();
+        let own = context.span().span_context().clone();
+        let text = || format!("00-{}-{}-{:02x}", own.trace_id(), own.span_id(), own.trace_flags());
+        own.is_valid().then(text)
     }
 }
 

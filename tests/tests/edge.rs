@@ -136,9 +136,8 @@ async fn calls_of_an_address_are_limited_whoever_calls() {
 
 #[tokio::test]
 async fn rates_are_on_by_default() {
-    let all =
-        matches!(Rates::default(), Rates { identity: Some(_), key: Some(_), address: Some(_), requests: Some(_), .. });
-    assert!(all);
+    let Rates { identity, key, address, requests, each_action, .. } = Rates::default();
+    assert!([identity, key, address, requests, each_action].iter().all(Option::is_some));
     let gateway = desk(|builder| builder).await;
     let mut raw = Raw::connect(&gateway, ALICE).await;
     assert_eq!(ask(&mut raw, "spare").await, "1", "a gateway that was told nothing counts");

@@ -451,6 +451,14 @@ async fn what_is_served_over_http() {
     assert_eq!(status("/api/auth/me", "Authorization: Bearer nonsense\r\n").await, "401");
     assert_eq!(status("/api/auth/me", &format!("Authorization: Bearer {ALICE}\r\n")).await, "204");
     assert_eq!(status("/metrics", "X-Forwarded-For: 10.0.0.1\r\n").await, "404", "it came through a proxy");
+    let mut endless = TcpStream::connect(gateway.local_addr()).await.unwrap();
+    let mut answer = Vec::new();
+    let mut sent = endless.write_all(b"GET /health HTTP/1.1\r\n").await;
+    while sent.is_ok() {
+        sent = endless.write_all(&b"X-A: b\r\n".repeat(1_000)).await;
+    }
+    let _ = endless.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "headers without end are no request");
     assert!(get(&gateway, "/health", "X-Request-Id: mine-1\r\n").await.contains("x-request-id: mine-1\r\n"));
     let _raw = Raw::connect(&gateway, ALICE).await;
     assert!(get(&gateway, "/metrics", "").await.contains("policy_connections_open 1\n"));
@@ -564,4 +572,8 @@ async fn clients_host_services_once_that_is_granted() {
     assert_eq!(show(&bob.frame().await.unwrap()), "error UNKNOWN_SERVICE", "the grant was taken back");
     drop(alice);
     assert_eq!(show(&bob.frame().await.unwrap()), "error CONNECTION_LOST", "the host left without an answer");
+    let metrics = get(&gateway, "/metrics", "").await;
+    for line in ["policy_call_seconds_count 4", "policy_call_failures_total{code=\"CONNECTION_LOST\"} 1"] {
+        assert!(metrics.lines().any(|l| l == line), "two of each kind: {metrics}");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use policy_runtime::audit::{MemoryAudit, Record};
 use policy_runtime::client::{Client, ConnectOptions, Event, Headers, HostedCall};
 use policy_runtime::gateway::Gateway;
 use policy_runtime::policy::PolicyBuilder;
@@ -116,6 +117,44 @@ async fn a_client_hosts_a_service() {
     drop(hosting);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(error("nothing").await, Code::UnknownService, "it was taken back");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_grant_does_and_calls_are_audited() {
+    let grant = |who: &str| SetSource {
+        rules: [
+            ("hosts", "permit Platform.service.host".to_owned()),
+            ("callers", format!("permit Platform.service.call when participant.id == '{who}'")),
+        ]
+        .map(|(id, rule)| (id.to_owned(), rule))
+        .into(),
+        ..SetSource::default()
+    };
+    let audit = Arc::new(MemoryAudit::default());
+    let policy = Policy::builder().application("orders").audit(audit.clone()).build().unwrap();
+    policy.replace(&policy.organization(), &grant("u-bob")).unwrap();
+    policy.require_audit("Platform.service.call").unwrap();
+    let gateway = serve_with(policy.clone(), |builder| builder).await;
+    let port = gateway.local_addr().port();
+    let (alice, bob) = (client(port, "alice@example.com").await, client(port, "bob@example.com").await);
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let _hosting = alice.host(GREETER, move |call| std::future::ready(greeter(&call, counted.clone()))).unwrap();
+    greet(&bob).await.unwrap();
+    let mut ticks = bob.request(GREETER, "ticks").stream::<u32>();
+    assert_eq!(ticks.next().await.unwrap().unwrap(), 0);
+    policy.replace(&policy.organization(), &grant("u-carol")).unwrap();
+    let end = loop {
+        if let Err(error) = ticks.next().await.expect("it does not end as if it were complete") {
+            break error;
+        }
+    };
+    assert_eq!(end.code(), Code::AccessDenied);
+    let error = bob.call::<()>(GREETER, "nothing", &NOTHING).await.unwrap_err();
+    assert_eq!(error.code(), Code::UnknownService, "nothing shows that it is hosted");
+    let records = audit.records();
+    let is_call = |(record, ended): &&(Record, bool)| record.action == "Platform.service.call" && *ended;
+    assert_eq!(records.iter().filter(is_call).count(), 2, "{records:?}");
 }
 
 #[tokio::test]

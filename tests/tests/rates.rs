@@ -45,6 +45,16 @@ impl Depot {
     pub async fn through_a_function(&self) -> Result<u32, Denied> {
         ship().await
     }
+
+    #[abac_policy(authenticated)]
+    pub async fn three(&self) -> Result<u32, Denied> {
+        Ok(ship().await? + ship().await? + ship().await?)
+    }
+
+    #[abac_policy(context.quota > 0)]
+    pub async fn while_some_are_left(&self) -> Result<u32, Denied> {
+        Ok(1)
+    }
 }
 
 #[tokio::test]
@@ -70,6 +80,23 @@ async fn of_a_method_by_the_name_of_its_action_and_of_a_function_behind_it() {
 }
 
 #[tokio::test]
+async fn of_each_action_for_the_call_alone_and_not_for_what_it_calls() {
+    let each = Rates { each_action: Some(Rate::new(2, 1)), ..Rates::UNLIMITED };
+    let gateway = serve(|builder| builder.service(Arc::new(Depot)).rates(&each)).await;
+    for (token, method, expect) in [
+        (ALICE, "three", ["3", "3", "error RATE_LIMITED"]),
+        (BOB, "three", ["3", "3", "error RATE_LIMITED"]),
+        (ALICE, "send", ["1", "1", "error RATE_LIMITED"]),
+        (BOB, "whileSomeAreLeft", ["1", "error ACCESS_DENIED", "error RATE_LIMITED"]),
+    ] {
+        let mut who = Raw::connect(&gateway, token).await;
+        for expect in expect {
+            assert_eq!(ask(&mut who, "com.example.Depot", method, "").await, expect, "{method}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_an_operation_on_rows() {
     let policy = Policy::builder().organization("acme").application("orders").build().unwrap();
     let entities = Entities::new(Pool::connect("sqlite::memory:").await.unwrap()).unwrap();
@@ -90,13 +117,16 @@ async fn of_a_service_that_a_client_hosts() {
     let policy = Policy::builder()
         .application("orders")
         .organization_rule("host", "permit Platform.service.host")
-        .organization_rule("call", "permit Platform.service.call")
+        .organization_rule("call", "permit Platform.service.call when service == 'a.Greeter' and context.quota == 0")
         .build()
         .unwrap();
-    let gateway = serve_with(policy, |builder| builder.rates(&once("a.Greeter.greet"))).await;
+    let rates = Rates { each_action: Some(Rate::new(3, 1)), ..once("a.Greeter.greet") };
+    let gateway = serve_with(policy, |builder| builder.rates(&rates)).await;
     let (mut alice, mut bob) = (Raw::connect(&gateway, ALICE).await, Raw::connect(&gateway, BOB).await);
-    alice.send(&message::subscribe("g", "srv://a.Greeter").with(header::RECEIPT, "r")).await;
-    assert_eq!(alice.frame().await.unwrap().command, Command::Receipt);
+    for (id, address) in [("g", "srv://a.Greeter"), ("s", "srv://a.Secret")] {
+        alice.send(&message::subscribe(id, address).with(header::RECEIPT, id)).await;
+        assert_eq!(alice.frame().await.unwrap().command, Command::Receipt);
+    }
     for expect in ["\"hi\"", "error RATE_LIMITED"] {
         bob.call_to("a.Greeter", "greet", "c", "").await;
         if expect == "\"hi\"" {
@@ -105,5 +135,11 @@ async fn of_a_service_that_a_client_hosts() {
             alice.send(&Frame::new(Command::Send).with(header::DESTINATION, to).with_body(header::JSON, expect)).await;
         }
         assert_eq!(show(&bob.frame().await.unwrap()), expect);
+    }
+    for service in ["a.Secret", "a.Nobody"] {
+        for expect in ["UNKNOWN_SERVICE", "UNKNOWN_SERVICE", "UNKNOWN_SERVICE", "RATE_LIMITED"] {
+            let told = ask(&mut bob, service, "greet", "").await;
+            assert_eq!(told, format!("error {expect}"), "{service}: nothing shows which of them is hosted");
+        }
     }
 }

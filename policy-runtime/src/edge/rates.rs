@@ -46,7 +46,7 @@ impl Rate {
     }
 }
 
-/// How often somebody may ask; all but those of single actions are on by default, and `None` is no limit.
+/// How often somebody may ask; all are on by default, and `None` is no limit.
 ///
 /// ```
 /// use policy_runtime::edge::{Rate, Rates};
@@ -65,6 +65,9 @@ pub struct Rates {
     pub address: Option<Rate>,
     /// HTTP requests from one address, of which each sign-in and each new connection is one.
     pub requests: Option<Rate>,
+    /// Calls of one participant to any one action that `actions` does not name. A call counts for the action that it is of, once,
+    /// and not for those that the called function asks for in turn.
+    pub each_action: Option<Rate>,
     /// Calls of one participant to single actions, by their names. They are counted where the action's guard is asked, however
     /// the call came to it, and where rows are read and written; of services that clients host, by the gateway.
     pub actions: Vec<(String, Rate)>,
@@ -77,6 +80,7 @@ impl Default for Rates {
             key: Some(Rate::new(2_000, 1_000)),
             address: Some(Rate::new(20_000, 10_000)),
             requests: Some(Rate::new(4_000, 400)),
+            each_action: Some(Rate::new(1_000, 500)),
             actions: Vec::new(),
         }
     }
@@ -84,7 +88,8 @@ impl Default for Rates {
 
 impl Rates {
     /// No limit at all, such as for a measurement.
-    pub const UNLIMITED: Self = Self { identity: None, key: None, address: None, requests: None, actions: Vec::new() };
+    pub const UNLIMITED: Self =
+        Self { identity: None, key: None, address: None, requests: None, each_action: None, actions: Vec::new() };
 
     /// Limits a single action for each participant: a service's `com.example.Orders.place`, or a function's `shop.pay`.
     #[must_use]
@@ -120,6 +125,7 @@ pub struct Limiter {
     key: Option<Buckets>,
     address: Option<Buckets>,
     requests: Option<Buckets>,
+    each_action: Option<Buckets>,
     actions: Vec<(String, Buckets)>,
     hasher: RandomState,
     asked: AtomicUsize,
@@ -165,6 +171,7 @@ impl Limiter {
             key: rates.key.map(buckets),
             address: rates.address.map(buckets),
             requests: rates.requests.map(buckets),
+            each_action: rates.each_action.map(buckets),
             actions: rates.actions.iter().map(|(name, rate)| (name.clone(), buckets(*rate))).collect(),
             hasher: RandomState::new(),
             asked: AtomicUsize::new(0),
@@ -194,13 +201,12 @@ impl Limiter {
     /// # Errors
     /// When this one comes too early.
     pub fn action(&self, caller: &Participant, action: &str) -> Result<Option<u32>, TooOften> {
-        let limited = self.actions.iter().find(|(name, _)| name == action);
-        limited.map(|(_, buckets)| take(buckets, self.hash(caller.uid_id()))).transpose()
+        self.take(caller, action, true)
     }
 
     /// What guards count single actions by, if any is limited.
     pub(crate) fn of_actions(self: &Arc<Self>) -> Option<Arc<dyn ActionRates>> {
-        let limits_some = !self.actions.is_empty();
+        let limits_some = self.each_action.is_some() || !self.actions.is_empty();
         limits_some.then(|| -> Arc<dyn ActionRates> { self.clone() })
     }
 
@@ -225,7 +231,8 @@ impl Limiter {
         if !self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
             return;
         }
-        let single = [&self.identity, &self.key, &self.address, &self.requests].into_iter().flatten();
+        let single =
+            [&self.identity, &self.key, &self.address, &self.requests, &self.each_action].into_iter().flatten();
         for buckets in single.chain(self.actions.iter().map(|(_, buckets)| buckets)) {
             if buckets.len() > KEPT {
                 buckets.retain_recent();
@@ -236,8 +243,12 @@ impl Limiter {
 }
 
 impl ActionRates for Limiter {
-    fn take(&self, caller: &Participant, action: &str) -> Result<Option<u32>, TooOften> {
-        self.action(caller, action)
+    fn take(&self, caller: &Participant, action: &str, is_called: bool) -> Result<Option<u32>, TooOften> {
+        if let Some((_, buckets)) = self.actions.iter().find(|(name, _)| name == action) {
+            return take(buckets, self.hash(caller.uid_id())).map(Some);
+        }
+        let each = self.each_action.as_ref().filter(|_| is_called);
+        each.map(|buckets| take(buckets, self.hash((caller.uid_id(), action)))).transpose()
     }
 }
 
@@ -288,6 +299,18 @@ mod tests {
         assert!(limiter.action(&alice, "shop.pay").is_err());
         assert_eq!(limiter.action(&alice, "shop.list"), Ok(None));
         assert_eq!(limiter.action(&key, "shop.pay"), Ok(Some(0)));
+
+        let each = Rates { each_action: one, ..Rates::UNLIMITED }.action("shop.list", Rate::new(2, 1));
+        let limiter = Limiter::new(&each);
+        assert_eq!(limiter.action(&alice, "shop.pay"), Ok(Some(0)));
+        assert!(limiter.action(&alice, "shop.pay").is_err());
+        assert_eq!(limiter.action(&alice, "shop.sell"), Ok(Some(0)), "each has its own");
+        assert_eq!(limiter.action(&key, "shop.pay"), Ok(Some(0)), "and everybody");
+        assert_eq!(
+            limiter.action(&alice, "shop.list"),
+            Ok(Some(1)),
+            "one that is named has the rate that it was given"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use policy_core::filter::sql::Assured;
 use policy_core::kind::Kind;
 use policy_core::table::{Dialect, column_type};
-use sea_query::{Alias, ColumnDef, Table, TableCreateStatement};
+use sea_query::{Alias, ColumnDef, Expr, ExprTrait as _, Func, Table, TableCreateStatement};
 use sqlx::{PgPool, Row as _, SqlitePool};
 
 use super::layout::{Column, Layout};
@@ -57,6 +57,8 @@ struct Found {
     has_default: bool,
     /// In SQLite: whether the table is STRICT, and holds in each column nothing but values of its type.
     strict: bool,
+    /// In SQLite: whether the table checks that the column is an array of JSON.
+    array: bool,
 }
 
 /// Compares a table with a layout.
@@ -169,7 +171,18 @@ fn vouched(column: &Column, found: &Found, dialect: Dialect) -> Assured {
         (Dialect::Sqlite, Some(Kind::Long | Kind::Decimal | Kind::Text)) => found.strict,
         (Dialect::Postgres | Dialect::Sqlite, _) => false,
     };
-    Assured { not_null: !found.nullable, typed }
+    Assured { not_null: !found.nullable, typed, array: found.array }
+}
+
+/// What checks in SQLite that a column is an array of JSON, or NULL; what is no JSON is an error.
+fn is_array(column: &str) -> Expr {
+    Expr::from(Func::cust("json_type").arg(Expr::col(Alias::new(column)))).eq("array")
+}
+
+/// Whether the text of a table has that check of a column, as [`create`] writes it. Nothing is believed of a text with comments.
+fn checks_array(text: &str, column: &str) -> bool {
+    let commented = text.contains("--") || text.contains("/*");
+    !commented && text.contains(&format!("CHECK (json_type(\"{column}\") = 'array')"))
 }
 
 async fn sqlite(
@@ -196,8 +209,9 @@ async fn sqlite(
         .fetch_optional(pool)
         .await?;
     // The catalogue does not tell a column's collation, so the table's own text is asked.
-    let text = sql.unwrap_or_default().to_ascii_uppercase();
+    let text = sql.unwrap_or_default();
     let folds = text
+        .to_ascii_uppercase()
         .split("COLLATE")
         .skip(1)
         .any(|rest| !rest.trim_start().trim_start_matches(['"', '\'', '[', '`']).starts_with("BINARY"));
@@ -210,6 +224,7 @@ async fn sqlite(
         let not_null: i64 = row.try_get(2)?;
         let rowid = pk > 0 && row.try_get::<String, _>(1)?.eq_ignore_ascii_case("INTEGER");
         out.push(Found {
+            array: checks_array(&text, &name),
             name,
             ty: row.try_get(1)?,
             nullable: not_null == 0 && !rowid,
@@ -254,6 +269,7 @@ async fn postgres(pool: &PgPool, table: &str, layout: &Layout) -> Result<(Vec<Fo
             folds: row.try_get(3)?,
             has_default: row.try_get(4)?,
             strict: false,
+            array: false,
         });
     }
     let id = layout.id().map_or("", |column| &*column.name);
@@ -291,6 +307,9 @@ pub(super) fn create(layout: &Layout, dialect: Dialect) -> TableCreateStatement 
         }
         if at == layout.table.id {
             definition.primary_key();
+        }
+        if dialect == Dialect::Sqlite && matches!(column.kind(), Some(Kind::Set(_))) {
+            definition.check(is_array(&column.name));
         }
         out.col(&mut definition);
     }

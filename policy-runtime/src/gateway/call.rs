@@ -4,6 +4,7 @@
 //! A call that has to wait for nothing may be made at once, as most small ones can; one that waits goes on in a task of its own.
 //! A panic of the service is its call's failure.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,13 +17,15 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
 
-use super::connection::{CallId, Outcome};
+use super::connection::{Call, CallId, Outcome};
+use super::metrics::Metrics;
 use super::session::Event;
 use super::shared::Shared;
 use crate::code::Code;
 use crate::security::SecurityContext;
 use crate::service::{Arguments, CallError, Reply, Service};
-use crate::trace::millis;
+use crate::trace::{continue_trace, millis};
+use crate::wire::header;
 
 /// A call that is ready to be made.
 pub(super) struct Job {
@@ -34,6 +37,59 @@ pub(super) struct Job {
     pub(super) request_id: Arc<str>,
     /// Continues the caller's trace.
     pub(super) span: Span,
+}
+
+/// The span of a call, part of the caller's trace.
+pub(super) fn span(call: &Call, service: &str, method: &str, context: &SecurityContext) -> Span {
+    let span = tracing::info_span!(
+        target: "policy::gateway", "call", otel.kind = "server", rpc.service = service, rpc.method = method,
+        request = &*call.request_id, participant = context.participant().id(), trace = tracing::field::Empty,
+    );
+    continue_trace(&span, call.headers.get(header::TRACEPARENT), call.headers.get(header::TRACESTATE));
+    span
+}
+
+/// What log and metrics say of a call when it is over.
+pub(super) struct Account {
+    started: Instant,
+    context: SecurityContext,
+    request_id: Arc<str>,
+    service: Cow<'static, str>,
+    /// Only where it is logged.
+    method: Option<String>,
+}
+
+impl Account {
+    /// The call starts now.
+    pub(super) fn open(
+        context: &SecurityContext,
+        request_id: &Arc<str>,
+        service: impl Into<Cow<'static, str>>,
+        method: &str,
+    ) -> Self {
+        let is_logged = tracing::event_enabled!(target: "policy::requests", tracing::Level::INFO);
+        let method = is_logged.then(|| method.to_owned());
+        let (context, request_id) = (context.clone(), request_id.clone());
+        Self { started: Instant::now(), context, request_id, service: service.into(), method }
+    }
+
+    /// It is over.
+    pub(super) fn close(&self, metrics: &Metrics, streamed: bool, failed: Option<Code>) {
+        let took = self.started.elapsed();
+        let who = self.context.participant();
+        tracing::info!(
+            target: "policy::requests",
+            tenantSlug = who.scope().organization_id().map(Slug::as_str),
+            requestId = &*self.request_id,
+            duration = millis(took),
+            participant = who.id(),
+            service = &*self.service,
+            method = self.method,
+            code = failed.map(Code::as_str),
+            "call",
+        );
+        metrics.call(took, streamed, failed);
+    }
 }
 
 /// A task that ends when this is dropped.
@@ -86,11 +142,8 @@ pub(super) fn begin(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
 async fn work(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Option<Outcome> {
     let span = job.span.clone();
     let work = async move {
-        let started = Instant::now();
         let (id, request_id) = (job.id, job.request_id.clone());
-        let (context, service) = (job.context.clone(), job.service.declaration().name);
-        let is_logged = tracing::event_enabled!(target: "policy::requests", tracing::Level::INFO);
-        let method = is_logged.then(|| job.method.clone());
+        let account = Account::open(&job.context, &request_id, job.service.declaration().name, &job.method);
         let mut streamed = false;
         let made = AssertUnwindSafe(make(job, &shared, &events, &mut streamed)).catch_unwind().await;
         let result = made.unwrap_or_else(|_| {
@@ -105,20 +158,7 @@ async fn work(job: Job, shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Opt
                 (Some(Outcome::Failed(error)), Some(code))
             }
         };
-        let took = started.elapsed();
-        let who = context.participant();
-        tracing::info!(
-            target: "policy::requests",
-            tenantSlug = who.scope().organization_id().map(Slug::as_str),
-            requestId = &*request_id,
-            duration = millis(took),
-            participant = who.id(),
-            service,
-            method,
-            code = failed.map(Code::as_str),
-            "call",
-        );
-        shared.metrics.call(took, streamed, failed);
+        account.close(&shared.metrics, streamed, failed);
         match last {
             Some(last) if streamed => {
                 let _ = events.send(Event::Call(id, last)).await;

@@ -89,6 +89,14 @@ impl Outcome {
             Self::Value(_) | Self::Complete | Self::Foreign { more: false, .. } | Self::Failed(_) => true,
         }
     }
+
+    /// The code of a failure.
+    pub(super) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Failed(error) => Some(error.code()),
+            Self::Value(_) | Self::Item(_) | Self::Complete | Self::Foreign { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

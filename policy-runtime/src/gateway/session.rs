@@ -37,8 +37,7 @@ use crate::authn::Outcome as Checked;
 use crate::code::Code;
 use crate::security::SecurityContext;
 use crate::service::CallError;
-use crate::trace::continue_trace;
-use crate::wire::{self, Decoder, Frame, Headers, Incoming, header};
+use crate::wire::{self, Decoder, Frame, Headers, Incoming};
 
 mod hosting;
 mod sign_in;
@@ -51,6 +50,8 @@ use staying::KeepAlive;
 pub(super) enum Event {
     /// A call came to something.
     Call(CallId, Outcome),
+    /// A call of a hosted service turned out to be a stream.
+    Stream(CallId, SecurityContext),
     /// The credentials of CONNECT were checked.
     Connect(Checked),
     /// A fresh credential was checked, from then on.
@@ -125,6 +126,14 @@ struct Caller {
     expires_at: Option<Millis>,
     /// The session of a cookie, and what keeps it alive.
     session: Option<(Arc<str>, KeepAlive)>,
+}
+
+impl Caller {
+    /// The context of one call.
+    fn calling(&self, request_id: Option<&Arc<str>>, quota: Option<u32>) -> SecurityContext {
+        let facts = Facts { request_id: request_id.cloned(), quota, ..self.facts.clone() };
+        self.context.clone().with_facts(facts)
+    }
 }
 
 struct Session {
@@ -381,6 +390,7 @@ impl Session {
         let mut acts = Vec::new();
         match event {
             Event::Call(id, outcome) => self.outcome(id, outcome, &mut acts),
+            Event::Stream(id, context) => self.streams(id, context, &mut acts),
             Event::Connect(checked) => {
                 self.checking = None;
                 self.checked(checked, &mut acts);
@@ -401,6 +411,15 @@ impl Session {
             self.ends(id);
         }
         self.connection.outcome(id, outcome, acts);
+    }
+
+    /// Policies may have changed since it was let through.
+    fn streams(&mut self, id: CallId, context: SecurityContext, acts: &mut Vec<Act>) {
+        let Some(caller) = self.caller.as_ref().filter(|_| self.running.contains_key(&id)) else { return };
+        match context.decide_again(caller.context.participant()) {
+            Ok(()) => drop(self.streams.insert(id, context)),
+            Err(denied) => self.outcome(id, Outcome::Failed(denied.into()), acts),
+        }
     }
 
     fn ends(&mut self, id: CallId) {
@@ -475,28 +494,23 @@ impl Session {
             Err(too_often) => return self.outcome(call.id, Outcome::Failed(too_often.into()), acts),
         };
         let Some(mounted) = self.shared.services.find(context.application(), call.target.base()) else {
-            return self.call_host(call, acts);
+            return self.call_host(call, quota, acts);
         };
-        let Call { id, request_id, target, body, headers } = call;
-        let Some(name) = target.path() else {
+        let Some(name) = call.target.path() else {
             let error = CallError::new(Code::UnknownMethod, Code::UnknownMethod.text());
-            return self.outcome(id, Outcome::Failed(error), acts);
+            return self.outcome(call.id, Outcome::Failed(error), acts);
         };
-        let facts = Facts { request_id: Some(request_id.clone()), quota, ..caller.facts.clone() };
-        let mut context = context.clone().with_facts(facts);
+        let mut context = caller.calling(Some(&call.request_id), quota);
+        let span = call::span(&call, mounted.service.declaration().name, name, &context);
         let method = mounted.method(name);
         let streaming = method.is_some_and(|method| method.streaming);
         if streaming {
             context = context.keeping();
-            self.streams.insert(id, context.clone());
+            self.streams.insert(call.id, context.clone());
         }
-        let span = tracing::info_span!(
-            target: "policy::gateway", "call", otel.kind = "server", rpc.service = mounted.service.declaration().name, rpc.method = name,
-            request = &*request_id, participant = context.participant().id(), trace = tracing::field::Empty,
-        );
-        continue_trace(&span, headers.get(header::TRACEPARENT), headers.get(header::TRACESTATE));
-        let service = mounted.service.clone();
-        let job = Job { id, service, method: name.to_owned(), body, context, request_id, span };
+        let (service, method_name) = (mounted.service.clone(), name.to_owned());
+        let Call { id, request_id, body, .. } = call;
+        let job = Job { id, service, method: method_name, body, context, request_id, span };
         let short = method.filter(|method| self.at_once > 0 && !streaming && method.is_short());
         self.at_once = self.at_once.saturating_sub(1);
         let at = Instant::now();

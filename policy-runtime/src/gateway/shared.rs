@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use policy_core::context::{Facts, OwnAttributes};
+use policy_core::context::OwnAttributes;
 use policy_core::value::ValueRef;
-use policy_core::{Context, Participant, Request, Scope};
+use policy_core::{ActionId, Context, Participant, Request, Scope};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +20,7 @@ use crate::authn::session::Sessions as Cookies;
 use crate::authn::{Authenticated, AuthnCode, AuthnError, Chain, Outcome};
 use crate::credential::{Credentials, Facts as Presented, Listener};
 use crate::edge::{Limiter, Origins, TrustedProxies};
+use crate::guard::{self, Permit};
 use crate::pip::Sources;
 use crate::policy::Policy;
 use crate::security::SecurityContext;
@@ -92,19 +93,29 @@ impl Shared {
         self.chain.refuse(refused, credentials.facts()).await.into()
     }
 
-    /// Asks for one of the platform's actions on an application that name a service.
-    pub(super) fn may(&self, action: &str, context: &SecurityContext, facts: &Facts, service: &str) -> bool {
+    /// Whether a participant may do one of the platform's actions on an application that name a service.
+    pub(super) fn may(&self, action: &str, context: &SecurityContext, service: &str) -> bool {
         let engine = self.policy.engine();
-        let Some(action) = engine.action(action) else { return false };
-        let request = Request {
+        engine
+            .action(action)
+            .is_some_and(|action| engine.decide(&self.about(action, context, &[ValueRef::Text(service)])).is_allowed())
+    }
+
+    /// Asks for such an action as the guard of a function would.
+    pub(super) fn permit(&self, action: &str, context: &SecurityContext, service: &str) -> Option<Permit> {
+        let known = self.policy.engine().action(action)?;
+        guard::ask(context, &self.about(known, context, &[ValueRef::Text(service)]), action, false).ok()
+    }
+
+    fn about<'r>(&self, action: ActionId, context: &'r SecurityContext, args: &'r [ValueRef<'r>]) -> Request<'r> {
+        Request {
             participant: context.participant(),
             action,
             scope: context.application(),
             resource: None,
-            context: Context { time: self.policy.clock().now(), facts },
-            args: &[ValueRef::Text(service)],
-        };
-        engine.decide(&request).is_allowed()
+            context: Context { time: self.policy.clock().now(), facts: context.facts() },
+            args,
+        }
     }
 
     fn is_over(&self, found: &Authenticated) -> bool {

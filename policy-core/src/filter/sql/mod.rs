@@ -29,7 +29,7 @@ use crate::value::{IpRange, Value};
 ///
 /// /// What was found when the program started.
 /// fn checked(table: &Table) -> Render<'_> {
-///     Render::new(table, Dialect::Postgres).assured(|column| Assured { not_null: !column.ty.optional, typed: true })
+///     Render::new(table, Dialect::Postgres).assured(|column| Assured { not_null: !column.ty.optional, typed: true, array: false })
 /// }
 ///
 /// /// The same, kept since then, for a WHERE.
@@ -44,6 +44,8 @@ pub struct Assured {
     pub not_null: bool,
     /// Whatever is in the column is a value that its kind can hold, in the form that [`crate::table`] says.
     pub typed: bool,
+    /// Whatever is in the column is an array of JSON, whose items may be anything.
+    pub array: bool,
 }
 
 /// Renders predicates for one table in one database.
@@ -116,9 +118,13 @@ impl<'t> Render<'t> {
             Predicate::All(items) => {
                 // What tells rows apart comes first: SQLite keeps this order, and looks at the form of what is stored only then.
                 let is_form = |item: &&Predicate| matches!(item, Predicate::Test(Test::Usable { .. }));
-                let needed = items.iter().filter(|item| !self.is_implied(item, items));
+                let needed = items.iter().filter(|item| !self.is_implied(item, items) && !self.is_seen(item, items));
                 let (form, telling): (Vec<_>, Vec<_>) = needed.partition(is_form);
-                joined(telling.into_iter().chain(form).map(|item| self.condition(item)).collect(), true)
+                let form = form.into_iter().map(|item| match item {
+                    Predicate::Test(Test::Usable { field }) => self.usable(field, &self.kept_out(field, items)),
+                    other => self.condition(other),
+                });
+                joined(telling.into_iter().map(|item| self.condition(item)).chain(form).collect(), true)
             }
             Predicate::Any(items) => joined(items.iter().map(|item| self.condition(item)).collect(), false),
             Predicate::Test(test) => self.test(test),
@@ -129,6 +135,29 @@ impl<'t> Render<'t> {
     fn is_implied(&self, guard: &Predicate, all: &[Predicate]) -> bool {
         let Predicate::Test(Test::Present { field, wanted: true }) = guard else { return false };
         self.only_true && all.iter().any(|other| matches!(other, Predicate::Test(test) if self.needs(test, field)))
+    }
+
+    /// The values that a set must not have beside others' tests, where one look at the items tells that and their form.
+    fn kept_out<'p>(&self, set: &RowField, all: &'p [Predicate]) -> Vec<&'p Value> {
+        let there = Predicate::from(Test::Present { field: set.clone(), wanted: true });
+        let one_look =
+            self.dialect == Dialect::Sqlite && set.inner.is_empty() && (!set.nullable || all.contains(&there));
+        let kept_out = all.iter().filter_map(|item| match item {
+            Predicate::Test(Test::Contains { set: of, item: Operand::Value(value), wanted: false }) if of == set => {
+                Some(value)
+            }
+            _ => None,
+        });
+        kept_out.filter(|_| one_look).collect()
+    }
+
+    /// Whether a look at the form of a set tells what a test of it does.
+    fn is_seen(&self, test: &Predicate, all: &[Predicate]) -> bool {
+        let Predicate::Test(Test::Contains { set, item: Operand::Value(value), wanted: false }) = test else {
+            return false;
+        };
+        let looks = |item: &Predicate| matches!(item, Predicate::Test(Test::Usable { field }) if field == set);
+        all.iter().any(looks) && self.kept_out(set, all).contains(&value)
     }
 
     /// Whether a test never holds where an attribute is absent, as it is rendered.
@@ -162,7 +191,7 @@ impl<'t> Render<'t> {
                 let there = self.scalar(field).raw;
                 one(if *wanted { there.is_not_null() } else { there.is_null() })
             }
-            Test::Usable { field } => self.usable(field),
+            Test::Usable { field } => self.usable(field, &[]),
             Test::Truth { field, wanted } => one(self.scalar(field).eq(&Value::Bool(*wanted))),
             Test::Compare { op, left, right: Operand::Value(value) } => self.scalar(left).compare(*op, value),
             Test::Compare { op, left, right: Operand::Field(right) } => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_query::{Alias, BinOper, CaseStatement, Condition, Expr, ExprTrait, Func};
 
-use super::{Render, bytes, constant, hex, joined, one};
+use super::{Assured, Render, bytes, constant, hex, joined, one};
 use crate::filter::predicate::RowField;
 use crate::kind::Kind;
 use crate::syntax::ast::CompareOp;
@@ -78,7 +78,8 @@ impl Render<'_> {
     /// A column of JSON in SQLite, with something valid in the place of what is not: reading that would fail the whole query.
     pub(super) fn valid_json(&self, field: &RowField, otherwise: &'static str) -> Expr {
         let column = self.column(field);
-        if self.assured_of(field).typed {
+        let Assured { typed, array, .. } = self.assured_of(field);
+        if typed || array {
             return column;
         }
         let valid = Func::cust("json_valid").arg(column.clone());

@@ -8,16 +8,18 @@ use super::scalar::{Form, INSTANTS, Scalar, json_type, timestamp};
 use super::{Assured, EACH, Render, constant, joined, one};
 use crate::filter::predicate::RowField;
 use crate::kind::Kind;
+use crate::syntax::ast::CompareOp;
 use crate::table::Dialect;
-use crate::value::Decimal;
+use crate::value::{Decimal, Value};
 
 const HEX: &str = "[0-9a-f]";
 
 impl Render<'_> {
-    pub(super) fn usable(&self, field: &RowField) -> Condition {
+    /// Whether what is stored can be held, and in a set is none of some values.
+    pub(super) fn usable(&self, field: &RowField, kept_out: &[&Value]) -> Condition {
         let assured = self.assured_of(field);
         let there = self.scalar(field).raw;
-        let mut fits = if assured.typed { Vec::new() } else { self.fits(field) };
+        let mut fits = if assured.typed { Vec::new() } else { self.fits(field, kept_out) };
         let vouched = assured.not_null && field.inner.is_empty();
         if !field.nullable && !vouched {
             fits.insert(0, one(there.is_not_null()));
@@ -61,36 +63,43 @@ impl Render<'_> {
         }
     }
 
-    fn fits(&self, field: &RowField) -> Vec<Condition> {
+    fn fits(&self, field: &RowField, kept_out: &[&Value]) -> Vec<Condition> {
         match &field.kind {
+            Kind::Set(of) if self.assured_of(field).array && field.inner.is_empty() => {
+                self.items_fit(field, of, kept_out)
+            }
             // One term, and one look whether it is JSON: SQLite puts terms that look nothing up before those that do, whatever the
             // order in which they are written.
             Kind::Set(of) if self.dialect == Dialect::Sqlite && field.inner.is_empty() => {
-                let json = self.clone().assured(|_| Assured { not_null: false, typed: true });
-                let fits = joined(json.set_fits(field, of), true);
+                let json = self.clone().assured(|_| Assured { array: true, ..Assured::default() });
+                let fits = joined(json.set_fits(field, of, kept_out), true);
                 let column = self.column(field);
                 let valid = Expr::from(Func::cust("json_valid").arg(column.clone()));
                 let whole = CaseStatement::new().case(column.eq("[]"), Expr::Constant(true.into()));
                 vec![one(whole.case(valid, fits).finally(Expr::Constant(false.into())))]
             }
-            Kind::Set(of) => self.set_fits(field, of),
+            Kind::Set(of) => self.set_fits(field, of, kept_out),
             Kind::Record(_) => vec![one(self.type_of(field).eq("object"))],
             _ => self.scalar(field).fits(),
         }
     }
 
-    fn set_fits(&self, field: &RowField, of: &Kind) -> Vec<Condition> {
-        let mut out = Vec::new();
-        if !self.is_array(field) {
-            out.push(one(self.type_of(field).eq("array")));
-        }
+    fn set_fits(&self, field: &RowField, of: &Kind, kept_out: &[&Value]) -> Vec<Condition> {
+        let is_array = (!self.is_array(field)).then(|| one(self.type_of(field).eq("array")));
+        is_array.into_iter().chain(self.items_fit(field, of, kept_out)).collect()
+    }
+
+    fn items_fit(&self, field: &RowField, of: &Kind, kept_out: &[&Value]) -> Vec<Condition> {
         let element = self.element(field, EACH);
         let fits = if of.is_scalar() { element.fits() } else { Vec::new() };
-        if !fits.is_empty() {
-            let odd = joined(vec![one(element.present()), joined(fits, true).not()], true);
-            out.push(one(Expr::exists(self.elements(field, EACH, odd)).not()));
+        let unfit = (!fits.is_empty()).then(|| joined(fits, true).not());
+        let unwanted = kept_out.iter().map(|value| element.compare(CompareOp::Eq, value));
+        let odd: Vec<_> = unfit.into_iter().chain(unwanted).collect();
+        if odd.is_empty() {
+            return Vec::new();
         }
-        out
+        let odd = joined(vec![one(element.present()), joined(odd, false)], true);
+        vec![one(Expr::exists(self.elements(field, EACH, odd)).not())]
     }
 }
 

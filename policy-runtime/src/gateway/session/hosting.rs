@@ -4,13 +4,15 @@
 //! is not granted (`Platform::Action::"service.host"`, `"service.call"`, `"service.share"`) looks like a service that is not there.
 
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
-use super::super::call::Running;
+use super::super::call::{self, Account, Running};
 use super::super::connection::{Act, Call, Outcome};
 use super::super::hosts::{ANSWERS, Forward, Hosting, ask};
 use super::{Event, Session};
 use crate::code::Code;
 use crate::service::CallError;
+use crate::trace::traceparent;
 use crate::wire::{Command, ErrorBody, Frame, ParticipantInfo, header, sender_json};
 
 /// The action of hosting a service.
@@ -49,10 +51,15 @@ fn code_of(body: &[u8]) -> Code {
     code.filter(may_say).unwrap_or(Code::Failed)
 }
 
+/// What grants say of an address.
+fn name_at(address: &str) -> &str {
+    address.strip_prefix("srv://").unwrap_or(address)
+}
+
 impl Session {
     fn is_granted(&self, action: &str, address: &str) -> bool {
         let Some(caller) = &self.caller else { return false };
-        self.shared.may(action, &caller.context, &caller.facts, address.strip_prefix("srv://").unwrap_or(address))
+        self.shared.may(action, &caller.calling(None, None), name_at(address))
     }
 
     pub(super) fn host(&mut self, subscription: String, address: &str) {
@@ -86,32 +93,54 @@ impl Session {
     }
 
     /// Calls a service that no Rust service answers.
-    pub(super) fn call_host(&mut self, call: Call, acts: &mut Vec<Act>) {
-        let Call { id, request_id, target, mut headers, body } = call;
+    pub(super) fn call_host(&mut self, call: Call, quota: Option<u32>, acts: &mut Vec<Act>) {
         let Some(caller) = &self.caller else { return };
-        let address = target.base();
-        let host = self.shared.hosts.find(caller.context.application(), address);
-        let Some(host) = host.filter(|_| self.is_granted(CALL, address)) else {
+        let (service, method) = (call.target.name(), call.target.path().unwrap_or_default());
+        // Of a service that is hosted no guard here counts; and before it is known whether there is one.
+        let left = match self.shared.limiter.action(caller.context.participant(), &format!("{service}.{method}")) {
+            Ok(left) => left,
+            Err(too_often) => return self.outcome(call.id, Outcome::Failed(too_often.into()), acts),
+        };
+        let context = caller.calling(Some(&call.request_id), quota.into_iter().chain(left).min()).keeping();
+        let span = call::span(&call, service, method, &context);
+        let account = Account::open(&context, &call.request_id, service.to_owned(), method);
+        let address = call.target.base();
+        let host = self.shared.hosts.find(context.application(), address);
+        let asked = host.and_then(|host| {
+            let permit = span.in_scope(|| self.shared.permit(CALL, &context, name_at(address)))?;
+            Some((host, permit))
+        });
+        let Some((host, permit)) = asked else {
             let name: String = address.chars().take(100).collect();
             let error = CallError::new(Code::UnknownService, format!("no service at `{name}`"));
-            return self.outcome(id, Outcome::Failed(error), acts);
+            return self.outcome(call.id, Outcome::Failed(error), acts);
         };
-        // Of a service that is hosted no guard here counts.
-        let action = format!("{}.{}", target.name(), target.path().unwrap_or_default());
-        if let Err(too_often) = self.shared.limiter.action(caller.context.participant(), &action) {
-            return self.outcome(id, Outcome::Failed(too_often.into()), acts);
-        }
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        let sender = sender_json(&ParticipantInfo::from(context.participant()));
+        let (address, target) = (address.to_owned(), call.target.to_string());
+        let Call { id, request_id, mut headers, body, .. } = call;
         headers.remove_where(|name| KEPT_BACK.iter().any(|kept| kept.eq_ignore_ascii_case(name)));
         headers.set(header::REQUEST_ID, &*request_id);
-        let (answers, answered) = mpsc::channel(ANSWERS);
-        let sender = sender_json(&ParticipantInfo::from(caller.context.participant()));
-        let forward =
-            Forward { address: address.to_owned(), target: target.to_string(), headers, body, sender, answers };
-        let events = self.events.clone();
-        let running = Running::start(ask(host, forward, answered, async move |outcome| {
+        if let Some(own) = traceparent(&span) {
+            headers.set(header::TRACEPARENT, own);
+        }
+        let forward = Forward { address, target, headers, body, sender, answers };
+        let (events, shared, mut streamed) = (self.events.clone(), self.shared.clone(), false);
+        let mut pass = async move |outcome: Outcome| {
+            if outcome.is_last() {
+                account.close(&shared.metrics, streamed, outcome.code());
+            } else if !std::mem::replace(&mut streamed, true) {
+                let _ = events.send(Event::Stream(id, context.clone())).await;
+            }
             let _ = events.send(Event::Call(id, outcome)).await;
-        }));
-        self.running.insert(id, running);
+        };
+        let work = async move {
+            match permit.begin().await {
+                Ok(_open) => ask(host, forward, answered, pass).await,
+                Err(denied) => pass(Outcome::Failed(denied.into())).await,
+            }
+        };
+        self.running.insert(id, Running::start(work.instrument(span)));
     }
 
     /// A request for a service of this connection.

@@ -120,9 +120,9 @@ impl<'t> Render<'t> {
                 let is_form = |item: &&Predicate| matches!(item, Predicate::Test(Test::Usable { .. }));
                 let needed = items.iter().filter(|item| !self.is_implied(item, items) && !self.is_seen(item, items));
                 let (form, telling): (Vec<_>, Vec<_>) = needed.partition(is_form);
-                let form = form.into_iter().map(|item| match item {
-                    Predicate::Test(Test::Usable { field }) => self.usable(field, &self.kept_out(field, items)),
-                    other => self.condition(other),
+                let form = form.into_iter().map(|item| {
+                    let Predicate::Test(Test::Usable { field }) = item else { return self.condition(item) };
+                    self.usable(field, &self.kept_out(field, items))
                 });
                 joined(telling.into_iter().map(|item| self.condition(item)).chain(form).collect(), true)
             }
@@ -137,16 +137,18 @@ impl<'t> Render<'t> {
         self.only_true && all.iter().any(|other| matches!(other, Predicate::Test(test) if self.needs(test, field)))
     }
 
-    /// The values that a set must not have beside others' tests, where one look at the items tells that and their form.
+    /// The values that a set must not have, where one look at its items tells that together with their form.
     fn kept_out<'p>(&self, set: &RowField, all: &'p [Predicate]) -> Vec<&'p Value> {
+        if self.dialect != Dialect::Sqlite || !set.inner.is_empty() {
+            return Vec::new();
+        }
         let there = Predicate::from(Test::Present { field: set.clone(), wanted: true });
-        let one_look =
-            self.dialect == Dialect::Sqlite && set.inner.is_empty() && (!set.nullable || all.contains(&there));
-        let kept_out = all.iter().filter_map(|item| match item {
-            Predicate::Test(Test::Contains { set: of, item: Operand::Value(value), wanted: false }) if of == set => {
-                Some(value)
-            }
-            _ => None,
+        let one_look = !set.nullable || all.contains(&there);
+        let kept_out = all.iter().filter_map(|item| {
+            let Predicate::Test(Test::Contains { set: of, item: Operand::Value(value), wanted: false }) = item else {
+                return None;
+            };
+            (of == set).then_some(value)
         });
         kept_out.filter(|_| one_look).collect()
     }

@@ -520,3 +520,85 @@ async fn two_admins_do_not_overwrite_what_they_have_not_seen() {
     stand.send("PATCH", &path, &seen, Some(promote)).await.expect(412);
     stand.send("PATCH", &path, &boss, Some(json!({ "enabled": false }))).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_told_what_is_stored_signed_out_and_forgotten() {
+    let stand = Stand::start().await;
+    let root = stand.sign_in("root@example.com", SYSTEM).await;
+    let root = [("authorization", root.as_str())];
+    for id in ["acme", "globex"] {
+        let organization = json!({ "id": id, "owner": user(&format!("ann@{id}.example"), &[]) });
+        stand.send("POST", "/organizations", &root, Some(organization)).await.expect(201);
+    }
+    let ann = stand.sign_in("ann@acme.example", ACME).await;
+    let other = stand.sign_in("ann@globex.example", &[("organizationid", "globex")]).await;
+    let (ann, other) = ([("authorization", ann.as_str())], [("authorization", other.as_str())]);
+    for id in ["shop", "mill"] {
+        stand.send("POST", "/organizations/acme/applications", &ann, Some(json!({ "id": id }))).await.expect(201);
+    }
+    let shop = "/scopes/app:acme%2Fshop";
+    let bob = user("bob@acme.example", &["finance"]);
+    let bob = stand.send("POST", &format!("{shop}/users"), &ann, Some(bob)).await.expect(201);
+    let bob = bob["id"].as_str().unwrap();
+    let base = format!("http://{}", stand.gateway.local_addr());
+    let login = json!({ "email": "bob@acme.example", "password": PASSWORD }).to_string();
+    let (mut cookies, json) = (Vec::new(), [("content-type", "application/json")]);
+    for _ in 0..2 {
+        let told = tests::providers::send("POST", &format!("{base}/api/auth/app/acme/shop/login"), &json, &login).await;
+        cookies.push(told.unwrap().cookies());
+    }
+    let me = async |name: &str, value: &str| {
+        tests::providers::send("GET", &format!("{base}/api/auth/me"), &[(name, value)], "").await.unwrap().status
+    };
+    let both = async || (me("cookie", &cookies[0]).await, me("cookie", &cookies[1]).await);
+    assert_eq!(both().await, (204, 204));
+    let of_bob = |below: &str| format!("{shop}/users/{bob}/{below}");
+    let sessions = stand.send("GET", &of_bob("sessions"), &ann, None).await.expect(200);
+    // Whoever has no say there learns nothing and ends nothing; from another scope nobody sees him.
+    let token = stand.sign_in("bob@acme.example", &[ACME[0], ("applicationid", "shop")]).await;
+    let token = [("authorization", token.as_str())];
+    for (method, path) in [("GET", "sessions"), ("DELETE", "sessions"), ("GET", "export"), ("POST", "erase")] {
+        for caller in [&token[..], &other, &root, &[]] {
+            let status = stand.send(method, &of_bob(path), caller, None).await.status;
+            assert!([401, 403, 404].contains(&status), "{method} {path}: {status}");
+        }
+        stand.send(method, &of_bob(path).replace("shop", "mill"), &ann, None).await.expect(404);
+    }
+    assert_eq!(both().await, (204, 204));
+    let first = of_bob(&format!("sessions/{}", sessions[0]["id"].as_str().unwrap()));
+    stand.send("DELETE", &first, &ann, None).await.expect(204);
+    stand.send("DELETE", &first, &ann, None).await.expect(404);
+    assert_eq!(both().await, (204, 401), "the latest is the first of the list");
+
+    let all = stand.send("GET", &of_bob("export"), &ann, None).await.expect(200);
+    assert_eq!(all["user"]["email"], json!("bob@acme.example"));
+    assert_eq!((&all["kept"]["hasPassword"], all["kept"]["sessions"].as_array().unwrap().len()), (&json!(true), 1));
+    assert!(!all.to_string().contains("argon2"), "no hash is told");
+    let headers = Headers::basic("bob@acme.example", PASSWORD).for_application("acme", "shop");
+    let options = ConnectOptions::new("127.0.0.1").port(stand.gateway.local_addr().port()).connect_headers(headers);
+    let orders = OrderServiceProxy::new(Arc::new(Client::connect(options).await.unwrap()));
+    let order = || serde_json::from_value(json!({ "amount": 10 })).unwrap();
+    orders.place_order(order()).await.unwrap();
+    let records = async || stand.send("GET", &format!("{shop}/audit"), &ann, None).await.expect(200).to_string();
+    assert!(records().await.contains("bob@acme.example"), "inputs are kept");
+
+    // Erased: sessions, tokens and connections are over, and the audit has a pseudonym.
+    assert!(stand.send("POST", &of_bob("erase"), &ann, None).await.expect(200)["removed"].as_u64() > Some(0));
+    assert_eq!((both().await, me(token[0].0, token[0].1).await), ((401, 401), 401));
+    let over = Instant::now() + Duration::from_secs(5);
+    while orders.place_order(order()).await.is_ok() {
+        assert!(Instant::now() < over, "the connection goes on");
+    }
+    // What was recorded on the way is erased by asking again; of whoever is no user, nothing is.
+    stand.send("POST", &of_bob("erase"), &ann, None).await.expect(200);
+    stand.send("POST", &format!("{shop}/users/nobody/erase"), &ann, None).await.expect(404);
+    let records = records().await;
+    assert!(records.contains(bob) && !records.contains("bob@acme.example"), "{records}");
+    stand.send("POST", &format!("{shop}/audit/verify"), &ann, Some(Value::Null)).await.expect(200);
+    let shared = "/scopes/org:acme/shared-sessions";
+    let listed = json!({ "applications": ["mill", "shop"] });
+    stand.send("PUT", shared, &ann, Some(listed.clone())).await.expect(204);
+    stand.send("PUT", shared, &ann, Some(json!({ "applications": ["desk", "shop"] }))).await.expect(404);
+    stand.send("PUT", shared, &other, Some(listed.clone())).await.expect(404);
+    assert_eq!(stand.send("GET", shared, &ann, None).await.expect(200), listed);
+}

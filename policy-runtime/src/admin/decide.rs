@@ -61,6 +61,7 @@ rights! {
     CONFIGURE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.configure";
     DELETE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.delete";
     LIST_CONNECTIONS = "Platform.viewSystemObservability", "Platform.connections.list";
+    END_SESSIONS = "Platform.manageOperators", "Platform.connections.close";
     OBSERVE = "Platform.viewSystemObservability", "Platform.observability.view";
 }
 

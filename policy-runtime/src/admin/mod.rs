@@ -47,6 +47,7 @@ mod explaining;
 mod http;
 mod keys;
 mod members;
+mod people;
 mod policies;
 mod providers;
 mod second_factor;
@@ -61,7 +62,7 @@ use tokio::sync::Mutex;
 use crate::audit::journal::Journal;
 use crate::authn::password::Passwords;
 use crate::events::{AllEvents, EventSink};
-use crate::identity::{Directory, FactorStore};
+use crate::identity::{Directory, FactorStore, SessionStore};
 use crate::mail::Mails;
 use crate::policy::Policy;
 use crate::sets::{OnBreak, PolicySets};
@@ -100,6 +101,24 @@ pub use trying::DryRun;
 ///     }
 ///     admin.export_records(owner, acme, Filter::default()).await?;
 ///     admin.verify_records(owner, acme, None).await?;
+///     Ok(())
+/// }
+///
+/// /// A person wants to know what is stored, and then to be forgotten.
+/// async fn forget_person(admin: &Admin, owner: &SecurityContext, shop: &Scope, id: &str) -> Result<(), AdminError> {
+///     let (person, kept) = admin.export_user(owner, shop, id).await?;
+///     println!("{person:?}, {kept:?}");
+///     for session in admin.sessions(owner, shop, id).await? {
+///         admin.end_sessions(owner, shop, id, Some(&session.id)).await?;
+///     }
+///     admin.erase_user(owner, shop, id).await.map(drop)
+/// }
+///
+/// /// Whoever is signed in to one application of the organization is signed in to the others.
+/// async fn one_for_all(admin: &Admin, owner: &SecurityContext, acme: &Scope) -> Result<(), AdminError> {
+///     let all = admin.applications(owner, acme).await?.into_iter().collect();
+///     admin.share_sessions(owner, acme, &all).await?;
+///     assert_eq!(admin.shared_sessions(owner, acme).await?, all);
 ///     Ok(())
 /// }
 ///
@@ -172,6 +191,7 @@ pub struct Admin {
     sets: PolicySets,
     journal: Arc<Journal>,
     events: Arc<dyn EventSink>,
+    sessions: Option<Arc<dyn SessionStore>>,
     /// Held while it is looked whether a change locks everybody out, and until it is made.
     turn: Arc<Mutex<()>>,
     /// Who sends invitations, and where they lead.
@@ -197,6 +217,7 @@ impl Admin {
             letters: None,
             factors: None,
             connected: None,
+            sessions: None,
         }
     }
 
@@ -204,6 +225,13 @@ impl Admin {
     #[must_use]
     pub fn telling(mut self, events: Arc<dyn EventSink>) -> Self {
         self.events = events;
+        self
+    }
+
+    /// Lets administrators look after sessions, too.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Arc<dyn SessionStore>) -> Self {
+        self.sessions = Some(sessions);
         self
     }
 

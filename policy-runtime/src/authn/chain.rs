@@ -289,6 +289,7 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether a scope takes a method.
     pub(crate) fn is_on(&self, scope: &Scope, method: &str) -> bool {
         self.methods.get(scope).is_none_or(|on| on.contains(method))
     }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy_core::Participant;
 use policy_core::value::Millis;
+use policy_core::{Participant, Scope};
 use sha2::{Digest as _, Sha256};
 
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
@@ -62,6 +62,7 @@ const STORED: &str = "s_";
 /// assert!(Sessions::clear_cookie().contains("Max-Age=0"));
 /// assert!(!sessions.end_by_id("s-7").await?, "there is none");
 /// assert!(sessions.of_user("u-1").await?.is_empty() && !sessions.end_own("u-1", "s-7").await?);
+/// assert!(!sessions.counts_in(&Scope::System, &Scope::System).await?, "applications alone share them");
 /// assert!(sessions.sweep().await?.is_empty(), "asked now and then");
 /// let mut held = Vec::new();
 /// sessions.held("u-1", &mut held); // somebody changed: all who go by that id, in whatever scope
@@ -341,6 +342,21 @@ impl Sessions {
         Ok(all)
     }
 
+    /// Whether a session of one application counts in another one: their organization lists both.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn counts_in(&self, from: &Scope, to: &Scope) -> Result<bool, AuthnError> {
+        let (Scope::Application { organization, application }, Scope::Application { application: other, .. }) =
+            (from, to)
+        else {
+            return Ok(false);
+        };
+        let (Some(kept), true) = (&self.stored, to.organization_id() == Some(organization)) else { return Ok(false) };
+        let shared = kept.store.shared_in(organization.as_str()).await.map_err(unavailable)?;
+        Ok(shared.contains(application) && shared.contains(other))
+    }
+
     /// Ends a stored session of a user, and nobody else's.
     ///
     /// # Errors
@@ -460,8 +476,6 @@ impl Authenticator for Sessions {
 
 #[cfg(test)]
 mod tests {
-    use policy_core::Scope;
-
     use super::*;
     use crate::clock::FixedClock;
 

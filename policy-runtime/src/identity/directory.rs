@@ -373,6 +373,12 @@ pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// Removes a user with everything it signs in with; its id is never given again.
     fn drop_user<'a>(&'a self, id: &'a str) -> Stored<'a, ()>;
 
+    /// What is stored about a user beside the user, but for secrets and their hashes, as members of JSON.
+    fn personal<'a>(&'a self, id: &'a str) -> Stored<'a, serde_json::Map<String, serde_json::Value>> {
+        let _ = id;
+        Box::pin(async { Ok(serde_json::Map::new()) })
+    }
+
     /// Keeps the hash of an invitation, by which a user who has no identity yet is bound once. An earlier one ends.
     fn invite<'a>(&'a self, user: &'a str, hash: &'a [u8; 32], until: Millis) -> Stored<'a, ()>;
 

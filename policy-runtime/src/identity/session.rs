@@ -1,5 +1,8 @@
 //! Sessions of browsers as a store keeps them, so that all servers of a deployment know them.
 
+use std::collections::BTreeSet;
+
+use policy_core::Slug;
 use policy_core::participant::ParticipantBuilder;
 use policy_core::value::{Millis, Value};
 
@@ -149,6 +152,12 @@ pub trait SessionStore: super::UserStore {
     /// Ends sessions, and gives their ids. Unless they were over, what clients were given in them ends too. Every server learns
     /// of it, as of a change.
     fn end_sessions<'a>(&'a self, which: EndOf<'a>) -> Stored<'a, Vec<String>>;
+
+    /// The applications of an organization in which sessions of one another count.
+    fn shared_in<'a>(&'a self, organization: &'a str) -> Stored<'a, BTreeSet<Slug>>;
+
+    /// Says which these are.
+    fn share_in<'a>(&'a self, organization: &'a str, applications: &'a BTreeSet<Slug>) -> Stored<'a, ()>;
 
     /// The sessions of a user, the latest first.
     fn sessions_of<'a>(&'a self, user: &'a str) -> Stored<'a, Vec<SessionRecord>>;

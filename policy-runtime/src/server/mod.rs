@@ -257,6 +257,7 @@ impl Prepared {
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
         let admin = admin.with_second_factors(sql.clone());
         let admin = admin.letters(mails, &config.base_url).with_connections(move || watched.participants());
+        let admin = admin.with_sessions(sql.clone());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
         let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);
         let follower = Follower::new(&policy, sets.clone())

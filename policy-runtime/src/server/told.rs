@@ -165,6 +165,7 @@ impl Directory for Told {
         fn scopes() -> Vec<Scope>;
         fn methods() -> Vec<(Scope, BTreeSet<String>)>;
         fn users(scope: &'a Scope) -> Vec<User>;
+        fn personal(id: &'a str) -> serde_json::Map<String, serde_json::Value>;
         fn keys(scope: &'a Scope) -> Vec<ApiKeyRecord>;
         fn configurations() -> Vec<Configuration>;
         fn references() -> Vec<Reference>;

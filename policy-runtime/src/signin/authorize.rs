@@ -410,7 +410,7 @@ impl SignIn {
     ) -> Result<Option<Box<Authenticated>>, Instead> {
         let Some(mut found) = self.of_cookie(pages, arrival, headers).await else { return Ok(None) };
         if !asked.is_of(&found) {
-            match self.counts_in(&found, &asked.client.scope).await.map_err(|error| unavailable(&error))? {
+            match self.counts_in(pages, &found, &asked.client.scope).await.map_err(|error| unavailable(&error))? {
                 Some(there) => found = there,
                 None => return Ok(None),
             }
@@ -422,12 +422,15 @@ impl SignIn {
     /// The user of the same address in another application of the same organization, if a session here counts there.
     async fn counts_in(
         &self,
+        pages: &Pages,
         found: &Authenticated,
         there: &policy_core::Scope,
     ) -> Result<Option<Box<Authenticated>>, SignInError> {
         let here = found.participant().scope();
         let lists = self.flows.as_ref().map(|flows| flows.people.shared_sign_in.as_slice()).unwrap_or_default();
-        if !lists.iter().any(|listed| listed.contains(here) && listed.contains(there)) {
+        let is_listed = lists.iter().any(|listed| listed.contains(here) && listed.contains(there))
+            || pages.sessions.counts_in(here, there).await?;
+        if !is_listed || !self.inner.chain.is_on(there, found.method()) {
             return Ok(None);
         }
         let own = self.inner.users.user(found.participant().id()).await?.filter(|user| user.enabled);

@@ -5,10 +5,12 @@
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
 
 use super::authorize::{Instead, see_other, session_of, unavailable, with_cookie};
 use super::form::{Form, json as answer};
@@ -17,15 +19,36 @@ use super::{SignIn, page};
 use crate::authn::Authenticated;
 use crate::authn::session::Sessions;
 use crate::authn::token::Json;
+use crate::endpoint::{Endpoint, at};
 
 /// The longest question that comes as a form.
 const LONGEST: usize = 16 * 1024;
 
 pub(super) fn routes() -> Router<SignIn> {
-    Router::new()
-        .route("/api/auth/oauth/end_session", get(asked).post(confirmed))
-        .route("/api/auth/sessions", get(listed))
-        .route("/api/auth/sessions/{id}", delete(ended))
+    crate::endpoint::routes("/api/auth", endpoints()).route("/api/auth/oauth/end_session", get(asked).post(confirmed))
+}
+
+/// One's own sessions.
+pub(super) fn endpoints() -> Vec<Endpoint<SignIn>> {
+    vec![
+        at("get", "/sessions", "sessions", "One's own sessions, the latest first", listed).gives::<Vec<Own>>(200),
+        at("delete", "/sessions/{id}", "endSession", "Ends one of one's own sessions", ended),
+    ]
+}
+
+/// A session; times are milliseconds since 1970.
+#[derive(Serialize, JsonSchema)]
+struct Own {
+    id: String,
+    /// The method that opened it.
+    method: String,
+    /// How that was proved.
+    amr: Vec<String>,
+    since: i64,
+    /// Until when at the latest.
+    ends: i64,
+    /// Whether it is the one that asks.
+    current: bool,
 }
 
 /// Where it goes after that, and whom the client means.
@@ -128,17 +151,15 @@ async fn listed(State(server): State<SignIn>, request: Request) -> Response {
         let found = server.own(&came).await?;
         let all = came.pages.sessions.of_user(found.participant().id()).await;
         let all = all.map_err(|error| unavailable(&error.into()))?;
-        let told: Vec<Value> = all
-            .iter()
-            .map(|one| {
-                let is_this = found.session().is_some_and(|own| **own == *one.id);
-                json!({
-                    "id": one.id, "method": one.method, "amr": one.amr, "since": one.since.0, "ends": one.ends.0,
-                    "current": is_this,
-                })
-            })
-            .collect();
-        Ok(answer(StatusCode::OK, &Value::from(told)))
+        let told = all.into_iter().map(|one| Own {
+            current: found.session().is_some_and(|own| **own == *one.id),
+            id: one.id,
+            method: one.method,
+            amr: one.amr,
+            since: one.since.0,
+            ends: one.ends.0,
+        });
+        Ok(answer(StatusCode::OK, &json!(told.collect::<Vec<_>>())))
     };
     told.await.unwrap_or_else(|instead: Instead| *instead)
 }
@@ -152,8 +173,8 @@ async fn ended(State(server): State<SignIn>, Path(id): Path<String>, request: Re
         let found = server.own(&came).await?;
         let done = came.pages.sessions.end_own(found.participant().id(), &id).await;
         let done = done.map_err(|error| unavailable(&error.into()))?;
-        let status = if done { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
-        Ok(answer(status, &json!({})))
+        let missing = || answer(StatusCode::NOT_FOUND, &json!({ "error": "there is no such session" }));
+        Ok(if done { StatusCode::NO_CONTENT.into_response() } else { missing() })
     };
     told.await.unwrap_or_else(|instead: Instead| *instead)
 }

@@ -5,6 +5,7 @@ mod backup;
 mod databases;
 mod directory;
 mod providers;
+mod sessions;
 mod signing_in;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod answer;
 mod bodies;
 mod handlers;
 mod once;
+mod people;
 mod providers;
 mod table;
 mod trying;

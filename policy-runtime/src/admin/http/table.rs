@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::answer::Page;
-use super::{Api, bodies as b, handlers as h, providers as p, trying as t};
+use super::{Api, bodies as b, handlers as h, people as e, providers as p, trying as t};
 use crate::endpoint::{Endpoint, at};
 use crate::sets::bundle::Outcome;
 
@@ -11,6 +11,7 @@ use crate::sets::bundle::Outcome;
 pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
     let mut all = tried();
     all.extend(provided());
+    all.extend(of_people());
     all.extend(vec![
         at("get", "/whoami", "whoami", "Who the caller is and what it may do in its scope", h::whoami)
             .gives::<b::Whoami>(200),
@@ -277,6 +278,55 @@ fn tried() -> Vec<Endpoint<Api>> {
         at("get", "/scopes/{scope}/who", "whoMay", "Who may do something in the scope", t::who)
             .asks::<t::Sought>()
             .lists::<t::WhoReply>(),
+    ]
+}
+
+/// What a person may ask for, and what ends with them.
+fn of_people() -> Vec<Endpoint<Api>> {
+    vec![
+        at(
+            "get",
+            "/scopes/{scope}/users/{user}/export",
+            "exportUser",
+            "Everything stored about a user",
+            e::export_user,
+        )
+        .gives::<e::Exported>(200),
+        at(
+            "post",
+            "/scopes/{scope}/users/{user}/erase",
+            "eraseUser",
+            "Removes a user, and their details from the audit",
+            e::erase_user,
+        )
+        .gives::<b::Removed>(200),
+        at("get", "/scopes/{scope}/users/{user}/sessions", "listSessions", "The sessions of a user", e::sessions)
+            .gives::<Vec<e::SessionReply>>(200),
+        at("delete", "/scopes/{scope}/users/{user}/sessions", "endSessions", "Signs a user out everywhere", e::end_all)
+            .gives::<b::Removed>(200),
+        at(
+            "delete",
+            "/scopes/{scope}/users/{user}/sessions/{session}",
+            "endSession",
+            "Ends a session of a user",
+            e::end_session,
+        ),
+        at(
+            "get",
+            "/scopes/{scope}/shared-sessions",
+            "sharedSessions",
+            "The applications in which sessions of one another count",
+            e::shared_sessions,
+        )
+        .gives::<e::SharedSessions>(200),
+        at(
+            "put",
+            "/scopes/{scope}/shared-sessions",
+            "shareSessions",
+            "Says in which applications of an organization sessions of one another count",
+            e::share_sessions,
+        )
+        .takes::<e::SharedSessions>(),
     ]
 }
 

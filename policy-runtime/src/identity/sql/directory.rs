@@ -61,6 +61,10 @@ impl Directory for SqlStore {
         Box::pin(self.insert_user(new))
     }
 
+    fn personal<'a>(&'a self, id: &'a str) -> Stored<'a, serde_json::Map<String, serde_json::Value>> {
+        Box::pin(self.personal_of(id))
+    }
+
     fn users<'a>(&'a self, scope: &'a Scope) -> Stored<'a, Vec<User>> {
         Box::pin(self.users_of(scope))
     }

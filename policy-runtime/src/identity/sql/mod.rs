@@ -20,6 +20,7 @@ mod keys;
 #[cfg(feature = "signin")]
 pub(super) mod links;
 mod once;
+mod personal;
 mod providers;
 mod sessions;
 mod users;

@@ -1,9 +1,12 @@
 //! Sessions of browsers.
 
+use std::collections::BTreeSet;
+
+use policy_core::Slug;
 use policy_core::value::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::{SqlStore, announce, encode, texts};
+use super::{SqlStore, announce, encode, missing, slug, texts};
 use crate::database::{Arg, Row};
 use crate::identity::{Added, EndOf, SessionRecord, SessionStore, StoreError, Stored, User, UserStore as _};
 
@@ -139,6 +142,25 @@ impl SqlStore {
         Ok(ended)
     }
 
+    async fn shared(&self, organization: &str) -> Result<BTreeSet<Slug>, StoreError> {
+        let sql = "SELECT application FROM policy_shared_sessions WHERE organization = $1";
+        texts(&self.database.rows(sql, vec![organization.into()]).await?)?.iter().map(|id| slug(id)).collect()
+    }
+
+    async fn share(&self, organization: &str, applications: &BTreeSet<Slug>) -> Result<(), StoreError> {
+        let mut tx = self.database.begin().await?;
+        tx.run("DELETE FROM policy_shared_sessions WHERE organization = $1", vec![organization.into()]).await?;
+        for id in applications {
+            // None of another organization's.
+            let sql = "INSERT INTO policy_shared_sessions (application, organization) \
+                       SELECT id, organization FROM policy_applications WHERE id = $1 AND organization = $2";
+            if tx.run(sql, vec![id.as_str().into(), organization.into()]).await? == 0 {
+                return Err(missing("application", id.as_str()));
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
     async fn touch_session(&self, id: &str, idle_ends: Millis) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
         let sql = "UPDATE policy_sessions SET idle_ends = $2 WHERE id = $1 AND idle_ends < $2";
@@ -166,6 +188,14 @@ impl SessionStore for SqlStore {
 
     fn end_sessions<'a>(&'a self, which: EndOf<'a>) -> Stored<'a, Vec<String>> {
         Box::pin(self.remove_sessions(which))
+    }
+
+    fn shared_in<'a>(&'a self, organization: &'a str) -> Stored<'a, BTreeSet<Slug>> {
+        Box::pin(self.shared(organization))
+    }
+
+    fn share_in<'a>(&'a self, organization: &'a str, applications: &'a BTreeSet<Slug>) -> Stored<'a, ()> {
+        Box::pin(self.share(organization, applications))
     }
 
     fn sessions_of<'a>(&'a self, user: &'a str) -> Stored<'a, Vec<SessionRecord>> {

@@ -218,6 +218,9 @@ impl SqlStore {
 
     pub(super) async fn delete_user(&self, id: &str) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
+        let sql = "DELETE FROM policy_links WHERE (scope, email_key) IN \
+                   (SELECT scope, email_key FROM policy_users WHERE id = $1)";
+        tx.run(sql, vec![id.into()]).await?;
         if tx.run("DELETE FROM policy_users WHERE id = $1", vec![id.into()]).await? == 0 {
             return Err(missing("user", id));
         }

@@ -490,7 +490,9 @@ pub(in crate::signin) fn openapi() -> Value {
             "session": { "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE },
         }),
     };
-    document(&about, &endpoints())
+    let mut all = endpoints();
+    all.extend(crate::signin::leaving::endpoints());
+    document(&about, &all)
 }
 
 pub(in crate::signin) fn router() -> Router<SignIn> {

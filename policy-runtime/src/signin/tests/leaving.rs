@@ -198,3 +198,37 @@ async fn ones_own_sessions_are_listed_and_ended_and_nobody_elses() {
     let told = f.send(Method::DELETE, &uri, &from("https://id.example"), String::new()).await;
     assert_eq!(told.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_session_counts_in_another_application_only_where_the_organization_lists_both() {
+    let f = fixture().await;
+    let (cookie, _) = f.at_page().await;
+    let desk = Scope::application("acme", "desk").unwrap();
+    f.stored.clients.add_public("desk", &desk, &ClientSettings::new("Desk").redirect_uri(CALLBACK)).await.unwrap();
+    let own = f.store.add_user(NewUser::new(desk, "ALICE@example.com").role("clerk")).await.unwrap();
+    f.store.add_organization("globex").await.unwrap();
+    f.store.add_application("globex", "mill").await.unwrap();
+    let at_desk = async || f.get(&authorize_uri("desk", &[]), &cookie).await;
+    let listed = |ids: &[&str]| ids.iter().map(|id| policy_core::Slug::new(id).unwrap()).collect();
+    for apart in [&[][..], &["shop"], &["desk"]] {
+        f.store.share_in("acme", &listed(apart)).await.unwrap();
+        assert!(at_desk().await.body.contains("Sign in to Desk"), "{apart:?}");
+    }
+    assert!(f.store.share_in("acme", &listed(&["shop", "mill"])).await.is_err(), "another organization's");
+    f.store.share_in("acme", &listed(&["shop", "desk"])).await.unwrap();
+    let tokens = f.exchange("desk", &at_desk().await.param("code").unwrap()).await;
+    // Her user there, with the roles of that one; and out with the session that it came of.
+    let told = f.get("/api/auth/sessions", &cookie).await.json();
+    assert_eq!(told.as_array().unwrap().len(), 1);
+    let grants = f.stored.grants.of_user(&own.id).await.unwrap();
+    assert_eq!(grants.len(), 1);
+    f.sessions.end(&value(&cookie)).await.unwrap();
+    assert!(!f.refresh("desk", &tokens.text("refresh_token")).await.status.is_success());
+    // Whoever has no user there, or a disabled one, is nobody there.
+    let (cookie, _) = f.at_page().await;
+    f.store.change_user(&own.id, &Change::default().enabled(false)).await.unwrap();
+    let told = f.get(&authorize_uri("desk", &[]), &cookie).await;
+    assert!(told.body.contains("Sign in to Desk"));
+    f.store.drop_user(&own.id).await.unwrap();
+    assert!(f.get(&authorize_uri("desk", &[]), &cookie).await.body.contains("Sign in to Desk"));
+}

@@ -126,6 +126,14 @@ pub(crate) enum User {
     Invite(Selected),
     /// Removes a second factor that its user has lost
     RemoveSecondFactor(Selected),
+    /// Writes everything that is stored about a user, but for secrets
+    Export(Selected),
+    /// Removes a user, and what the audit has of the person but an opaque id
+    Erase(Selected),
+    /// Lists the sessions of a user
+    Sessions(Selected),
+    /// Signs a user out everywhere
+    SignOut(Selected),
 }
 
 #[derive(Subcommand)]
@@ -217,6 +225,10 @@ pub(super) async fn user(command: User) -> (bool, Done) {
         User::Remove(one) => (one.who.json, gone(&one, "users", "user").await),
         User::Invite(one) => (one.who.json, invite(&one).await),
         User::RemoveSecondFactor(one) => (one.who.json, remove_second_factor(&one).await),
+        User::Export(one) => (one.who.json, export(&one).await),
+        User::Erase(one) => (one.who.json, erase(&one).await),
+        User::Sessions(one) => (one.who.json, sessions(&one).await),
+        User::SignOut(one) => (one.who.json, sign_out(&one).await),
     }
 }
 
@@ -252,6 +264,38 @@ async fn gone(one: &Selected, kind: &str, word: &str) -> Done {
     let path = one.at.path(&format!("/{kind}/{}", encoded(&one.id)));
     one.who.server()?.send(Method::DELETE, &path, &[], None).await?;
     Ok(Told::new(format!("{word} `{}` is gone", one.id), json!({}), format!("policy {word} list {}", one.at.flag())))
+}
+
+impl Selected {
+    fn path(&self, below: &str) -> String {
+        self.at.path(&format!("/users/{}/{below}", encoded(&self.id)))
+    }
+}
+
+async fn export(one: &Selected) -> Done {
+    let all = one.who.server()?.send(Method::GET, &one.path("export"), &[], None).await?.body;
+    let next = format!("policy user erase {} {}", one.id, one.at.flag());
+    Ok(Told::new(format!("{all:#}"), all, next))
+}
+
+async fn erase(one: &Selected) -> Done {
+    let done = one.who.post(&one.path("erase"), None).await?.body;
+    let text = format!("user `{}` is gone; {} details were erased from the audit", one.id, cell(&done, "removed"));
+    Ok(Told::new(text, done, format!("policy user list {}", one.at.flag())))
+}
+
+async fn sessions(one: &Selected) -> Done {
+    let all = one.who.server()?.send(Method::GET, &one.path("sessions"), &[], None).await?.body;
+    let names = ["id", "method", "amr", "since", "ends"];
+    let items = all.as_array().cloned().unwrap_or_default();
+    let text = table(&["ID", "METHOD", "PROOFS", "SINCE", "ENDS"], &rows(&items, &names));
+    Ok(Told::new(text, all, format!("policy user sign-out {} {}", one.id, one.at.flag())))
+}
+
+async fn sign_out(one: &Selected) -> Done {
+    let done = one.who.server()?.send(Method::DELETE, &one.path("sessions"), &[], None).await?.body;
+    let text = format!("{} sessions of `{}` have ended", cell(&done, "removed"), one.id);
+    Ok(Told::new(text, done, format!("policy user sessions {} {}", one.id, one.at.flag())))
 }
 
 async fn invite(one: &Selected) -> Done {

@@ -13,7 +13,6 @@ pub mod authn;
 pub mod authzen;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(any(feature = "engine", feature = "identity"))]
 pub mod clock;
 pub mod code;
 #[cfg(feature = "config")]

@@ -41,6 +41,7 @@ mod hook;
 pub mod password;
 #[cfg(feature = "password")]
 pub mod second_factor;
+#[cfg(feature = "users")]
 pub mod session;
 #[cfg(feature = "token")]
 pub mod token;

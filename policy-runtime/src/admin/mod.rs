@@ -229,6 +229,15 @@ impl Admin {
     }
 
     /// Lets administrators look after sessions, too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use policy_runtime::admin::Admin;
+    /// use policy_runtime::identity::SessionStore;
+    /// fn whole(admin: Admin, store: Arc<dyn SessionStore>) -> Admin {
+    ///     admin.with_sessions(store)
+    /// }
+    /// ```
     #[must_use]
     pub fn with_sessions(mut self, sessions: Arc<dyn SessionStore>) -> Self {
         self.sessions = Some(sessions);

@@ -23,6 +23,8 @@ const LONGEST_URI: usize = 1_000;
 /// use policy_runtime::signin::ClientSettings;
 /// let shop = ClientSettings::new("The shop").redirect_uri("https://shop.example/callback").word("orders:read");
 /// assert!(shop.words.contains(&"openid".to_owned()));
+/// let shop = shop.logout_uri("https://shop.example/bye");
+/// assert_eq!(shop.logout_uris.len(), 1, "it is no address for codes");
 /// let robot = ClientSettings::new("The robot").for_itself(["packer"]);
 /// assert!(robot.redirect_uris.is_empty(), "nobody signs in to it");
 /// ```

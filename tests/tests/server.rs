@@ -9,16 +9,19 @@ use policy_runtime::admin::NewMember;
 use policy_runtime::audit::journal::Filter;
 use policy_runtime::audit::{AuditError, AuditFuture, RecordKind};
 use policy_runtime::authn::{AuthnCode, Chain, Outcome, api_key};
-use policy_runtime::clock::SystemClock;
+use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment, resource_server};
 use policy_runtime::credential::{Credential, Credentials, Listener, LoginForm};
 use policy_runtime::events::{Actor, Event, EventKind, EventSink, MemoryEvents};
-use policy_runtime::identity::{Change, Configuration, NewUser, ProviderSettings, Reference, ReferenceSettings};
+use policy_runtime::identity::{
+    Change, Configuration, NewUser, ProviderSettings, ProvisioningSettings, Reference, ReferenceSettings,
+};
 use policy_runtime::secret::Secret;
 use policy_runtime::server::{BootstrapError, Finding, Prepared, examine, furnish};
 use policy_runtime::value::{Millis, Value};
 use policy_runtime::{Participant, Scope, SecurityContext, SetSource};
-use tests::providers::{Provider, machine_token};
+use tests::postgres;
+use tests::providers::{Provider, machine_token, send};
 
 const FILE: &str = r#"
 [application]
@@ -438,4 +441,103 @@ async fn an_issuer_is_trusted_by_a_company_s_own_authority() {
         assert!(faults.to_string().contains(part), "{faults}");
     }
     gateway.shutdown().await;
+}
+
+/// A token of a provider that shares a secret.
+fn token_of(name: &str, secret: &str) -> Credential {
+    use base64::Engine as _;
+    use hmac::{KeyInit as _, Mac as _};
+    let encoded = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let ends = SystemClock.now().0 / 1_000 + 300;
+    let claims = serde_json::json!({
+        "iss": format!("https://{name}.example"), "aud": "orders", "sub": "s-1", "exp": ends, "iat": ends - 300,
+    });
+    let signed = format!("{}.{}", encoded(br#"{"alg":"HS256","typ":"JWT"}"#), encoded(claims.to_string().as_bytes()));
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    Credential::Bearer(Secret::new(format!("{signed}.{}", encoded(&mac.finalize().into_bytes()))))
+}
+
+/// Waits until a server lets a token in, or no more.
+async fn lets_in(server: &Prepared, token: &Credential, expected: bool) {
+    let started = std::time::Instant::now();
+    loop {
+        let scope = Scope::application("acme", "orders").unwrap();
+        let request = Credentials::of(token.clone()).in_scope(scope);
+        let outcome = server.chain.authenticate(&request).await;
+        if matches!(outcome, Outcome::Authenticated(_)) == expected {
+            return;
+        }
+        assert!(started.elapsed().as_secs() < 10, "expected {expected}: {outcome:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_provider_counts_on_every_server_of_a_database_without_a_start() {
+    const FILE: &str = "[application]\norganization = \"acme\"\nid = \"orders\"\n";
+    const SECRETS: [&str; 3] =
+        ["the first of these secrets, long", "the second of these secrets, long", "another one, of 32 bytes and more"];
+    let folder = Folder::new("changed");
+    for url in ["sqlite:changed.db".to_owned(), postgres::fresh_database().unwrap()] {
+        let environment = Environment::of([("DB_URL", url.as_str()), ("POLICY_KEY", &"5a".repeat(32))]);
+        let config = Config::check(FILE, &environment, &folder.0).unwrap();
+        let ((here, _), (there, _)) = (start(&config).await, start(&config).await);
+        let gateway = there.gateway(&config).bind("127.0.0.1:0").await.unwrap();
+        let offered = format!("http://{}/api/auth/app/acme/orders/login/providers", gateway.local_addr());
+        let offered = async || send("GET", &offered, &[], "").await.unwrap().json().unwrap()[0]["id"].clone();
+        let (acme, orders) = (Scope::organization("acme").unwrap(), config.application.clone());
+        let owner = Participant::builder(acme.clone(), "u-ann").role("owner").build();
+        let owner = SecurityContext::new(&here.policy, owner.into());
+        let settings = |name: &str| {
+            ProviderSettings::of("oidc").issuer(&format!("https://{name}.example")).audience("orders").client("ours")
+        };
+        let put = async |name: &str, secret: &str| {
+            let secret = Secret::new(secret.as_bytes().to_vec());
+            here.admin.put_provider(&owner, &acme, name, settings(name), Some(secret), None).await.unwrap();
+        };
+        let tokens = [token_of("first", SECRETS[0]), token_of("second", SECRETS[1]), token_of("first", SECRETS[2])];
+        lets_in(&there, &tokens[0], false).await;
+        let auto = ProvisioningSettings::Auto { domains: vec!["acme.example".into()], roles: vec![] };
+        for (name, secret) in [("first", SECRETS[0]), ("second", SECRETS[1])] {
+            put(name, secret).await;
+            let used = ReferenceSettings::default();
+            here.admin.use_provider(&owner, &orders, &format!("acme/{name}"), used).await.unwrap();
+        }
+        for server in [&here, &there] {
+            lets_in(server, &tokens[0], true).await;
+            lets_in(server, &tokens[1], true).await;
+        }
+        assert_eq!(offered().await, serde_json::Value::Null, "tokens alone make nobody who could sign in on a page");
+
+        // Another secret ends what the former signed, and what is not changed goes on.
+        put("first", SECRETS[2]).await;
+        for server in [&here, &there] {
+            lets_in(server, &tokens[2], true).await;
+            lets_in(server, &tokens[0], false).await;
+            lets_in(server, &tokens[1], true).await;
+        }
+        let used = ReferenceSettings::default().provisioning(auto);
+        here.admin.use_provider(&owner, &orders, "acme/first", used).await.unwrap();
+        lets_in(&there, &tokens[2], false).await;
+        assert_eq!(offered().await, "acme~first", "who is stored can sign in on a page");
+
+        // What cannot be used keeps nobody else out, neither now nor at the next start.
+        let mut broken = settings("broken");
+        broken.tls_roots = Some("no certificate".to_owned());
+        here.store.put_configuration(&Configuration::new("acme/broken", acme.clone(), broken)).await.unwrap();
+        let broken = Reference::new("acme/broken", orders.clone(), ReferenceSettings::default());
+        here.store.put_reference(&broken).await.unwrap();
+        here.admin.remove_provider(&owner, &acme, "first").await.unwrap();
+        lets_in(&there, &tokens[2], false).await;
+        lets_in(&there, &tokens[1], true).await;
+        let (again, _) = start(&config).await;
+        lets_in(&again, &tokens[1], true).await;
+        here.admin.leave_provider(&owner, &orders, "acme/second").await.unwrap();
+        for server in [&here, &there, &again] {
+            lets_in(server, &tokens[1], false).await;
+        }
+        assert_eq!(offered().await, serde_json::Value::Null);
+        gateway.shutdown().await;
+    }
 }

@@ -70,7 +70,7 @@ impl Admin {
     }
 
     /// Makes a provider of a scope, or changes it; where the secret that its tokens are signed with, or that of our client there, is
-    /// not said, the one that is there stays. Servers know it from their next start.
+    /// not said, the one that is there stays. Servers know it within seconds.
     ///
     /// # Errors
     /// When the caller may not, the settings do not hold together, it stands in the configuration file, or somebody who is known by
@@ -130,7 +130,7 @@ impl Admin {
     }
 
     /// Lets a scope use a provider that it owns, that lies above it, or that was shared with it; or says anew how. Servers know it
-    /// from their next start.
+    /// within seconds.
     ///
     /// # Errors
     /// When the caller may not, the settings do not hold together, or somebody could do more by it than the caller.

@@ -31,9 +31,7 @@ use crate::authn::api_key::ApiKeyAuthenticator;
 use crate::authn::password::{PasswordAuthenticator, Passwords, Throttle};
 use crate::authn::second_factor::SecondFactors;
 use crate::authn::session::Sessions;
-use crate::authn::token::{
-    Issuer, Offered, ParticipantIds, ProviderFault, TokenAuthenticator, TokenSource, login_providers, token_sources,
-};
+use crate::authn::token::{Issuer, Offered, ParticipantIds, ProviderFault, TokenAuthenticator};
 use crate::authn::{AuthnError, Chain, ChainBuilder};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -57,10 +55,12 @@ mod demo;
 mod doctor;
 mod mail;
 mod manifest;
+mod providers;
 mod reconcile;
 mod told;
 
 use certificate::Certificate;
+use providers::{Followed, Providers};
 
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
 pub use demo::{DemoClient, DemoUser, furnish, furnish_client};
@@ -164,13 +164,13 @@ pub struct Prepared {
     cookies: Option<Sessions>,
     tls: Option<Tls>,
     /// With whom people sign in.
-    offered: Vec<Offered>,
+    offered: Followed<Offered>,
     /// What goes on aside until the server is gone.
     aside: Arc<JoinSet<()>>,
     connected: Connected,
 }
 
-/// How often it is looked whether another set is active.
+/// How often it is looked whether another set is active, or a provider was changed.
 const FOLLOWED: Duration = Duration::from_secs(1);
 
 /// What people may do for themselves.
@@ -212,11 +212,12 @@ impl Prepared {
         let store = Told::new(sql.clone(), events.clone(), clock.clone());
         reconcile(&store.acting(Actor::new(Some("configuration"), Some(&Scope::System))), config).await?;
         let store: Arc<dyn Directory> = Arc::new(store.acting(Actor::new(Some("server"), Some(&Scope::System))));
-        let (sources, offered) = providers(&store, &clock).await?;
+        let providers = Box::pin(Providers::new(&store, &clock)).await?;
+        let offered = providers.offered();
         // The oldest key names participants, since their ids outlive every replacement of the key.
         let naming = config.earlier_keys.last().unwrap_or(&key);
         let ids = ParticipantIds::new(Secret::new(derived(naming, "participant ids")?.expose().to_vec()))?;
-        let tokens = sources.into_iter().fold(TokenAuthenticator::new(clock.clone(), ids), TokenAuthenticator::with);
+        let tokens = TokenAuthenticator::new(clock.clone(), ids).following(providers.tokens());
         let stored = Stored::of(&sql, clock.clone(), config.token_algorithm)?;
         let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
         let throttle = || if config.rate_limits { Throttle::default() } else { Throttle::off() };
@@ -273,6 +274,7 @@ impl Prepared {
         let mut aside = JoinSet::new();
         aside.spawn(follower.clone().run(FOLLOWED));
         aside.spawn(shadows);
+        aside.spawn(providers.follow(FOLLOWED));
         if let Some(hash) = registered {
             aside.spawn(manifest::say_that_it_runs(policy.clone(), sets, hash));
         }
@@ -395,18 +397,6 @@ fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> R
     let recording = Recording::of(config.audit.decisions);
     let recording = if config.audit.inputs { recording.with_inputs() } else { recording };
     Ok(builder.recording(recording).anchor_key(anchors).clock(clock.clone()).start()?)
-}
-
-/// Those whose tokens are taken, and those with whom people sign in.
-async fn providers(
-    store: &Arc<dyn Directory>,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Vec<TokenSource>, Vec<Offered>), ServerError> {
-    let (configurations, references) = (store.configurations().await?, store.references().await?);
-    let (sources, mut faults) = token_sources(&configurations, &references, store, clock);
-    let (offered, more) = login_providers(&configurations, &references, store, clock);
-    faults.extend(more);
-    if faults.is_empty() { Ok((sources, offered)) } else { Err(ServerError::Providers(faults)) }
 }
 
 /// The policies of the program for every application of the store.

@@ -249,7 +249,8 @@ impl SignIn {
 
     /// The page on which somebody signs in to a client.
     pub(super) fn login_page(&self, pages: &Pages, status: StatusCode, asked: &Asked, why: Option<&str>) -> Response {
-        let others: Vec<&str> = pages.offered_in(&asked.client.scope).map(|offered| offered.provider.name()).collect();
+        let offered = pages.offered_in(&asked.client.scope);
+        let others: Vec<&str> = offered.iter().map(|offered| offered.provider.name()).collect();
         let (registers, mails) = match &self.flows {
             Some(flows) => {
                 let (registers, mails) = flows.offers(&asked.client.scope);

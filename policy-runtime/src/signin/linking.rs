@@ -22,7 +22,7 @@ use super::flows::json::{Asked, Done, empty, gives, told};
 use super::flows::{Flows, No, Whence, hash_of, no, refused};
 use super::{Pages, SignIn};
 use crate::authn::second_factor::Need;
-use crate::authn::token::{Answer, Offered, VerifiedToken};
+use crate::authn::token::{Answer, Offered, VerifiedToken, name_in_addresses};
 use crate::authn::{AuthnCode, AuthnError};
 use crate::endpoint::{Endpoint, at};
 use crate::events::Actor;
@@ -271,7 +271,8 @@ async fn unlink(State(server): State<SignIn>, request: Request) -> Response {
         let (user, _) = server.fresh(&from).await?;
         let (pages, is_on) = (server.with_pages()?, |method: &str| server.inner.chain.is_on(&user.scope, method));
         let by_provider = is_on(Offered::METHOD);
-        let counts = |own: &ExternalIdentity| by_provider && pages.offered(&user.scope, &own.configuration).is_some();
+        let offered = |own: &ExternalIdentity| pages.offered(&user.scope, &name_in_addresses(&own.configuration));
+        let counts = |own: &ExternalIdentity| by_provider && offered(own).is_some();
         let meant = (body.provider.as_str(), body.subject.as_str());
         match server.inner.stored.sql.unlink_identity(&user.id, meant, is_on("password"), counts).await? {
             Unlinked::Done => {}

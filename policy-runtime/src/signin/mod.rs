@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use tokio::sync::watch;
 
 use crate::authn::password::Passwords;
 use crate::authn::second_factor::SecondFactors;
@@ -198,7 +199,7 @@ struct Pages {
     sessions: Sessions,
     listener: Listener,
     /// With whom people sign in instead of a password.
-    providers: Arc<[Offered]>,
+    providers: watch::Receiver<Arc<[Offered]>>,
 }
 
 impl SignIn {
@@ -223,15 +224,15 @@ impl SignIn {
     /// Lets people sign in on a page, and stay signed in by a cookie; without it, clients act for themselves alone.
     #[must_use]
     pub fn pages(mut self, sessions: Sessions, listener: Listener) -> Self {
-        self.pages = Some(Pages { sessions, listener, providers: [].into() });
+        self.pages = Some(Pages { sessions, listener, providers: watch::channel([].into()).1 });
         self
     }
 
-    /// Lets people sign in with providers, too; of use after [`SignIn::pages`] alone.
+    /// Lets people sign in with providers, too, those that are offered at the time; of use after [`SignIn::pages`] alone.
     #[must_use]
-    pub(crate) fn providers(mut self, offered: Vec<Offered>) -> Self {
+    pub(crate) fn providers(mut self, offered: watch::Receiver<Arc<[Offered]>>) -> Self {
         if let Some(pages) = &mut self.pages {
-            pages.providers = offered.into();
+            pages.providers = offered;
         }
         self
     }

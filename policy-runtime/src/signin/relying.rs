@@ -107,8 +107,8 @@ async fn of_organization(State(server): State<SignIn>, request: Request) -> Resp
         Err(instead) => return *instead,
     };
     let scope = came.scope();
-    let own = scope.iter().flat_map(|scope| came.pages.offered_in(scope));
-    answer(StatusCode::OK, &own.map(|offered| json!(offered.provider.name())).collect())
+    let own = scope.map(|scope| came.pages.offered_in(&scope)).unwrap_or_default();
+    answer(StatusCode::OK, &own.iter().map(|offered| json!(offered.provider.name())).collect())
 }
 
 async fn of_application(
@@ -121,8 +121,8 @@ async fn of_application(
         Err(instead) => return *instead,
     };
     let scope = Scope::application(&organization, &application).ok();
-    let own = scope.iter().flat_map(|scope| came.pages.offered_in(scope));
-    let told = own.map(|offered| {
+    let own = scope.map(|scope| came.pages.offered_in(&scope)).unwrap_or_default();
+    let told = own.iter().map(|offered| {
         let (name, preset) = (offered.provider.name(), offered.provider.preset());
         json!({ "id": name, "name": name, "provider": preset })
     });
@@ -185,12 +185,13 @@ async fn by_form(State(server): State<SignIn>, request: Request) -> Response {
 
 impl Pages {
     /// The providers of a scope.
-    pub(super) fn offered_in<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Offered> {
-        self.providers.iter().filter(|offered| offered.scope == *scope)
+    pub(super) fn offered_in(&self, scope: &Scope) -> Vec<Offered> {
+        self.providers.borrow().iter().filter(|offered| offered.scope == *scope).cloned().collect()
     }
 
-    pub(super) fn offered(&self, scope: &Scope, provider: &str) -> Option<&Offered> {
-        self.providers.iter().find(|offered| offered.scope == *scope && offered.provider.name() == provider)
+    pub(super) fn offered(&self, scope: &Scope, provider: &str) -> Option<Offered> {
+        let named = |offered: &&Offered| offered.scope == *scope && offered.provider.name() == provider;
+        self.providers.borrow().iter().find(named).cloned()
     }
 }
 
@@ -246,7 +247,7 @@ impl SignIn {
             None => Browser::new()?,
         };
         let made = self.inner.stored.errands.begin(&browser, errand).await?;
-        let callback = self.callback(offered);
+        let callback = self.callback(&offered);
         let address = offered.provider.address(&made.question(&callback, errand.purpose == Purpose::Link)).await?;
         Ok(Some((address, browser.set_cookie(offered.provider.answers_by_form()))))
     }
@@ -279,14 +280,14 @@ impl SignIn {
             let told = if form.get("error") == Some("access_denied") { "access_denied" } else { "invalid_callback" };
             return self.not_signed_in(&pages, asked.as_ref(), told);
         };
-        let callback = self.callback(offered);
+        let callback = self.callback(&offered);
         let made = Made::of(&browser, state.into());
         let name = form.get("user").and_then(name_of).filter(|_| by_form);
         let question = made.question(&callback, errand.purpose == Purpose::Link);
         let brought = Answer { question, code, issuer: form.get("iss"), name: name.as_deref() };
         let actor = |user: &User| Actor::new(Some(&user.id), Some(&user.scope)).from_address(Some(arrival.address));
         if errand.purpose == Purpose::Link {
-            return self.links(&pages, &errand, offered, &brought, actor).await;
+            return self.links(&pages, &errand, &offered, &brought, actor).await;
         }
         let credentials = Credentials::default()
             .in_scope(offered.scope.clone())
@@ -295,7 +296,7 @@ impl SignIn {
             .on(pages.listener.clone());
         let proved = async {
             let token = offered.provider.identify(&brought).await?;
-            self.joins(&errand, offered, &token, actor).await?;
+            self.joins(&errand, &offered, &token, actor).await?;
             offered.authenticated(&token).await
         };
         match Box::pin(self.inner.chain.vouched((&offered.scope, Offered::METHOD), proved, &credentials)).await {

@@ -47,6 +47,8 @@ pub(crate) use provision::DISABLED;
 #[cfg(feature = "users")]
 pub use provision::{Provisioned, Provisioning};
 #[cfg(feature = "signin")]
+pub(crate) use relying::name_in_addresses;
+#[cfg(feature = "signin")]
 pub use relying::{Answer, LoginProvider, Offered, Question, login_providers};
 pub use rules::{
     IssuerRule, MAX_TOKEN, MachineRule, Subject, SubjectClaim, TokenRules, VerifiedToken, verify, verify_shared,

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_core::{Participant, Scope};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::jws::{Unverified, looks_signed};
 use super::keys::{KeySet, SharedSecret};
@@ -328,13 +329,14 @@ pub struct TokenAuthenticator {
     clock: Arc<dyn Clock>,
     ids: ParticipantIds,
     sources: Vec<TokenSource>,
+    followed: watch::Receiver<Arc<[TokenSource]>>,
     off: Off,
 }
 
 impl TokenAuthenticator {
     /// Makes an authenticator without configurations.
     pub fn new(clock: Arc<dyn Clock>, ids: ParticipantIds) -> Self {
-        Self { clock, ids, sources: Vec::new(), off: Off::default() }
+        Self { clock, ids, sources: Vec::new(), followed: watch::channel([].into()).1, off: Off::default() }
     }
 
     /// Adds a configuration.
@@ -344,10 +346,19 @@ impl TokenAuthenticator {
         self
     }
 
+    /// Takes tokens of configurations that change, too.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) fn following(mut self, sources: watch::Receiver<Arc<[TokenSource]>>) -> Self {
+        self.followed = sources;
+        self
+    }
+
     async fn check(&self, token: &str, request: &Credentials) -> Result<Authenticated, AuthnError> {
         let token = Unverified::parse(token, MAX_TOKEN)?;
-        let issued: Vec<&TokenSource> =
-            self.sources.iter().filter(|source| source.rules.issued_here(&token.claims)).collect();
+        let followed = self.followed.borrow().clone();
+        let sources = self.sources.iter().chain(followed.iter());
+        let issued: Vec<&TokenSource> = sources.filter(|source| source.rules.issued_here(&token.claims)).collect();
         if issued.is_empty() {
             return Err(AuthnError::new(AuthnCode::TokenIssuer, "no configuration has that issuer"));
         }

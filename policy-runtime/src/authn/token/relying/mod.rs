@@ -86,6 +86,11 @@ pub struct Answer<'a> {
     pub name: Option<&'a str>,
 }
 
+/// `/` would be a part of a path, and proxies undo its escape; `~` is in no name.
+pub(crate) fn name_in_addresses(name: &str) -> String {
+    name.replace('/', "~")
+}
+
 /// A provider with which people sign in in a browser.
 ///
 /// ```
@@ -148,9 +153,9 @@ impl LoginProvider {
         let settings = &configuration.settings;
         let Some(client) = &settings.client_id else { return Ok(None) };
         let preset = preset_of(settings)?;
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
         if configuration.name.is_empty() || !configuration.name.bytes().all(is_plain) {
-            return Err("its name stands in addresses: letters, digits, `-`, `_` and `.`".into());
+            return Err("its name stands in addresses: letters, digits, `-`, `_`, `.` and `/`".into());
         }
         if preset.browser() == Browser::Never {
             return Err(format!("nobody signs in with `{}` in a browser; leave `client_id` out", preset.name()));
@@ -162,7 +167,7 @@ impl LoginProvider {
         }
         let is_github = preset.browser() == Browser::GitHub;
         Ok(Some(Self {
-            name: configuration.name.clone(),
+            name: name_in_addresses(&configuration.name),
             preset: preset.name(),
             browser: preset.browser(),
             email_verified: preset.email_verified(),
@@ -177,7 +182,7 @@ impl LoginProvider {
         }))
     }
 
-    /// The configuration's name.
+    /// The configuration's name as it stands in addresses: `acme/corporate` is `acme~corporate`.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -187,6 +187,51 @@ async fn a_manifest_that_breaks_an_active_rule_is_refused_and_the_rule_is_named(
 }
 
 #[tokio::test]
+async fn manifests_of_programs_that_are_long_gone_go_and_rules_stay_whole() {
+    const DAY: i64 = 24 * 60;
+    let stand = Stand::new().await;
+    let orders = |names: &[&str]| manifest(&names.iter().map(|name| (*name, "Long")).collect::<Vec<_>>());
+    let left = async || {
+        let all = stand.sets.manifests(&Scope::System).await.unwrap();
+        all.into_iter().map(|one| format!("{} {}", one.scope, one.version)).collect::<Vec<_>>()
+    };
+    let prune = async |scope: &Scope, minutes| {
+        stand
+            .sets
+            .prune_manifests(scope, later(minutes))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|one| one.version)
+            .collect::<Vec<_>>()
+    };
+    stand.register("orders", "1", &orders(&["Orders.place", "Orders.stop"]), 0).await;
+    stand.activate("forbid com.acme.Orders.stop").await;
+    let second = orders(&["Orders.place", "Orders.cancel"]);
+    let (state, ..) = stand.registered("orders", "2", &second, OnBreak::Flag, DAY).await;
+    assert_eq!(state, ManifestState::Flagged);
+    stand.register("billing", "1", &orders(&["Billing.pay"]), 0).await;
+    assert!(prune(&acme(), 100 * DAY).await.is_empty(), "none was accepted since, and the newest stays");
+
+    let hash = stand.sets.manifests(&app("orders")).await.unwrap().last().unwrap().hash.clone();
+    stand.sets.accept_manifest(&app("orders"), &hash).await.unwrap();
+    assert!(prune(&acme(), 100 * DAY).await.is_empty(), "an active rule names what only the first one has");
+    let told = stand.sets.moved_in(&app("orders"), &hash).await.unwrap();
+    assert!(told.iter().any(|moved| moved.contains("`com.acme.Orders.stop` is gone")), "{told:?}");
+    assert_eq!(stand.sets.moved_in(&app("billing"), &hash).await, Err(SetsError::NoManifest));
+
+    let none = stand.sets.draft(&acme(), &SetSource::default(), "ann", "", later(2 * DAY)).await.unwrap();
+    stand.sets.validate(&stand.policy, &acme(), none).await.unwrap();
+    let active = stand.sets.active(&acme()).await.unwrap();
+    stand.sets.activate(&stand.policy, &acme(), none, active, "ann", later(2 * DAY)).await.unwrap();
+    assert!(prune(&acme(), 80 * DAY).await.is_empty(), "not gone for long enough");
+    assert!(prune(&app("billing"), 100 * DAY).await.is_empty(), "those of the scope alone");
+    assert_eq!(prune(&acme(), 100 * DAY).await, ["1"]);
+    assert_eq!(left().await, ["app:acme/billing 1", "app:acme/orders 2"]);
+    assert!(prune(&Scope::System, 1_000 * DAY).await.is_empty(), "the last one of an application stays");
+}
+
+#[tokio::test]
 async fn nonsense_registers_nothing() {
     let stand = Stand::new().await;
     for text in ["", "[]", "{\"manifest\": 2, \"actions\": []}", "{\"manifest\": 1, \"actions\": [{}]}"] {

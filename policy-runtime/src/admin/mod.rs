@@ -165,8 +165,11 @@ pub use trying::DryRun;
 ///     let manifest = policy.engine().registry().manifest();
 ///     admin.register_manifest(owner, shop, "1.2", &manifest).await?;
 ///     for registered in admin.manifests(owner, shop).await? {
+///         let (_, moved) = admin.manifest_of(owner, shop, &registered.hash).await?;
+///         println!("{}: {moved:?}", registered.version);
 ///         admin.accept_manifest(owner, shop, &registered.hash).await?;
 ///     }
+///     admin.prune_manifests(owner, shop).await?;
 ///     Ok(())
 /// }
 /// ```

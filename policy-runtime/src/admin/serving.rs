@@ -34,6 +34,37 @@ impl Admin {
         Ok(self.sets.manifests(scope).await?)
     }
 
+    /// A manifest of an application, and what moved in the program since the one that was accepted before it.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is none of that hash.
+    pub async fn manifest_of(
+        &self,
+        cx: &SecurityContext,
+        application: &Scope,
+        hash: &str,
+    ) -> Result<(RegisteredManifest, Vec<String>), AdminError> {
+        let mut all = self.manifests(cx, application).await?;
+        all.retain(|one| one.scope == *application && one.hash == hash);
+        let moved = self.sets.moved_in(application, hash).await?;
+        let found = all.pop().ok_or(AdminError::Missing { what: "manifest", name: "of that hash".into() })?;
+        Ok((found, moved))
+    }
+
+    /// Removes the manifests of a scope's applications whose programs are long gone, as far as no active rule needs them.
+    ///
+    /// # Errors
+    /// When the caller may not, or programs start or policies are activated meanwhile.
+    pub async fn prune_manifests(
+        &self,
+        cx: &SecurityContext,
+        scope: &Scope,
+    ) -> Result<Vec<RegisteredManifest>, AdminError> {
+        let permitted = self.permit(cx, Right::ACCEPT_MANIFEST, scope).await?.about("manifests", &scope.to_string());
+        let pruned = Box::pin(self.sets.prune_manifests(scope, self.now()));
+        self.change(permitted, async { Ok(pruned.await?) }).await
+    }
+
     /// Opens what a flagged manifest of an application has closed.
     ///
     /// # Errors

@@ -140,13 +140,13 @@ const ALL: &str = "SELECT scope, version, hash, closed, broken, registered, seen
 const CHANGED: &str = "UPDATE policy_manifest_changes SET changes = changes + 1 WHERE id = 1";
 
 /// A manifest and the names that rules may use of it.
-struct Entry {
-    manifest: RegisteredManifest,
-    names: Beside,
+pub(super) struct Entry {
+    pub(super) manifest: RegisteredManifest,
+    pub(super) names: Beside,
 }
 
 impl Entry {
-    fn is_live(&self, all: &[Self], now: Millis) -> bool {
+    pub(super) fn is_live(&self, all: &[Self], now: Millis) -> bool {
         let newest = all.iter().rfind(|other| other.manifest.scope == self.manifest.scope);
         now.0.saturating_sub(self.manifest.seen) <= LIVE_MS
             || newest.is_some_and(|newest| newest.manifest.hash == self.manifest.hash)
@@ -408,8 +408,7 @@ impl PolicySets {
     /// Tells the engine what other programs declare and what is closed in this one, if that has changed; answers the scopes
     /// whose sets are to be loaded again.
     pub(super) async fn know(&self, policy: &Policy) -> Result<Vec<Scope>, SetsError> {
-        let row = self.database.row("SELECT changes FROM policy_manifest_changes WHERE id = 1", vec![]).await?;
-        let changes = row.map(|row| row.long(0)).transpose()?;
+        let changes = self.changes().await?;
         if changes == self.kept.known().changes {
             return Ok(Vec::new());
         }
@@ -425,6 +424,12 @@ impl PolicySets {
         *known = Known { changes, beside: all };
         drop(known);
         Ok(again)
+    }
+
+    /// How many changes of manifests there have been.
+    pub(super) async fn changes(&self) -> Result<Option<i64>, SetsError> {
+        let row = self.database.row("SELECT changes FROM policy_manifest_changes WHERE id = 1", vec![]).await?;
+        Ok(row.map(|row| row.long(0)).transpose()?)
     }
 
     /// As [`PolicySets::know`], for a set that is about to be loaded here.
@@ -466,11 +471,11 @@ impl PolicySets {
         if known { Ok(beside) } else { Err(SetsError::NoManifest) }
     }
 
-    async fn entries(&self) -> Result<Vec<Entry>, SetsError> {
+    pub(super) async fn entries(&self) -> Result<Vec<Entry>, SetsError> {
         self.database.rows(ALL, vec![]).await?.iter().map(entry).collect()
     }
 
-    async fn registry(&self, manifest: &RegisteredManifest) -> Result<Arc<Registry>, SetsError> {
+    pub(super) async fn registry(&self, manifest: &RegisteredManifest) -> Result<Arc<Registry>, SetsError> {
         if let Some(known) = self.kept.parsed().get(&manifest.hash) {
             return Ok(known.clone());
         }
@@ -492,7 +497,7 @@ impl PolicySets {
     }
 }
 
-async fn heads_in(tx: &mut Transaction) -> Result<Vec<(String, Head)>, SetsError> {
+pub(super) async fn heads_in(tx: &mut Transaction) -> Result<Vec<(String, Head)>, SetsError> {
     Ok(super::store::heads_of(&tx.rows(super::store::HEADS, vec![]).await?)?)
 }
 

@@ -10,7 +10,7 @@
 //! and an engine that decides by the active ones. A set that does not check changes nothing, and an activation names the version
 //! that it replaces, so that nobody overwrites what somebody else has activated meanwhile. A draft in shadow is asked beside the
 //! active set on every server, and only counted. Programs register what they declare (`manifests`), and a set is checked in each
-//! of those that run (`programs`). A server without the database is given sets under a signature (`bundle`; the module `pull`
+//! of those that run (`programs`); those of programs that are long gone can be removed (`prune`). A server without the database is given sets under a signature (`bundle`; the module `pull`
 //! takes them). Absent: who may do it.
 
 #[cfg(any(feature = "admin", feature = "pull"))]
@@ -23,6 +23,8 @@ mod follow;
 mod manifests;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod programs;
+#[cfg(feature = "admin")]
+mod prune;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod shadow;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

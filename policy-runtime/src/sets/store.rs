@@ -114,8 +114,8 @@ pub enum SetsError {
     /// What was stored of a manifest is not what was registered.
     #[error("a manifest of `{0}` was changed in the database: its hash is another")]
     ManifestChanged(String),
-    /// A program was registered while a version was activated.
-    #[error("a program has started meanwhile: activate the version again")]
+    /// A program was registered, or a version activated, in the middle of something that looks at both.
+    #[error("programs or active versions have changed meanwhile: try again")]
     Moving,
     /// The database failed.
     #[error(transparent)]
@@ -156,6 +156,11 @@ pub enum SetsError {
 /// assert!(sets.heard_of(&shop, &registered.hash, Millis(6_000)).await.unwrap());
 /// assert_eq!(sets.manifests(&shop).await.unwrap().len(), 1);
 /// sets.accept_manifest(&shop, &registered.hash).await.unwrap();
+/// # #[cfg(feature = "admin")]
+/// # {
+/// assert!(sets.moved_in(&shop, &registered.hash).await.unwrap().is_empty());
+/// assert!(sets.prune_manifests(&shop, Millis(7_000)).await.unwrap().is_empty());
+/// # }
 /// assert!(sets.shadow_of(&acme).await.unwrap().is_none());
 /// sets.cast_shadows(&policy).await.unwrap();
 /// # });

@@ -335,6 +335,25 @@ pub(super) async fn register_manifest(
     ok(&Outcome { state: state.as_str().to_owned(), hash, broken, closed })
 }
 
+pub(super) async fn manifest_of(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Path((_, hash)): Ids,
+) -> Answer {
+    let (found, moved) = api.admin.manifest_of(&cx, &scope, &hash).await?;
+    let mut found = found.to_json();
+    if let Some(members) = found.as_object_mut() {
+        members.insert("moved".to_owned(), moved.into());
+    }
+    ok(&found)
+}
+
+pub(super) async fn prune_manifests(State(api): State<Api>, cx: SecurityContext, In(scope): In) -> Answer {
+    let removed = api.admin.prune_manifests(&cx, &scope).await?;
+    ok(&Value::from(removed.iter().map(RegisteredManifest::to_json).collect::<Vec<_>>()))
+}
+
 pub(super) async fn accept_manifest(
     State(api): State<Api>,
     cx: SecurityContext,

@@ -172,6 +172,22 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         .takes::<b::NewManifest>()
         .gives::<Outcome>(200),
         at(
+            "get",
+            "/scopes/{scope}/manifests/{hash}",
+            "registeredManifest",
+            "A manifest, and what moved since the one that was accepted before it",
+            h::manifest_of,
+        )
+        .gives::<Value>(200),
+        at(
+            "post",
+            "/scopes/{scope}/manifests/prune",
+            "pruneManifests",
+            "Removes manifests of programs that are long gone and that no active rule needs",
+            h::prune_manifests,
+        )
+        .gives::<Value>(200),
+        at(
             "post",
             "/scopes/{scope}/manifests/{hash}/accept",
             "acceptManifest",

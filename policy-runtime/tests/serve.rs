@@ -161,7 +161,7 @@ fn mistakes_are_named_all_at_once() {
     std::fs::write(folder.0.join("policy.toml"), "env = \"production\"\n[server]\nrate_limits = false\n").unwrap();
     for (command, code) in [(["serve"].as_slice(), 2), (&["check", "--config", "policy.toml"], 1)] {
         let ended = folder.policy(command).output().unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
         assert_eq!(ended.status.code(), Some(code));
         for part in ["rate limits are off", "the database is in memory", "there is no `key`", "is not https"] {
             assert!(said.contains(part), "{part}: {said}");

@@ -221,6 +221,9 @@ pub(super) const VARIABLES: [&str; 25] = [
     "POLICY_CONFIG",
 ];
 
+/// Says to the command line where a server is, and nothing to servers.
+const ADDRESS: &str = "POLICY_URL";
+
 impl Raw {
     /// Reads a file's text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -230,7 +233,7 @@ impl Raw {
     /// Puts the variables over what the file says.
     pub(super) fn overlay(&mut self, environment: &Environment, faults: &mut Vec<String>) {
         for name in environment.names("POLICY_") {
-            if !VARIABLES.contains(&name) {
+            if !VARIABLES.contains(&name) && name != ADDRESS {
                 let near = policy_core::name::nearest(name, VARIABLES);
                 let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 faults.push(format!("there is no setting `{name}`{near}"));

@@ -1,15 +1,16 @@
 //! Clients that get tokens here, and the keys that sign these.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use policy_runtime::server::Prepared;
 use policy_runtime::signin::{ClientSettings, PUBLISHED_BEFORE_S};
+use serde_json::json;
 
 use crate::Failure;
-use crate::serve::{Configured, configuration};
+use crate::serve::{Configured, Maintained, configuration};
+use crate::told::Told;
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Client {
     /// What the client calls itself
     id: String,
@@ -45,9 +46,12 @@ pub(crate) struct Client {
     roles: Vec<String>,
     #[command(flatten)]
     configured: Configured,
+    /// Answers in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-pub(crate) async fn client(arguments: &Client) -> Result<ExitCode, Failure> {
+pub(crate) async fn client(arguments: &Client) -> Result<Told, Failure> {
     let prepared = Prepared::new(&configuration(&arguments.configured)?).await?;
     let scope = arguments.scope.parse()?;
     let mut settings = ClientSettings::new(arguments.name.as_deref().unwrap_or(&arguments.id));
@@ -62,17 +66,18 @@ pub(crate) async fn client(arguments: &Client) -> Result<ExitCode, Failure> {
     let clients = &prepared.sign_in.stored().clients;
     if arguments.public {
         clients.add_public(&arguments.id, &scope, &settings).await?;
-        println!("the client `{}` is registered\nnext: policy serve", arguments.id);
+        let text = format!("the client `{}` is registered", arguments.id);
+        Ok(Told::new(text, json!({ "id": arguments.id }), "policy serve"))
     } else {
         let secret = clients.add_confidential(&arguments.id, &scope, &settings).await?;
-        println!("the secret, which is shown once: {}\nnext: policy serve", secret.expose());
+        let text = format!("the secret, which is shown once: {}", secret.expose());
+        Ok(Told::new(text, json!({ "id": arguments.id, "secret": secret.expose() }), "policy serve"))
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn rotate(arguments: &Configured) -> Result<ExitCode, Failure> {
-    let prepared = Prepared::new(&configuration(arguments)?).await?;
+pub(crate) async fn rotate(arguments: &Maintained) -> Result<Told, Failure> {
+    let prepared = Prepared::new(&configuration(&arguments.configured)?).await?;
     let kid = prepared.sign_in.stored().keys.rotate().await?;
-    println!("key {kid} signs in {} minutes, when every verifier has it\nnext: policy doctor", PUBLISHED_BEFORE_S / 60);
-    Ok(ExitCode::SUCCESS)
+    let text = format!("key {kid} signs in {} minutes, when every verifier has it", PUBLISHED_BEFORE_S / 60);
+    Ok(Told::new(text, json!({ "kid": kid, "signsInSeconds": PUBLISHED_BEFORE_S }), "policy doctor"))
 }

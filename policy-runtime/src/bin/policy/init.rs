@@ -1,12 +1,12 @@
 //! From nothing to a folder with a configuration and policies that check.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use policy_core::registry::Registry;
 
-use crate::{Failure, output};
+use crate::Failure;
+use crate::told::Told;
 
 #[derive(Args)]
 pub(crate) struct Init {
@@ -19,6 +19,9 @@ pub(crate) struct Init {
     /// Its application
     #[arg(long, default_value = "default")]
     app: String,
+    /// Answers in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const CONFIG: &str = "\
@@ -59,7 +62,7 @@ tests:
     rule: mfa-for-keys
 ";
 
-pub(crate) fn init(arguments: &Init) -> Result<ExitCode, Failure> {
+pub(crate) fn init(arguments: &Init) -> Result<Told, Failure> {
     // Names that cannot be used are told before anything is written.
     policy_runtime::Scope::application(&arguments.org, &arguments.app)?;
     let filled = |text: &str| text.replace("ORG", &arguments.org).replace("APP", &arguments.app);
@@ -74,15 +77,15 @@ pub(crate) fn init(arguments: &Init) -> Result<ExitCode, Failure> {
     if let Some((path, _)) = files.iter().find(|(path, _)| arguments.dir.join(path).exists()) {
         return Err(format!("`{}` is there already, and nothing is written", arguments.dir.join(path).display()).into());
     }
-    let mut told = String::new();
+    let (mut told, mut wrote) = (String::new(), Vec::new());
     for (path, text) in &files {
         let path = arguments.dir.join(path);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         std::fs::write(&path, text)?;
         told.extend(["wrote ", &path.display().to_string(), "\n"]);
+        wrote.push(path.display().to_string());
     }
     let here = arguments.dir == Path::new(".");
     let to = if here { String::new() } else { format!("cd {} && ", arguments.dir.display()) };
-    output::say(&format!("{told}next: {to}policy test, then policy serve\n"));
-    Ok(ExitCode::SUCCESS)
+    Ok(Told::new(told, serde_json::json!({ "wrote": wrote }), format!("{to}policy test, then policy serve")))
 }

@@ -1,5 +1,5 @@
 //! The command `policy`: serves, and works on folders of policies. Each command has a file of its own.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program that prints")]
+#![expect(clippy::print_stderr, reason = "it is a program that prints")]
 
 mod client;
 mod init;
@@ -8,10 +8,12 @@ mod online;
 mod output;
 mod recover;
 mod serve;
+mod told;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use told::{Told, Trouble};
 
 /// What a command fails with: exit code 2.
 type Failure = Box<dyn std::error::Error>;
@@ -39,9 +41,9 @@ enum Command {
     /// Registers a client, and says its secret once
     Client(client::Client),
     /// Makes a key that will sign tokens in place of the present one
-    Rotate(serve::Configured),
+    Rotate(serve::Maintained),
     /// After restoring a backup: ends what was handed out before
-    Restored(serve::Configured),
+    Restored(serve::Maintained),
     /// Says what is wrong with policies (or with `--config`, a configuration)
     Check(offline::Check),
     /// Formats policies
@@ -67,36 +69,59 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Wrong arguments end here, with exit code 2.
-    let done = match Arguments::parse().command {
-        Command::Init(arguments) => init::init(&arguments),
-        Command::Serve(arguments) => serve::serve(&arguments).await,
-        Command::Doctor(arguments) => serve::doctor(&arguments).await,
-        Command::Client(arguments) => client::client(&arguments).await,
-        Command::Rotate(arguments) => client::rotate(&arguments).await,
-        Command::Restored(arguments) => serve::restored(&arguments).await,
-        Command::Check(arguments) => match &arguments.config {
-            Some(config) => Ok(serve::check(config)),
-            None => offline::check(&arguments),
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => return misused(&error),
+    };
+    let (json, done) = match command {
+        Command::Serve(arguments) => match serve::serve(&arguments).await {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(failure) => (false, Err(failure)),
         },
-        Command::Fmt(arguments) => offline::fmt(&arguments),
-        Command::Schema(arguments) => offline::schema(&arguments),
-        Command::Test(arguments) => offline::test(&arguments),
-        Command::Explain(arguments) => offline::explain(&arguments),
-        Command::Diff(arguments) => offline::diff(&arguments),
-        Command::Online(command) => Ok(online::run(command).await),
-        Command::Recover(arguments) => recover::recover(&arguments).await,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "policy", &mut script);
-            output::write(&String::from_utf8_lossy(&script));
-            Ok(ExitCode::SUCCESS)
+        Command::Init(arguments) => (arguments.json, init::init(&arguments)),
+        Command::Doctor(arguments) => (arguments.json, serve::doctor(&arguments).await),
+        Command::Client(arguments) => (arguments.json, client::client(&arguments).await),
+        Command::Rotate(arguments) => (arguments.json, client::rotate(&arguments).await),
+        Command::Restored(arguments) => (arguments.json, serve::restored(&arguments).await),
+        Command::Check(arguments) => match &arguments.config {
+            Some(config) => (arguments.place.json, Ok(serve::check(config))),
+            None => (arguments.place.json, offline::check(&arguments)),
+        },
+        Command::Fmt(arguments) => (arguments.place.json, offline::fmt(&arguments)),
+        Command::Schema(arguments) => (arguments.place.json, offline::schema(&arguments)),
+        Command::Test(arguments) => (arguments.place.json, offline::test(&arguments)),
+        Command::Explain(arguments) => (arguments.place.json, offline::explain(&arguments)),
+        Command::Diff(arguments) => (arguments.json, offline::diff(&arguments)),
+        Command::Recover(arguments) => (arguments.json, recover::recover(&arguments).await),
+        Command::Completions { shell } => (false, Ok(completions(shell))),
+        Command::Online(command) => {
+            let (json, done) = online::run(command).await;
+            return told::print(json, done);
         }
     };
-    done.unwrap_or_else(|error| {
-        let (told, next) =
-            (error.to_string(), if error.to_string().contains("\nnext: ") { "" } else { "\nnext: policy --help" });
-        output::complain(&format!("error: {told}{next}\n"));
-        ExitCode::from(2)
-    })
+    told::print(json, done.map_err(Trouble::from))
+}
+
+fn completions(shell: clap_complete::Shell) -> Told {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "policy", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    Told::data(text, serde_json::Value::Null, format!("source <(policy completions {shell})"))
+}
+
+/// Wrong arguments end with exit code 2 and the help of the command that was meant.
+fn misused(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told whose terminal is gone.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let (mut command, mut line) = (Arguments::command(), "policy".to_owned());
+    for word in std::env::args().skip(1) {
+        let Some(meant) = command.find_subcommand(&word).cloned() else { break };
+        line.extend([" ", &word]);
+        command = meant;
+    }
+    output::complain(&format!("next: {line} --help\n"));
+    ExitCode::from(2)
 }

@@ -2,13 +2,13 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::offline::{self, Folder, FolderError, Supposed};
 
-use crate::{Failure, output};
+use crate::Failure;
+use crate::told::Told;
 
 /// Where the policies are, and how to answer.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub(crate) struct Place {
     manifest: Option<PathBuf>,
     /// Answers in JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 impl Place {
@@ -35,9 +35,9 @@ pub(crate) struct Check {
     /// Tells findings of these files alone; all are checked
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
     /// Says what is wrong with a configuration instead
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "dir", "manifest", "json"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "dir", "manifest"])]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Fmt {
     /// Formats these files alone
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
     /// Writes nothing; says what is not formatted
     #[arg(long)]
     check: bool,
@@ -57,7 +57,7 @@ pub(crate) struct Schema {
     /// Lists the actions whose name has this in it, the platform's too
     action: Option<String>,
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
 }
 
 #[derive(Args)]
@@ -65,7 +65,7 @@ pub(crate) struct Test {
     /// Runs the tests of these files; all of the folder's `tests`, if not said
     files: Vec<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
 }
 
 #[derive(Args)]
@@ -73,7 +73,7 @@ pub(crate) struct Explain {
     /// A request as YAML or JSON; `-` reads it from the input
     request: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
     /// The action that is asked for
     #[arg(long)]
     action: Option<String>,
@@ -105,12 +105,12 @@ fn argument(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-pub(crate) fn test(arguments: &Test) -> Result<ExitCode, Failure> {
+pub(crate) fn test(arguments: &Test) -> Result<Told, Failure> {
     let report = offline::test(&arguments.place.folder()?, &arguments.files)?;
-    Ok(output::print(&report, arguments.place.json))
+    Ok(report.into())
 }
 
-pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode, Failure> {
+pub(crate) fn explain(arguments: &Explain) -> Result<Told, Failure> {
     let text = arguments.request.as_deref().map(read).transpose()?.unwrap_or_default();
     let supposed = Supposed {
         action: arguments.action.clone(),
@@ -126,7 +126,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode, Failure> {
         None if arguments.may => offline::may(&folder, &asked, now)?,
         None => offline::explain(&folder, &asked, now)?,
     };
-    Ok(output::print(&report, arguments.place.json))
+    Ok(report.into())
 }
 
 /// A file, or with `-` the input; no more of it than is read anyway.
@@ -142,22 +142,22 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-pub(crate) fn check(arguments: &Check) -> Result<ExitCode, Failure> {
+pub(crate) fn check(arguments: &Check) -> Result<Told, Failure> {
     let folder = arguments.place.folder()?;
     known(&folder, &arguments.files)?;
-    Ok(output::print(&offline::check(&folder, &arguments.files), arguments.place.json))
+    Ok(offline::check(&folder, &arguments.files).into())
 }
 
-pub(crate) fn fmt(arguments: &Fmt) -> Result<ExitCode, Failure> {
+pub(crate) fn fmt(arguments: &Fmt) -> Result<Told, Failure> {
     let folder = arguments.place.folder()?;
     known(&folder, &arguments.files)?;
     let report = offline::format(&folder, &arguments.files, arguments.check)?;
-    Ok(output::print(&report, arguments.place.json))
+    Ok(report.into())
 }
 
-pub(crate) fn schema(arguments: &Schema) -> Result<ExitCode, Failure> {
+pub(crate) fn schema(arguments: &Schema) -> Result<Told, Failure> {
     let registry = arguments.place.folder()?.registry().clone();
-    Ok(output::print(&offline::vocabulary(&registry, arguments.action.as_deref()), arguments.place.json))
+    Ok(offline::vocabulary(&registry, arguments.action.as_deref()).into())
 }
 
 /// A file that is not in the folder would be passed over, and look as if it were in order.
@@ -188,13 +188,13 @@ pub(crate) struct Diff {
     requests: Option<PathBuf>,
     /// Answers in JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
-pub(crate) fn diff(arguments: &Diff) -> Result<ExitCode, Failure> {
+pub(crate) fn diff(arguments: &Diff) -> Result<Told, Failure> {
     let after = Folder::read(&arguments.after, arguments.manifest.as_deref())?;
     let before = after.beside(&arguments.before)?;
     let requests = arguments.requests.as_deref().map(read).transpose()?;
     let report = offline::diff(&before, &after, requests.as_deref(), SystemClock.now())?;
-    Ok(output::print(&report, arguments.json))
+    Ok(report.into())
 }

@@ -1,19 +1,6 @@
-//! Reports at the terminal: in colours where somebody looks, as JSON where a program reads.
+//! Words at the terminal: in colours where somebody looks.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::process::ExitCode;
-
-use policy_runtime::offline::Report;
-
-/// Prints a report, and says how the program ends.
-pub(crate) fn print(report: &Report, json: bool) -> ExitCode {
-    if json {
-        write(&format!("{}\n", report.json));
-    } else {
-        say(&report.to_string());
-    }
-    ExitCode::from(report.status.code())
-}
 
 /// Writes words to the output.
 pub(crate) fn say(text: &str) {

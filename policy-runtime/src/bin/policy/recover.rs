@@ -1,6 +1,5 @@
 //! Break-glass, on the machine of the database: gives a scope the policies back that it had before.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,6 +13,7 @@ use policy_runtime::sets::PolicySets;
 
 use crate::Failure;
 use crate::online::At;
+use crate::told::Told;
 
 #[derive(Args)]
 pub(crate) struct Recover {
@@ -22,12 +22,15 @@ pub(crate) struct Recover {
     database: String,
     #[command(flatten)]
     at: At,
+    /// Answers in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Who did it: whoever may write to the database, whom nobody has asked for a password.
 const ACTOR: &str = "sys/recover";
 
-pub(crate) async fn recover(arguments: &Recover) -> Result<ExitCode, Failure> {
+pub(crate) async fn recover(arguments: &Recover) -> Result<Told, Failure> {
     let address: DatabaseAddress = arguments.database.parse()?;
     if let DatabaseAddress::File(path) = &address
         && !path.exists()
@@ -50,10 +53,8 @@ pub(crate) async fn recover(arguments: &Recover) -> Result<ExitCode, Failure> {
     let number = sets.recover(&scope, ACTOR, now).await?;
     journal.complete(&record, None);
     journal.flush().await?;
-    println!(
-        "version {number} of {scope} is active again, in place of {before}; servers follow within seconds\n\
-         next: policy policies list {}",
-        arguments.at.flag()
-    );
-    Ok(ExitCode::SUCCESS)
+    let text =
+        format!("version {number} of {scope} is active again, in place of {before}; servers follow within seconds");
+    let told = serde_json::json!({ "scope": scope.to_string(), "number": number, "before": before });
+    Ok(Told::new(text, told, format!("policy policies list {}", arguments.at.flag())))
 }

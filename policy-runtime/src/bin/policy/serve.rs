@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use policy_runtime::clock::{Clock as _, SystemClock};
@@ -10,16 +9,27 @@ use policy_runtime::config::{Config, Environment, Faults};
 use policy_runtime::database::{Database, DatabaseAddress};
 use policy_runtime::gateway::Limits;
 use policy_runtime::secret::Secret;
-use policy_runtime::server::{BOOTSTRAP_S, Prepared, examine, examine_mail, furnish, furnish_client};
+use policy_runtime::server::{BOOTSTRAP_S, Finding, Prepared, examine, examine_mail, furnish, furnish_client};
 use policy_runtime::sets::PolicySets;
+use serde_json::json;
 
 use crate::Failure;
+use crate::told::Told;
 
 #[derive(Args)]
 pub(crate) struct Configured {
     /// The configuration; `policy.toml`, if not said
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Maintained {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Answers in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -44,37 +54,40 @@ pub(crate) struct Doctor {
     /// Sends a letter to this address by every server of mail that is configured
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
+    /// Answers in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
+/// What a file and the environment say; without a file, what makes a server of one's own.
 pub(crate) fn configuration(configured: &Configured) -> Result<Config, Faults> {
-    match &configured.config {
-        Some(path) => Config::read(path, &Environment::of_process()),
-        None => Config::of_process(),
-    }
-}
-
-pub(crate) fn check(config: &Path) -> ExitCode {
-    match Config::read(config, &Environment::of_process()) {
-        Ok(_) => println!("the configuration can be used\nnext: policy doctor --config {}", config.display()),
-        Err(faults) => {
-            eprintln!("error: {faults}\nnext: policy check --config {}", config.display());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
-    policy_runtime::log::install();
-    let mut config = configuration(&arguments.configured)?;
-    let has_file = arguments.configured.config.is_some() || Path::new("policy.toml").exists();
+    let mut config = match &configured.config {
+        Some(path) => Config::read(path, &Environment::of_process())?,
+        None => Config::of_process()?,
+    };
+    let has_file = configured.config.is_some() || Path::new("policy.toml").exists();
     if !has_file && config.is_local() {
-        // A server of one's own: what is stored stays, and its operator may sign in.
+        // What is stored stays, and its operator may sign in.
         if matches!(config.database, DatabaseAddress::Memory) {
             config.database = DatabaseAddress::File("policy.db".into());
         }
         config.system_sign_in = true;
     }
+    Ok(config)
+}
+
+pub(crate) fn check(config: &Path) -> Told {
+    let Err(faults) = Config::read(config, &Environment::of_process()) else {
+        let next = format!("policy doctor --config {}", config.display());
+        return Told::new("the configuration can be used", json!({ "faults": [] }), next);
+    };
+    let next = format!("policy check --config {}", config.display());
+    Told::new(format!("error: {faults}"), json!({ "faults": faults.list() }), next).findings()
+}
+
+pub(crate) async fn serve(arguments: &Serve) -> Result<(), Failure> {
+    policy_runtime::log::install();
+    let config = configuration(&arguments.configured)?;
     let mut prepared = Prepared::new(&config).await?;
     let demo = if arguments.demo { furnish(prepared.store.as_ref()).await? } else { Vec::new() };
     if !demo.is_empty() {
@@ -101,18 +114,22 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<ExitCode, Failure> {
         let client = furnish_client(prepared.sign_in.stored()).await?;
         eprintln!("  client {:<17} {:<25} {}", client.id, client.redirect_uri, client.secret.expose());
     }
-    if let Some(token) = prepared.bootstrap_token().await? {
-        eprintln!(
-            "\nnobody operates this server yet; within {} minutes, once:\n\n  curl {scheme}://{}/api/auth/bootstrap -d \
-             '{{\"token\": \"{}\", \"email\": \"you@example.com\", \"password\": \"...\"}}'\n",
-            BOOTSTRAP_S / 60,
-            gateway.local_addr(),
-            token.expose(),
-        );
+    let url = format!("{scheme}://{}", gateway.local_addr());
+    let login = format!("policy login --url {url} --email you@example.com");
+    match prepared.bootstrap_token().await? {
+        None => eprintln!("next: {login}"),
+        Some(token) => {
+            let (token, minutes) = (token.expose(), BOOTSTRAP_S / 60);
+            eprintln!(
+                "\nnobody operates this server yet; within {minutes} minutes, once, the next command, or\n\n  curl {url}/api/auth/bootstrap -d \
+                 '{{\"token\": \"{token}\", \"email\": \"you@example.com\", \"password\": \"...\"}}'\n\n\
+                 next: {login} --bootstrap {token}"
+            );
+        }
     }
     ended().await?;
     gateway.shutdown().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 const fn kind(database: &DatabaseAddress) -> &'static str {
@@ -137,7 +154,7 @@ async fn ended() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-pub(crate) async fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+pub(crate) async fn doctor(arguments: &Doctor) -> Result<Told, Failure> {
     let config = configuration(&arguments.configured)?;
     let token = match arguments.token.as_deref() {
         None => None,
@@ -150,21 +167,25 @@ pub(crate) async fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     };
     let examined = examine(&config, token.as_ref()).await;
     let mail = examine_mail(&config, arguments.mail_to.as_deref()).await;
-    print!("{examined}{mail}");
+    let findings = examined.0.iter().chain(&mail.0).map(|finding| match finding {
+        Finding::Good(text) => json!({ "finding": "good", "text": text }),
+        Finding::Look(text) => json!({ "finding": "look", "text": text }),
+        Finding::Wrong(text) => json!({ "finding": "wrong", "text": text }),
+    });
+    let (found, text) = (json!({ "findings": findings.collect::<Vec<_>>() }), format!("{examined}{mail}"));
     if examined.is_good() && mail.is_good() {
-        println!("next: policy serve");
-    } else {
-        eprintln!("error: something is wrong\nnext: policy check --config policy.toml");
-        return Ok(ExitCode::FAILURE);
+        return Ok(Told::new(text, found, "policy serve"));
     }
-    Ok(ExitCode::SUCCESS)
+    let file = arguments.configured.config.as_deref().unwrap_or(Path::new("policy.toml"));
+    let next = format!("policy check --config {}", file.display());
+    Ok(Told::new(text, found, next).findings())
 }
 
-pub(crate) async fn restored(arguments: &Configured) -> Result<ExitCode, Failure> {
-    let config = configuration(arguments)?;
+pub(crate) async fn restored(arguments: &Maintained) -> Result<Told, Failure> {
+    let config = configuration(&arguments.configured)?;
     let prepared = Prepared::new(&config).await?;
     prepared.store.begin_epoch().await?;
     PolicySets::new(Database::open(&config.database).await?).begin_epoch(SystemClock.now()).await?;
-    println!("a new epoch has begun: sessions, tickets, invitations and tokens of before are over\nnext: policy serve");
-    Ok(ExitCode::SUCCESS)
+    let text = "a new epoch has begun: sessions, tickets, invitations and tokens of before are over";
+    Ok(Told::new(text, json!({}), "policy serve"))
 }

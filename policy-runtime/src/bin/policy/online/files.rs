@@ -8,8 +8,8 @@ use policy_runtime::{Baseline, Scope};
 use serde_json::{Value, json};
 
 use super::policies::{save, warnings};
-use super::told::{Told, cell};
 use super::{As, At, Done, Trouble, encoded};
+use crate::told::{Told, cell};
 
 #[derive(Args)]
 pub(crate) struct Files {

@@ -2,31 +2,21 @@
 
 mod files;
 mod http;
+mod manifests;
 mod people;
 mod policies;
 mod profile;
 mod providers;
 mod sign_in;
-mod told;
 mod trying;
-
-use std::process::ExitCode;
 
 use ::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use http::{Answer, Server};
-use told::Told;
 
-/// Why a command did not do what it was asked.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The server says no: exit code 1.
-    Refused { status: u16, told: String, body: Value },
-    /// It cannot be carried out: exit code 2.
-    Cannot(String),
-}
+use crate::told::{Done, Trouble};
 
 #[derive(Subcommand)]
 pub(crate) enum Online {
@@ -60,6 +50,9 @@ pub(crate) enum Online {
     /// Policies: written, tried, activated, explained and rolled back
     #[command(subcommand)]
     Policies(policies::Policies),
+    /// Manifests that programs registered: what rules are written about
+    #[command(subcommand)]
+    Manifests(manifests::Manifests),
     /// Records of decisions, sign-ins and changes
     #[command(subcommand)]
     Audit(policies::Audit),
@@ -175,9 +168,9 @@ impl As {
     }
 }
 
-/// Does it, and tells what came of it.
-pub(crate) async fn run(command: Online) -> ExitCode {
-    let (json, done) = match command {
+/// Does it; says whether JSON is wanted, and what came of it.
+pub(crate) async fn run(command: Online) -> (bool, Done) {
+    match command {
         Online::Login(login) => (login.who.json, sign_in::login(&login).await),
         Online::Logout(who) => (who.json, sign_in::logout(&who)),
         Online::Whoami(who) => (who.json, sign_in::whoami(&who).await),
@@ -190,9 +183,7 @@ pub(crate) async fn run(command: Online) -> ExitCode {
         Online::Export(asked) => (asked.who.json, files::export(&asked).await),
         Online::Import(asked) => (asked.who.json, files::import(&asked).await),
         Online::Policies(command) => policies::policies(command).await,
+        Online::Manifests(command) => manifests::manifests(command).await,
         Online::Audit(command) => policies::audit(command).await,
-    };
-    told::print(json, done)
+    }
 }
-
-type Done = Result<Told, Trouble>;

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::sign_in::password;
-use super::told::{Told, cell, rows, table};
 use super::{As, At, Done, encoded};
+use crate::told::{Told, cell, rows, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Org {
@@ -300,8 +300,11 @@ async fn sign_out(one: &Selected) -> Done {
 
 async fn invite(one: &Selected) -> Done {
     let made = one.who.post(&one.at.path(&format!("/users/{}/invitation", encoded(&one.id))), None).await?.body;
-    let text = format!("{}\n\nit is good once, for a week, and is not shown again", cell(&made, "invitation"));
-    Ok(Told::new(text, made, "hand it to the user"))
+    let text = format!(
+        "{}\n\nhand it to the user: it is good once, for a week, and is not shown again",
+        cell(&made, "invitation")
+    );
+    Ok(Told::new(text, made, format!("policy user list {}", one.at.flag())))
 }
 
 async fn remove_second_factor(one: &Selected) -> Done {

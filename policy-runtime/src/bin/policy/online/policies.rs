@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use policy_runtime::offline::Template;
 use serde_json::{Value, json};
 
-use super::told::{Told, cell, rows, table};
 use super::{As, At, Done, Trouble, encoded, trying};
+use crate::told::{Told, cell, rows, table};
 
 /// A version of a scope's set.
 #[derive(Args)]
@@ -366,18 +366,22 @@ async fn query(wanted: &Wanted) -> Done {
     Ok(Told::new(text, Value::from(items), format!("policy audit verify {}", wanted.at.flag())))
 }
 
+/// The most records that a server gives at once.
+const PAGE: usize = 1_000;
+
 async fn export(wanted: &Wanted) -> Done {
     let mut after = 0;
     loop {
         let lines = wanted.who.get(&wanted.path("/audit/export", after)).await?.text;
         let last = lines.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
-        let last = last.and_then(|line| line.get("number")?.as_i64());
-        let Some(last) = last.filter(|last| *last > after) else {
-            return Ok(Told::new("", json!({ "last": after }), ""));
-        };
+        after = last.and_then(|line| line.get("number")?.as_i64()).unwrap_or(after);
         crate::output::write(&lines);
-        crate::output::progress(&format!("record {last}"));
-        after = last;
+        // That it is exported is recorded, too: whoever went on until there is no record would never end.
+        if lines.lines().count() < PAGE {
+            let next = format!("policy audit verify {}", wanted.at.flag());
+            return Ok(Told::data("", json!({ "last": after }), next));
+        }
+        crate::output::progress(&format!("record {after}"));
     }
 }
 
@@ -410,5 +414,6 @@ async fn verify(who: &As, at: &At, anchor: Option<&std::path::Path>) -> Done {
 
 async fn sign(who: &As, at: &At) -> Done {
     let anchor = who.get(&at.path("/audit/anchor")).await?.body;
-    Ok(Told::new(format!("{anchor}\n"), anchor, ""))
+    let next = format!("policy audit verify --anchor FILE {}", at.flag());
+    Ok(Told::data(format!("{anchor}\n"), anchor, next))
 }

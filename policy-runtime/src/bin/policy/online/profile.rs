@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use policy_runtime::authn::api_key;
 use serde::{Deserialize, Serialize};
 
 use super::Trouble;
@@ -44,7 +45,8 @@ fn file(name: &str) -> Result<PathBuf, Trouble> {
 
 /// The server that is meant: a key of the environment wins over a profile.
 pub(super) fn server(name: &str) -> Result<Server, Trouble> {
-    if let Some(key) = set("POLICY_KEY") {
+    // A server's own key has the same name, and is never sent.
+    if let Some(key) = set("POLICY_KEY").filter(|key| key.starts_with(api_key::PREFIX)) {
         return Server::new(&usual_url(), vec![("x-api-key", key)]);
     }
     let path = file(name)?;

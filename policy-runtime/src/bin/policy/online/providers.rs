@@ -6,9 +6,9 @@ use ::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::told::{Told, cell, rows, table};
 use super::{As, At, Done, Trouble, encoded};
 use crate::offline::read;
+use crate::told::{Told, cell, rows, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Provider {
@@ -178,14 +178,14 @@ async fn add(who: &As, at: &At, name: &str, body: &Value) -> Done {
     let path = at.path(&format!("/providers/{}", encoded(name)));
     let made = who.server()?.send(Method::PUT, &path, &[], Some(body)).await?.body;
     let full = cell(&made, "name");
-    let text = format!("provider `{full}` is there; servers know it from their next start");
+    let text = format!("provider `{full}` is there; servers know it within seconds");
     Ok(Told::new(text, made, format!("policy provider use {full} {}", at.flag())))
 }
 
 async fn use_it(who: &As, at: &At, name: &str, settings: &Value) -> Done {
     let path = at.path(&format!("/uses/{}", encoded(name)));
     who.server()?.send(Method::PUT, &path, &[], Some(&json!({ "settings": settings }))).await?;
-    let text = format!("{} uses `{name}` from the servers' next start on", at.scope());
+    let text = format!("{} uses `{name}`; servers know it within seconds", at.scope());
     Ok(Told::new(text, json!({ "name": name, "scope": at.scope() }), "policy doctor"))
 }
 

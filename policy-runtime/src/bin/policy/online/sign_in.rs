@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::http::Server;
 use super::profile::{self, Profile};
-use super::told::{Told, cell};
 use super::{As, Done, Trouble};
+use crate::told::{Told, cell};
 
 #[derive(Args)]
 pub(crate) struct Login {

@@ -7,8 +7,8 @@ use clap::Args;
 use policy_runtime::offline::{Template, templates};
 use serde_json::{Value, json};
 
-use super::told::{Told, cell, rows, table};
 use super::{As, At, Done, Trouble, encoded};
+use crate::told::{Told, cell, rows, table};
 
 #[derive(Args)]
 pub(crate) struct Shadow {

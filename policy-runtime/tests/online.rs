@@ -393,6 +393,7 @@ const LINES: &[(&str, i32)] = &[
     ("policy user list --org acme", 0),
     ("policy user change ID --add-role developer --org acme", 0),
     ("policy user invite ID --org acme", 0),
+    ("policy user remove-second-factor ID --org acme", 1),
     ("policy policies may ID --org acme", 0),
     ("policy user remove ID --org acme", 0),
     ("policy user remove ID --org acme", 1),
@@ -499,7 +500,8 @@ fn every_message_of_every_command_ends_with_the_next_one() {
         // What a manifest is needed for stands in a test of its own, and a server has been started.
         let is_done = LINES.iter().any(|(line, code)| *code == 0 && line.starts_with(&format!("{command} ")))
             || LINES.contains(&(command.as_str(), 0));
-        let elsewhere = ["policy serve", "policy manifests show", "policy manifests accept"];
+        let elsewhere =
+            ["policy serve", "policy manifests show", "policy manifests accept", "policy user remove-second-factor"];
         assert_eq!(is_done, !elsewhere.contains(&command.as_str()), "{command} is not tried");
     }
 }

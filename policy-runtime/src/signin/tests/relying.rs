@@ -53,7 +53,8 @@ pub(super) async fn stage(preset: &str, provisioning: ProvisioningSettings, secr
     let registration = Some(Registration { roles: ["customer".to_owned()].into() });
     let rules = PeopleRules { registration, ..PeopleRules::default() };
     let people = People { rules: [(shop.clone(), rules)].into(), limited: false, ..People::default() };
-    let server = f.server.clone().people(people, Passwords::new(store.clone())).providers(watch::channel(offered.into()).1);
+    let server =
+        f.server.clone().people(people, Passwords::new(store.clone())).providers(watch::channel(offered.into()).1);
     f.router = server.routes();
     Stage { f, provider, shop }
 }

@@ -256,9 +256,8 @@ impl Prepared {
         let connected = Connected::default();
         let watched = connected.clone();
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
-        let admin = admin.with_second_factors(sql.clone());
+        let admin = admin.with_second_factors(sql.clone()).with_sessions(sql.clone());
         let admin = admin.letters(mails, &config.base_url).with_connections(move || watched.participants());
-        let admin = admin.with_sessions(sql.clone());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
         let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);
         let follower = Follower::new(&policy, sets.clone())
@@ -278,13 +277,10 @@ impl Prepared {
         if let Some(hash) = registered {
             aside.spawn(manifest::say_that_it_runs(policy.clone(), sets, hash));
         }
-        let tls = match config.tls.clone().map(Certificate::read).transpose()? {
-            Some((certificate, tls)) => {
-                aside.spawn(certificate.renew(tls.clone()));
-                Some(tls)
-            }
-            None => None,
-        };
+        let tls = config.tls.clone().map(Certificate::read).transpose()?.map(|(certificate, tls)| {
+            aside.spawn(certificate.renew(tls.clone()));
+            tls
+        });
         Ok(Self {
             store,
             passwords,

@@ -124,6 +124,7 @@ impl Provisioned {
         }
     }
 
+    #[cfg(feature = "signin")]
     pub(super) fn registers(&self) -> bool {
         self.rule == Provisioning::Registration
     }

@@ -118,7 +118,7 @@ async fn from_the_first_operator_to_a_rule_that_turns_a_live_connection() {
     let me = stand.send("GET", "/whoami", &root, None).await.expect(200);
     assert_eq!(
         (&me["scope"], &me["roles"], &me["may"]["Platform.createOrganization"]),
-        (&json!("sys"), &json!(["operator"]), &json!("always"))
+        (&json!("sys"), &json!(["administrator"]), &json!("always"))
     );
     let acme = json!({ "id": "acme", "owner": user("ann@acme.example", &[]) });
     stand.send("POST", "/organizations", &root, Some(acme)).await.expect(201);

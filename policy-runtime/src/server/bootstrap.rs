@@ -106,7 +106,7 @@ impl Prepared {
                 PasswordError::Store(error) => BootstrapError::Store(error),
                 PasswordError::Weak(_) | PasswordError::Hash(_) => BootstrapError::Invalid(error.to_string()),
             })?;
-        let operator = NewUser::new(Scope::System, email).role("operator").password_hash(hashed);
+        let operator = NewUser::new(Scope::System, email).role("administrator").password_hash(hashed);
         match self.store.bootstrap(&digest(token.expose()), operator, self.clock.now()).await {
             Ok(user) => user.ok_or(BootstrapError::Token),
             Err(StoreError::Invalid(problem)) => Err(BootstrapError::Invalid(problem)),

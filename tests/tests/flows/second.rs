@@ -235,7 +235,7 @@ async fn connects(stand: &Stand, upgrade: &[(&str, &str)], connect: &[(&str, &st
         Ok(raw) => raw,
         Err(status) => return status.to_string(),
     };
-    let lines: String = connect.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines: String = connect.iter().map(|(name, value)| format!("{name}:{value}\n")).collect::<Vec<_>>().concat();
     raw.say(&format!("CONNECT\naccept-version:1.2\n{lines}\n\0")).await;
     let frame = raw.frame().await.unwrap();
     match frame.header(header::CONNECTED_INFO) {

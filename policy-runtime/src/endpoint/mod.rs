@@ -5,42 +5,38 @@
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, Parameter};
+#[cfg(feature = "admin")]
+use utoipa::{IntoParams, openapi::path::ParameterIn};
 
 mod openapi;
 
-pub(crate) use openapi::{About, document};
-
-pub(crate) type Described = fn(&mut SchemaGenerator) -> Schema;
+#[cfg(feature = "admin")]
+use openapi::page;
+pub(crate) use openapi::{About, bearer_or_session, document};
+use openapi::{Described, array, named};
 
 /// What an endpoint answers.
-#[derive(Debug, Clone, Copy)]
 pub(crate) enum Reply {
     Nothing,
     Of(u16, Described),
-    #[cfg(feature = "admin")]
-    List(Described),
     #[cfg(feature = "admin")]
     Lines,
 }
 
 /// One endpoint.
-#[derive(Debug)]
 pub(crate) struct Endpoint<S> {
-    pub(crate) method: &'static str,
+    pub(crate) method: HttpMethod,
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
-    pub(crate) query: Option<Described>,
+    pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Described>,
     pub(crate) reply: Reply,
     /// Whether it takes `If-Match`, and whether it must be there.
     pub(crate) seen: Option<bool>,
     pub(crate) handler: MethodRouter<S>,
-}
-
-fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }
 
 pub(crate) fn at<H: Handler<T, S>, T: 'static, S: Clone + Send + Sync + 'static>(
@@ -50,32 +46,39 @@ pub(crate) fn at<H: Handler<T, S>, T: 'static, S: Clone + Send + Sync + 'static>
     summary: &'static str,
     handler: H,
 ) -> Endpoint<S> {
-    let handler = match method {
-        "get" => get(handler),
-        "put" => put(handler),
-        "patch" => patch(handler),
-        "delete" => delete(handler),
-        _ => post(handler),
+    let (method, handler) = match method {
+        "get" => (HttpMethod::Get, get(handler)),
+        "put" => (HttpMethod::Put, put(handler)),
+        "patch" => (HttpMethod::Patch, patch(handler)),
+        "delete" => (HttpMethod::Delete, delete(handler)),
+        _ => (HttpMethod::Post, post(handler)),
     };
-    Endpoint { method, path, id, summary, query: None, body: None, reply: Reply::Nothing, seen: None, handler }
+    Endpoint { method, path, id, summary, query: Vec::new(), body: None, reply: Reply::Nothing, seen: None, handler }
 }
 
 impl<S> Endpoint<S> {
-    pub(crate) fn takes<T: JsonSchema>(self) -> Self {
-        Self { body: Some(schema::<T>), ..self }
-    }
-
-    pub(crate) fn asks<T: JsonSchema>(self) -> Self {
-        Self { query: Some(schema::<T>), ..self }
-    }
-
-    pub(crate) fn gives<T: JsonSchema>(self, status: u16) -> Self {
-        Self { reply: Reply::Of(status, schema::<T>), ..self }
+    pub(crate) fn takes<T: ToSchema>(self) -> Self {
+        Self { body: Some(named::<T>), ..self }
     }
 
     #[cfg(feature = "admin")]
-    pub(crate) fn lists<T: JsonSchema>(self) -> Self {
-        Self { reply: Reply::List(schema::<T>), ..self }
+    pub(crate) fn asks<T: IntoParams>(self) -> Self {
+        Self { query: T::into_params(|| Some(ParameterIn::Query)), ..self }
+    }
+
+    pub(crate) fn gives<T: ToSchema>(self, status: u16) -> Self {
+        Self { reply: Reply::Of(status, named::<T>), ..self }
+    }
+
+    /// All of them at once.
+    pub(crate) fn gives_all<T: ToSchema>(self) -> Self {
+        Self { reply: Reply::Of(200, array::<T>), ..self }
+    }
+
+    /// A page of them.
+    #[cfg(feature = "admin")]
+    pub(crate) fn lists<T: ToSchema>(self) -> Self {
+        Self { reply: Reply::Of(200, page::<T>), ..self }
     }
 
     #[cfg(feature = "admin")]

@@ -1,84 +1,135 @@
 //! The table of endpoints as an `OpenAPI` 3.1 document.
 
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, Components, Object, Schema, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, Info, OpenApiBuilder, PathItem, Ref, RefOr, Required, Response};
 
-use super::{Described, Endpoint, Reply};
+use super::{Endpoint, Reply};
+use crate::credential::SESSION_COOKIE;
 
 /// What a document says of all its endpoints.
-#[derive(Debug)]
 pub(crate) struct About {
     pub(crate) title: &'static str,
     /// The path that they are below.
     pub(crate) base: &'static str,
     /// What a failure is answered with.
-    pub(crate) problem: Value,
+    pub(crate) problem: Response,
     /// Whether a `post` takes `Idempotency-Key`.
     pub(crate) once: bool,
     /// The ways of saying who calls, by name.
-    pub(crate) security: Value,
+    pub(crate) security: Vec<(&'static str, SecurityScheme)>,
 }
 
-pub(crate) fn document<S>(about: &About, endpoints: &[Endpoint<S>]) -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.definitions_path = "/components/schemas".into();
-    settings.meta_schema = None;
-    let mut generator = settings.into_generator();
-    let mut paths: Map<String, Value> = Map::new();
-    for endpoint in endpoints {
-        let mut parameters: Vec<Value> = names(endpoint.path)
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-            .collect();
-        if let Some(query) = endpoint.query {
-            let schema = query(&mut generator);
-            let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
-            let members =
-                name.and_then(|name| generator.definitions().get(name)?.get("properties")?.as_object().cloned());
-            for (name, schema) in members.unwrap_or_default() {
-                parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
-            }
-        }
-        let header = |name: &str, must: bool| json!({ "name": name, "in": "header", "required": must, "schema": { "type": "string" } });
-        parameters.extend(endpoint.seen.map(|must| header("If-Match", must)));
-        parameters.extend((about.once && endpoint.method == "post").then(|| header("Idempotency-Key", false)));
-        let mut of = |schema: Described| json!(schema(&mut generator));
-        let content = |schema: Value| json!({ "application/json": { "schema": schema } });
-        let (status, reply) = match endpoint.reply {
-            Reply::Nothing => (204, json!({ "description": "done" })),
-            Reply::Of(status, schema) => (status, json!({ "description": "done", "content": content(of(schema)) })),
-            #[cfg(feature = "admin")]
-            Reply::List(schema) => {
-                let items = json!({ "type": "array", "items": of(schema) });
-                let page = json!({ "type": "object", "properties": { "items": items, "next": {} } });
-                (200, json!({ "description": "a page", "content": content(page) }))
-            }
-            #[cfg(feature = "admin")]
-            Reply::Lines => (200, json!({ "description": "JSON lines", "content": { "application/x-ndjson": {} } })),
-        };
-        let mut operation = json!({
-            "operationId": endpoint.id,
-            "summary": endpoint.summary,
-            "parameters": parameters,
-            "responses": { status.to_string(): reply, "default": about.problem },
-        });
-        if let (Some(body), Some(operation)) = (endpoint.body, operation.as_object_mut()) {
-            operation.insert("requestBody".into(), json!({ "required": true, "content": content(of(body)) }));
-        }
-        let path = paths.entry(format!("{}{}", about.base, endpoint.path)).or_insert_with(|| json!({}));
-        if let Some(path) = path.as_object_mut() {
-            path.insert(endpoint.method.into(), operation);
-        }
+/// How a body is described; what it names goes into the components.
+pub(super) type Described = fn(&mut Components) -> RefOr<Schema>;
+
+/// What has members is referred to by its name, all else stands where it is.
+pub(super) fn named<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
+    let schema = T::schema();
+    let RefOr::T(Schema::Object(Object { properties, .. })) = &schema else { return schema };
+    if properties.is_empty() {
+        return schema;
     }
-    let schemas = generator.take_definitions(true);
-    let ways = about.security.as_object().into_iter().flat_map(Map::keys);
-    let ways: Vec<Value> = ways.map(|name| json!({ name: [] })).collect();
-    json!({
-        "openapi": "3.1.0",
-        "info": { "title": about.title, "version": "1" },
-        "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": about.security },
-        "security": ways,
-    })
+    let mut schemas = vec![(T::name().into_owned(), schema)];
+    T::schemas(&mut schemas);
+    for (name, schema) in schemas {
+        let other = components.schemas.insert(name.clone(), schema);
+        debug_assert!(
+            other.is_none_or(|other| components.schemas.get(&name) == Some(&other)),
+            "two are called `{name}`"
+        );
+    }
+    Ref::from_schema_name(T::name()).into()
+}
+
+pub(super) fn array<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
+    ArrayBuilder::new().items(named::<T>(components)).into()
+}
+
+#[cfg(feature = "admin")]
+pub(super) fn page<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
+    use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+
+    let next = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new()
+        .property("items", array::<T>(components))
+        .required("items")
+        .property("next", ObjectBuilder::new().schema_type(next))
+        .required("next")
+        .into()
+}
+
+/// The ways of saying who calls that each document names.
+pub(crate) fn bearer_or_session() -> Vec<(&'static str, SecurityScheme)> {
+    vec![
+        ("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))),
+        ("session", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE)))),
+    ]
+}
+
+pub(crate) fn document<S>(about: About, endpoints: Vec<Endpoint<S>>) -> Value {
+    let mut components = Components::new();
+    let mut paths = PathsBuilder::new();
+    for endpoint in endpoints {
+        let mut operation = OperationBuilder::new().operation_id(Some(endpoint.id)).summary(Some(endpoint.summary));
+        for name in names(endpoint.path) {
+            operation = operation.parameter(parameter(name, ParameterIn::Path, true));
+        }
+        for asked in endpoint.query {
+            operation = operation.parameter(asked);
+        }
+        if let Some(must) = endpoint.seen {
+            operation = operation.parameter(parameter("If-Match", ParameterIn::Header, must));
+        }
+        if about.once && endpoint.method == HttpMethod::Post {
+            operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, false));
+        }
+        if let Some(body) = endpoint.body {
+            let body =
+                RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content(body(&mut components)));
+            operation = operation.request_body(Some(body.build()));
+        }
+        let mut response = Response::new("done");
+        let status = match endpoint.reply {
+            Reply::Nothing => 204,
+            Reply::Of(status, schema) => {
+                response.content.insert(JSON.to_owned(), content(schema(&mut components)).into());
+                status
+            }
+            #[cfg(feature = "admin")]
+            Reply::Lines => {
+                response.content.insert("application/x-ndjson".to_owned(), Content::default().into());
+                200
+            }
+        };
+        operation = operation.response(status.to_string(), response).response("default", about.problem.clone());
+        paths = paths.path(format!("{}{}", about.base, endpoint.path), PathItem::new(endpoint.method, operation));
+    }
+    let ways = about.security.iter().map(|(name, _)| SecurityRequirement::new(*name, [""; 0])).collect::<Vec<_>>();
+    components.add_security_schemes_from_iter(about.security);
+    let document = OpenApiBuilder::new()
+        .info(Info::new(about.title, "1"))
+        .paths(paths)
+        .components(Some(components))
+        .security(Some(ways))
+        .build();
+    serde_json::to_value(document).unwrap_or_default()
+}
+
+const JSON: &str = "application/json";
+
+fn content(schema: RefOr<Schema>) -> Content {
+    Content::new(Some(schema))
+}
+
+fn parameter(name: &str, place: ParameterIn, must: bool) -> Parameter {
+    let required = if must { Required::True } else { Required::False };
+    let text = Object::with_type(Type::String);
+    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(text)).build()
 }
 
 /// The names in a path.

@@ -56,7 +56,7 @@ pub(crate) struct ActiveSet {
 
 /// What became of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "admin", derive(utoipa::ToSchema))]
 pub(crate) struct Outcome {
     /// `accepted`, `flagged` or `refused`.
     pub(crate) state: String,

@@ -8,9 +8,9 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::authorize::{Instead, see_other, session_of, unavailable, with_cookie};
 use super::form::{Form, json as answer};
@@ -31,13 +31,13 @@ pub(super) fn routes() -> Router<SignIn> {
 /// One's own sessions.
 pub(super) fn endpoints() -> Vec<Endpoint<SignIn>> {
     vec![
-        at("get", "/sessions", "sessions", "One's own sessions, the latest first", listed).gives::<Vec<Own>>(200),
+        at("get", "/sessions", "sessions", "One's own sessions, the latest first", listed).gives_all::<Own>(),
         at("delete", "/sessions/{id}", "endSession", "Ends one of one's own sessions", ended),
     ]
 }
 
 /// A session; times are milliseconds since 1970.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Own {
     id: String,
     /// The method that opened it.

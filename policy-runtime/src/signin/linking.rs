@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use policy_core::Scope;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::authorize::{Instead, see_other, unavailable, with_cookie};
 use super::errands::{Errand, Purpose};
@@ -31,7 +31,7 @@ use crate::identity::{Directory as _, EmailKey, ExternalIdentity, IdentityStore 
 /// How long ago somebody must have signed in to change how they sign in, in milliseconds.
 const FRESH_MS: i64 = 5 * 60_000;
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Identity {
     /// The configuration of the provider.
@@ -40,7 +40,7 @@ struct Identity {
     subject: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Ways {
     password: bool,
     identities: Vec<Identity>,
@@ -48,20 +48,20 @@ struct Ways {
     providers: Vec<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct At {
     provider: String,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Invitation {
     token: String,
     provider: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Leads {
     /// Where the browser goes on.
     redirect: String,

@@ -3,8 +3,8 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::SignIn;
 use super::flows::json::{Asked, Done, empty, gives, told};
@@ -19,7 +19,7 @@ use crate::identity::User;
 use crate::secret::Secret;
 
 /// Whoever comes from the password, and whoever is signed in and shows the password again.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
     /// What the sign-in was refused with.
@@ -28,7 +28,7 @@ struct SetUp {
     password: Option<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Code {
     pending: Option<String>,
@@ -36,7 +36,7 @@ struct Code {
     code: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Shown {
     /// To be typed into the app.
     secret: String,
@@ -44,14 +44,14 @@ struct Shown {
     uri: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Recovery {
     /// Each good once; they are not shown again.
     recovery_codes: Vec<String>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Standing {
     set_up: bool,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::pdp::{Baseline, SetSource};
 use policy_core::registry::Finding;
-use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::super::{Activated, MemberChange, NewKey, NewMember, Review};
 use super::values::{attribute, shown};
@@ -18,7 +18,7 @@ use crate::sets::SetVersion;
 macro_rules! body {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Deserialize, JsonSchema)]
+        #[derive(Deserialize, utoipa::ToSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub(in crate::admin::http) struct $name { $($(#[$field_doc])* pub(in crate::admin::http) $field: $kind,)* }
     };
@@ -27,13 +27,22 @@ macro_rules! body {
 macro_rules! reply {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Serialize, JsonSchema)]
+        #[derive(Serialize, utoipa::ToSchema)]
         #[serde(rename_all = "camelCase")]
         pub(in crate::admin::http) struct $name { $($(#[$field_doc])* pub(in crate::admin::http) $field: $kind,)* }
     };
 }
 
-pub(super) use {body, reply};
+macro_rules! query {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Deserialize, utoipa::IntoParams)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub(in crate::admin::http) struct $name { $($(#[$field_doc])* pub(in crate::admin::http) $field: $kind,)* }
+    };
+}
+
+pub(super) use {body, query, reply};
 
 body! {
     /// An organization to create, with its first owner.
@@ -79,11 +88,11 @@ body! {
         attributes: BTreeMap<String, Value>,
         /// The name to show; `null` removes it.
         #[serde(default, deserialize_with = "given")]
-        #[schemars(with = "Option<String>")]
+        #[schema(value_type = Option<String>)]
         display_name: Option<Option<String>>,
         /// The tenant; `null` removes it.
         #[serde(default, deserialize_with = "given")]
-        #[schemars(with = "Option<String>")]
+        #[schema(value_type = Option<String>)]
         tenant: Option<Option<String>>,
         /// Whether it may sign in.
         enabled: Option<bool>,
@@ -123,7 +132,7 @@ body! {
     }
 }
 
-body! {
+query! {
     /// For which registered manifest sets are wanted, by its hash; the nonce comes back in the statement.
     BundleAsked {
         manifest: String,
@@ -173,7 +182,7 @@ fn shipped() -> String {
 }
 
 /// A rule of the policy language.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     /// What explanations and the audit name.
@@ -183,7 +192,7 @@ pub(super) struct Rule {
 }
 
 /// Cedar policies.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CedarFile {
     /// The file's name.
@@ -202,7 +211,7 @@ body! {
     }
 }
 
-body! {
+query! {
     /// Which records are wanted.
     RecordsAsked {
         /// `decision`, `sign-in`, `change` or `end`.

@@ -21,13 +21,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-
-use serde_json::json;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, ResponseBuilder};
 
 use super::Admin;
 use crate::authn::token::Issuer;
-use crate::credential::SESSION_COOKIE;
-use crate::endpoint::{About, document, routes};
+use crate::endpoint::{About, bearer_or_session, document, routes};
 use crate::tower::AuthenticateLayer;
 use once::Once;
 
@@ -82,18 +81,17 @@ impl Api {
 
     /// The `OpenAPI` 3.1 document.
     pub fn openapi() -> serde_json::Value {
+        let problem = ResponseBuilder::new().description("a problem, RFC 9457");
+        let mut security = bearer_or_session();
+        security.push(("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic))));
+        security.push(("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key")))));
         let about = About {
             title: "Administration of policies",
             base: BASE,
-            problem: json!({ "description": "a problem, RFC 9457", "content": { "application/problem+json": {} } }),
+            problem: problem.content("application/problem+json", Content::default()).build(),
             once: true,
-            security: json!({
-                "bearer": { "type": "http", "scheme": "bearer" },
-                "basic": { "type": "http", "scheme": "basic" },
-                "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
-                "session": { "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE },
-            }),
+            security,
         };
-        document(&about, &table::endpoints())
+        document(about, table::endpoints())
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::{Path, State};
 use policy_core::Slug;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Body, In, nothing, ok};
@@ -15,7 +15,7 @@ use crate::identity::SessionRecord;
 use crate::security::SecurityContext;
 
 /// A session; times are milliseconds since 1970.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionReply {
     /// Its id, which is no secret.
@@ -37,15 +37,16 @@ impl From<SessionRecord> for SessionReply {
 }
 
 /// All that is stored about a user.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Exported {
     user: UserReply,
     /// What is stored besides: sessions, grants, identities at providers, letters on their way.
+    #[schema(value_type = Object)]
     kept: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Applications of an organization in which sessions of one another count.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SharedSessions {
     /// Their ids.

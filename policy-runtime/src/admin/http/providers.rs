@@ -1,7 +1,6 @@
 //! Endpoints about providers, and about who is connected.
 
 use axum::extract::{Path, State};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -150,7 +150,7 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
             "What decides now, baseline included, as Cedar",
             h::effective,
         )
-        .gives::<Vec<b::EffectiveReply>>(200),
+        .gives_all::<b::EffectiveReply>(),
         at("get", "/scopes/{scope}/manifest", "manifest", "What there is to write rules about", h::manifest)
             .gives::<Value>(200),
         at(
@@ -224,7 +224,7 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
             h::counts,
         )
         .asks::<b::RecordsAsked>()
-        .gives::<Vec<b::CountReply>>(200),
+        .gives_all::<b::CountReply>(),
         at(
             "get",
             "/scopes/{scope}/audit/anchor",
@@ -317,7 +317,7 @@ fn of_people() -> Vec<Endpoint<Api>> {
         )
         .gives::<b::Removed>(200),
         at("get", "/scopes/{scope}/users/{user}/sessions", "listSessions", "The sessions of a user", e::sessions)
-            .gives::<Vec<e::SessionReply>>(200),
+            .gives_all::<e::SessionReply>(),
         at("delete", "/scopes/{scope}/users/{user}/sessions", "endSessions", "Signs a user out everywhere", e::end_all)
             .gives::<b::Removed>(200),
         at(

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use policy_core::pdp::May;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::{Asked as Supposed, Who};
 use super::Api;
 use super::answer::{Asked, Body, In, Page, nothing, ok, said};
-use super::bodies::{body, reply};
+use super::bodies::{body, query, reply};
 use super::handlers::{Answer, Ids, Numbered};
 use crate::audit::journal::Filter;
 use crate::offline::word;
@@ -20,7 +19,7 @@ use crate::security::SecurityContext;
 use crate::sets::Shadow;
 use crate::shadow::Turn;
 
-body! {
+query! {
     /// Which recorded decisions are decided again.
     Replay {
         /// Only of this action.
@@ -34,7 +33,7 @@ body! {
     }
 }
 
-body! {
+query! {
     /// Which version it is compared with.
     Compared {
         /// Its number; the active one, if not said; 0 is what the scope began with.
@@ -53,7 +52,7 @@ body! {
     }
 }
 
-body! {
+query! {
     /// What somebody would do.
     Sought {
         /// The action's full name.

@@ -12,17 +12,17 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use policy_core::Scope;
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::openapi::{Content, ResponseBuilder};
+use utoipa::{PartialSchema as _, ToSchema};
 
 use super::join::Joined;
 use super::{Flows, No, Whence, no};
 use crate::authn::Authenticated;
-use crate::credential::SESSION_COOKIE;
 use crate::edge::Arrival;
-use crate::endpoint::{About, Endpoint, at, document, routes};
+use crate::endpoint::{About, Endpoint, at, bearer_or_session, document, routes};
 use crate::identity::User;
 use crate::secret::Secret;
 use crate::signin::form::json as answer;
@@ -141,20 +141,20 @@ impl SignIn {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Address {
     email: String,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Registration {
     email: String,
     display_name: Option<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Choice {
     token: String,
@@ -162,7 +162,7 @@ struct Choice {
     display_name: Option<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Founding {
     token: String,
@@ -173,14 +173,14 @@ struct Founding {
     password: String,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Reset {
     token: String,
     password: String,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PasswordChange {
     old_password: String,
@@ -188,7 +188,7 @@ struct PasswordChange {
     code: Option<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProfileChange {
     display_name: Option<String>,
@@ -196,19 +196,19 @@ struct ProfileChange {
     attributes: BTreeMap<String, Option<String>>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Message {
     message: &'static str,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Founded {
     message: &'static str,
     org_id: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 struct Way {
     /// `password` or `sso`.
     r#type: &'static str,
@@ -217,7 +217,7 @@ struct Way {
     redirect: Option<String>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Invited {
     email: Option<String>,
@@ -226,7 +226,7 @@ struct Invited {
     application_id: Option<String>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
     id: String,
@@ -237,6 +237,13 @@ struct Profile {
     attributes: BTreeMap<String, String>,
     /// Whether this sign-in had a second factor.
     mfa: bool,
+}
+
+/// What a refusal says.
+#[derive(ToSchema)]
+struct WhyNot {
+    #[expect(dead_code, reason = "only its name is told")]
+    error: String,
 }
 
 /// Where a browser is sent to with a `POST`, to sign in with a provider.
@@ -475,24 +482,17 @@ fn endpoints() -> Vec<Endpoint<SignIn>> {
 
 /// The `OpenAPI` 3.1 document.
 pub(in crate::signin) fn openapi() -> Value {
+    let problem = ResponseBuilder::new().description("why not");
     let about = About {
         title: "Signing in",
         base: BASE,
-        problem: json!({
-            "description": "why not",
-            "content": { "application/json": { "schema": {
-                "type": "object", "properties": { "error": { "type": "string" } }, "required": ["error"],
-            } } },
-        }),
+        problem: problem.content("application/json", Content::new(Some(WhyNot::schema()))).build(),
         once: false,
-        security: json!({
-            "bearer": { "type": "http", "scheme": "bearer" },
-            "session": { "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE },
-        }),
+        security: bearer_or_session(),
     };
     let mut all = endpoints();
     all.extend(crate::signin::leaving::endpoints());
-    document(&about, &all)
+    document(about, all)
 }
 
 pub(in crate::signin) fn router() -> Router<SignIn> {

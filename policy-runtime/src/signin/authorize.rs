@@ -357,6 +357,11 @@ impl SignIn {
         Ok(page::consent(&asked.client, &asked.query, &asked.back.redirect_uri, who, &asked.words, &proof))
     }
 
+    /// Whether a session is one that all servers know; others end with nothing.
+    fn keeps(&self, session: &str) -> bool {
+        self.pages.as_ref().is_some_and(|pages| pages.sessions.is_stored(session))
+    }
+
     /// Sends the browser back with a code.
     async fn code(&self, asked: &Asked, found: &Authenticated, at: Option<Millis>) -> Result<Response, Instead> {
         let who = found.participant().id();
@@ -378,9 +383,10 @@ impl SignIn {
             words: &asked.words,
             amr: &found.proofs().join(" "),
             auth_time: at,
-            session: found.session().map(|id| &**id),
+            session: found.session().map(|id| &**id).filter(|id| self.keeps(id)),
         };
         let code = self.inner.stored.grants.offer(&leave).await.map_err(|error| unavailable(&error))?;
+        let Some(code) = code else { return Ok(asked.back.with("error", "login_required")) };
         tracing::info!(target: "policy::signin", participant = who, client = asked.client.id, "a code was given");
         Ok(asked.back.with("code", code.expose()))
     }

@@ -160,10 +160,17 @@ impl Grants {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Makes a code, and forgets what has been over for long.
-    pub(super) async fn offer(&self, leave: &Leave<'_>) -> Result<Secret<String>, SignInError> {
+    /// Makes a code, unless its session has ended, and forgets what has been over for long.
+    pub(super) async fn offer(&self, leave: &Leave<'_>) -> Result<Option<Secret<String>>, SignInError> {
         let (code, hash) = fresh_secret("")?;
         let mut tx = self.database.begin().await?;
+        if let Some(session) = leave.session {
+            // Takes the row's lock, so that whoever ends it at once either is seen here or finds the code.
+            let sql = "UPDATE policy_sessions SET idle_ends = idle_ends WHERE id = $1";
+            if tx.run(sql, vec![session.into()]).await? == 0 {
+                return Ok(None);
+            }
+        }
         // A used code is remembered as long as its first access token could be good.
         let now = self.clock.now().0;
         tx.run("DELETE FROM policy_codes WHERE until < $1", vec![(now - 3_600_000).into()]).await?;
@@ -186,7 +193,7 @@ impl Grants {
                    auth_time, used, until, session) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)";
         tx.run(sql, row).await?;
         tx.commit().await?;
-        Ok(code)
+        Ok(Some(code))
     }
 
     /// Uses a code. It is used up whatever `check` says of it, and becomes a grant only if that says yes.
@@ -198,6 +205,10 @@ impl Grants {
     ) -> Result<Shown<Exchanged>, SignInError> {
         let (hash, now) = (digest(code), self.clock.now());
         let mut tx = self.database.begin().await?;
+        // Locks are taken from the user down, as by whoever removes the user, so that neither waits for the other in a circle.
+        let sql = "UPDATE policy_users SET epoch = epoch WHERE id IN \
+                   (SELECT user_id FROM policy_codes WHERE hash = $1 AND client = $2)";
+        tx.run(sql, vec![hash.as_str().into(), client.into()]).await?;
         // Whoever changes the row was first.
         let sql = "UPDATE policy_codes SET used = 1 WHERE hash = $1 AND client = $2 AND used = 0 AND until > $3 \
                    RETURNING grant_id, user_id, words, amr, auth_time, redirect_uri, challenge, nonce, session";
@@ -253,6 +264,10 @@ impl Grants {
     ) -> Result<Shown<(Grant, Secret<String>)>, SignInError> {
         let (hash, now) = (digest(token), self.clock.now().0);
         let mut tx = self.database.begin().await?;
+        // The grant's lock first, as by whoever ends it: it goes on until this is done, or has ended before.
+        let sql = "UPDATE policy_grants SET until = until WHERE client = $2 AND id IN \
+                   (SELECT grant_id FROM policy_refresh_tokens WHERE hash = $1)";
+        tx.run(sql, vec![hash.as_str().into(), client.into()]).await?;
         let sql = "UPDATE policy_refresh_tokens SET used = 1 WHERE hash = $1 AND used = 0 AND until > $2 AND grant_id IN \
                    (SELECT id FROM policy_grants WHERE client = $3 AND until > $2) RETURNING grant_id";
         let args = vec![hash.as_str().into(), now.into(), client.into()];

@@ -7,7 +7,7 @@ use policy_core::value::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{SqlStore, announce, encode, missing, slug, texts};
-use crate::database::{Arg, Row};
+use crate::database::{Arg, Row, Transaction};
 use crate::identity::{Added, EndOf, SessionRecord, SessionStore, StoreError, Stored, User, UserStore as _};
 
 /// What a sign-in added, as it is stored.
@@ -66,6 +66,18 @@ macro_rules! sessions_where {
             $condition
         )
     };
+}
+
+/// Ends what was given in sessions that somebody has ended, to users of other applications too: whoever signs out does not go on
+/// elsewhere. The sessions are deleted before, and codes before grants, so that what is given at once is found: a code needs its
+/// session, and a grant its code.
+pub(super) async fn given_in(tx: &mut Transaction, sessions: &[String]) -> Result<(), StoreError> {
+    for id in sessions {
+        for sql in ["DELETE FROM policy_codes WHERE session = $1", "DELETE FROM policy_grants WHERE session = $1"] {
+            tx.run(sql, vec![id.as_str().into()]).await?;
+        }
+    }
+    Ok(())
 }
 
 impl SqlStore {
@@ -129,14 +141,7 @@ impl SqlStore {
             return Ok(ended);
         }
         if !matches!(which, EndOf::Over(_)) {
-            // Whoever signs out does not go on elsewhere with what was given meanwhile.
-            for id in &ended {
-                for sql in
-                    ["DELETE FROM policy_codes WHERE session = $1", "DELETE FROM policy_grants WHERE session = $1"]
-                {
-                    tx.run(sql, vec![id.as_str().into()]).await?;
-                }
-            }
+            given_in(&mut tx, &ended).await?;
         }
         announce(tx, &ended).await?;
         Ok(ended)

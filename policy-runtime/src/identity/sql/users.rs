@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use policy_core::{Scope, Slug};
 
+use super::sessions::given_in;
 use super::{SqlStore, announce, announce_end, encode, missing, named, new_id, organization_of, require, slug, texts};
 use crate::database::{Arg, Row, Transaction};
 use crate::identity::{Change, EmailKey, ExternalIdentity, IdentityStore, NewUser, StoreError, User, UserStore};
@@ -141,11 +142,12 @@ async fn add_role(tx: &mut Transaction, user: &str, role: &str) -> Result<(), St
 pub(super) async fn out_in(tx: &mut Transaction, id: &str) -> Result<(Vec<String>, i64), StoreError> {
     let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
     let epoch = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?.long(0)?;
+    let sql = "DELETE FROM policy_sessions WHERE user_id = $1 RETURNING id";
+    let mut concerned = texts(&tx.rows(sql, vec![id.into()]).await?)?;
+    given_in(tx, &concerned).await?;
     for sql in ["DELETE FROM policy_codes WHERE user_id = $1", "DELETE FROM policy_grants WHERE user_id = $1"] {
         tx.run(sql, vec![id.into()]).await?;
     }
-    let sql = "DELETE FROM policy_sessions WHERE user_id = $1 RETURNING id";
-    let mut concerned = texts(&tx.rows(sql, vec![id.into()]).await?)?;
     concerned.push(id.to_owned());
     Ok((concerned, epoch))
 }
@@ -218,13 +220,12 @@ impl SqlStore {
 
     pub(super) async fn delete_user(&self, id: &str) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
+        let (concerned, _) = out_in(&mut tx, id).await?;
         let sql = "DELETE FROM policy_links WHERE (scope, email_key) IN \
                    (SELECT scope, email_key FROM policy_users WHERE id = $1)";
         tx.run(sql, vec![id.into()]).await?;
-        if tx.run("DELETE FROM policy_users WHERE id = $1", vec![id.into()]).await? == 0 {
-            return Err(missing("user", id));
-        }
-        announce(tx, &[id.to_owned()]).await
+        tx.run("DELETE FROM policy_users WHERE id = $1", vec![id.into()]).await?;
+        announce(tx, &concerned).await
     }
 
     async fn bind_by_email(

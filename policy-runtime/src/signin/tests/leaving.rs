@@ -4,6 +4,7 @@ use super::*;
 use crate::authn::Authenticated;
 use crate::authn::session::written;
 use crate::identity::{Change, EndOf, SessionStore as _};
+use crate::signin::grants::{Leave, Shown};
 
 const BACK: &str = "https://shop.example/bye";
 const ALICE: [(&str, &str); 2] = [("email", "alice@example.com"), ("password", PASSWORD)];
@@ -231,4 +232,61 @@ async fn a_session_counts_in_another_application_only_where_the_organization_lis
     assert!(told.body.contains("Sign in to Desk"));
     f.store.drop_user(&own.id).await.unwrap();
     assert!(f.get(&authorize_uri("desk", &[]), &cookie).await.body.contains("Sign in to Desk"));
+}
+
+#[tokio::test]
+async fn a_code_that_is_offered_as_its_session_ends_is_none() {
+    let f = fixture().await;
+    let (cookie, tokens) = f.at_page().await;
+    let session = f.store.sessions_of(&f.alice.id).await.unwrap().remove(0).id;
+    let leave = Leave {
+        client: "page",
+        user: &f.alice.id,
+        redirect_uri: CALLBACK,
+        challenge: CHALLENGE,
+        nonce: None,
+        words: "openid offline_access",
+        amr: "pwd",
+        auth_time: None,
+        session: Some(&session),
+    };
+    let grants = &f.stored.grants;
+    let early = grants.offer(&leave).await.unwrap().unwrap();
+    let used = grants.offer(&leave).await.unwrap().unwrap();
+    assert!(matches!(grants.exchange("page", used.expose(), |_| true).await.unwrap(), Shown::Good(_)));
+    assert_eq!(grants.of_user(&f.alice.id).await.unwrap().len(), 2);
+    // Its question had found the session, and comes to the code when that has just ended.
+    f.sessions.end(&value(&cookie)).await.unwrap();
+    assert!(grants.offer(&leave).await.unwrap().is_none());
+    for code in [early, used] {
+        assert!(matches!(grants.exchange("page", code.expose(), |_| true).await.unwrap(), Shown::Unknown));
+    }
+    assert_eq!(f.refresh("page", &tokens.text("refresh_token")).await.text("error"), "invalid_grant");
+    assert!(!f.is_active("shop", &tokens.text("access_token")).await);
+    assert_eq!(grants.of_user(&f.alice.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_a_session_gave_elsewhere_ends_with_its_user_too() {
+    let f = fixture().await;
+    let desk = Scope::application("acme", "desk").unwrap();
+    f.stored.clients.add_public("desk", &desk, &ClientSettings::new("Desk").redirect_uri(CALLBACK)).await.unwrap();
+    let there = f.store.add_user(NewUser::new(desk, "alice@example.com")).await.unwrap();
+    let both = ["shop", "desk"].map(|id| policy_core::Slug::new(id).unwrap()).into();
+    f.store.share_in("acme", &both).await.unwrap();
+    for gone in [false, true] {
+        let (cookie, _) = f.at_page().await;
+        let at_desk = async || f.get(&authorize_uri("desk", &[]), &cookie).await.param("code").unwrap();
+        let tokens = f.exchange("desk", &at_desk().await).await;
+        let code = at_desk().await;
+        if gone {
+            f.store.drop_user(&f.alice.id).await.unwrap();
+        } else {
+            let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+            f.store.set_password(&f.alice.id, Some(&hashed)).await.unwrap();
+        }
+        assert_eq!(f.refresh("desk", &tokens.text("refresh_token")).await.text("error"), "invalid_grant", "{gone}");
+        assert_eq!(f.exchange("desk", &code).await.text("error"), "invalid_grant", "{gone}");
+        assert_eq!(f.stored.grants.of_user(&there.id).await.unwrap(), []);
+    }
 }

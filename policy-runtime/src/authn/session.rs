@@ -192,7 +192,10 @@ impl Sessions {
         let (Some(kept), participant) = (&self.stored, found.participant()) else { return Ok(false) };
         let user = kept.store.user(participant.id()).await.map_err(unavailable)?;
         let Some(user) = user.filter(|user| user.scope == *participant.scope()) else { return Ok(false) };
-        let changed = || AuthnError::new(AuthnCode::SessionEnded, "the user changed while signing in");
+        let changed = || {
+            let error = AuthnError::new(AuthnCode::SessionEnded, "the user changed while signing in");
+            error.concerning(&user.id, &user.scope)
+        };
         let epoch = found.built_from_epoch();
         if !user.enabled || (epoch != 0 && epoch != user.epoch) {
             return Err(changed());

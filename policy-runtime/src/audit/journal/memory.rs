@@ -8,7 +8,7 @@ use super::AuditError;
 use super::anchor::Anchor;
 use super::chain::{BEGINNING, Prepared, hash};
 use super::query::{Filter, Stored};
-use super::store::{End, Found, Part, Store};
+use super::store::{End, Found, Part, Store, whose};
 
 /// Chains by scope.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ impl Store for Memory {
     fn erase<'a>(&'a mut self, scope: &'a str, actor: &'a str) -> BoxFuture<'a, Result<u64, AuditError>> {
         let mut erased = 0;
         let records = self.chains.get_mut(scope).into_iter().flat_map(|chain| &mut chain.records);
-        for record in records.filter(|r| r.actor == actor) {
+        for record in records.filter(|r| whose(scope, &r.actor, r.resource.as_deref()) == actor) {
             erased += record.personal.len() as u64;
             record.personal.clear();
         }

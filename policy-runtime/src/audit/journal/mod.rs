@@ -339,7 +339,8 @@ impl Journal {
         self.ask(|answer| Command::Retain(checkpoint, answer)).await
     }
 
-    /// Erases the personal details of an actor's records in a scope; the chain stays whole. Answers how many were erased.
+    /// Erases the personal details of an actor's records in a scope, and of those in which nobody known did something about them,
+    /// such as trying to sign in; the chain stays whole. Answers how many were erased.
     ///
     /// # Errors
     /// When the store cannot be changed.

@@ -12,7 +12,8 @@ use super::anchor::Anchor;
 use super::block::{self, SPAN, Term};
 use super::chain::{BEGINNING, Prepared};
 use super::query::{Filter, Stored};
-use super::store::{End, Found, Part, Store};
+use super::store::{End, Found, Part, Store, whose};
+use crate::audit::Record;
 use crate::database::{Arg, Database, DatabaseAddress, DatabaseError, Row, Transaction};
 
 /// How many blocks are read at once.
@@ -90,12 +91,13 @@ impl Sql {
             let (mut terms, mut personal, mut next) = (Vec::new(), Vec::new(), number);
             for prepared in &records {
                 next += 1;
-                let actor = prepared.record.principal.as_str();
+                let Record { principal, resource, .. } = &prepared.record;
+                let whose = whose(scope, principal, resource.as_deref());
                 personal.extend(prepared.personal.iter().map(|(name, (salt, value))| -> [Arg; 6] {
                     [
                         scope.into(),
                         next.into(),
-                        actor.into(),
+                        whose.as_ref().into(),
                         name.as_str().into(),
                         salt.as_str().into(),
                         value.as_str().into(),

@@ -1,5 +1,7 @@
 //! Where a journal's records are kept.
 
+use std::borrow::Cow;
+
 use futures_util::future::BoxFuture;
 
 use super::AuditError;
@@ -30,6 +32,15 @@ pub(super) struct Part {
     pub(super) upto: i64,
 }
 
+/// Whose the personal details of a record are: those of whoever acted, or, where nobody known did, of whom it was about, such as
+/// the addresses from which somebody tried to sign in as them.
+pub(super) fn whose<'r>(scope: &str, actor: &'r str, resource: Option<&str>) -> Cow<'r, str> {
+    match resource.and_then(|resource| resource.split_once("::")) {
+        Some((_, id)) if actor.ends_with("/nobody") => format!("{scope}/{id}").into(),
+        _ => actor.into(),
+    }
+}
+
 /// Keeps records. One writer of this process calls it; other processes may write to the same store.
 pub(super) trait Store: Send {
     /// Puts records at the ends of their chains: all of them, durably, or none.
@@ -50,5 +61,6 @@ pub(super) trait Store: Send {
     /// Removes a chain's records up to a checkpoint, and keeps that.
     fn retain<'a>(&'a mut self, checkpoint: &'a Anchor) -> BoxFuture<'a, Result<u64, AuditError>>;
 
+    /// Erases the personal details that are somebody's, as [`whose`] says.
     fn erase<'a>(&'a mut self, scope: &'a str, actor: &'a str) -> BoxFuture<'a, Result<u64, AuditError>>;
 }

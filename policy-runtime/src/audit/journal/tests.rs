@@ -89,6 +89,25 @@ async fn the_end_of_work_is_a_record_of_its_own() {
 }
 
 #[tokio::test]
+async fn who_tried_to_be_somebody_is_forgotten_with_them() {
+    let tried = |who: &str, of: &str| {
+        Record::new(RecordKind::SignIn, 1, who, "password", ACME, "deny")
+            .about("participant", of)
+            .detail("ip", Detail::Personal("192.0.2.7".into()))
+    };
+    for journal in journals() {
+        for (who, of) in [("org:acme/nobody", "u_1"), ("org:acme/nobody", "u_2"), ("org:acme/u_3", "u_1")] {
+            journal.begin(&tried(who, of)).await.unwrap();
+        }
+        assert_eq!(journal.erase(ACME, "org:acme/u_1").await.unwrap(), 1);
+        let left = journal.query(&Filter::scope(ACME)).await.unwrap();
+        let left: Vec<bool> = left.iter().map(|record| record.personal("ip").is_some()).collect();
+        assert_eq!(left, [false, true, true], "nobody else, and nobody who is known");
+        assert_eq!(journal.verify(ACME, None).await.unwrap().records, 3);
+    }
+}
+
+#[tokio::test]
 async fn persons_are_forgotten_and_old_records_removed_without_breaking_the_chain() {
     for journal in journals() {
         for n in 0..10 {

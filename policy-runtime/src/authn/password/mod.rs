@@ -162,16 +162,8 @@ impl PasswordAuthenticator {
         passcode: &Secret<String>,
         request: &Credentials,
     ) -> Result<Authenticated, AuthnError> {
-        if passcode.expose().len() > MAX_PASSCODE {
-            return Err(AuthnError::new(AuthnCode::WrongCredentials, "the password is longer than allowed"));
-        }
-        if let Some(bots) = &self.bots {
-            bots.check(request).await?;
-        }
         let started = Instant::now();
         let scope = match request.effective_scope() {
-            // Where operators do not sign in, a right password of theirs is told by nothing from a wrong one.
-            RequestedScope::Exactly(Scope::System) if !request.facts().listener.system => None,
             RequestedScope::Exactly(scope) => Some(scope),
             RequestedScope::Application(id) => self.users.scope_of_application(&id).await.map_err(unavailable)?,
             RequestedScope::Unnamed => {
@@ -179,28 +171,48 @@ impl PasswordAuthenticator {
             }
         };
         let email = EmailKey::new(name).ok();
-        let typed = email.as_ref().map_or(name, EmailKey::as_str).to_owned();
-        let mut keys = vec![Key::Account(scope.clone(), typed)];
+        // Where operators do not sign in, a right password of theirs is told by nothing from a wrong one.
+        let is_open = scope != Some(Scope::System) || request.facts().listener.system;
+        let found = self.attempt(scope.as_ref().filter(|_| is_open), (name, email.as_ref()), passcode, request).await;
+        let Err(mut error) = found else { return found };
+        // Whose name it was is known to the record alone, so that it goes with them.
+        if error.concerns().is_none()
+            && let (Some(scope), Some(email)) = (&scope, &email)
+            && let Ok(Some(user)) = self.users.user_by_email(scope, email).await
+        {
+            error = error.concerning(&user.id, &user.scope);
+        }
+        tokio::time::sleep_until(started + self.floor).await;
+        Err(error)
+    }
+
+    async fn attempt(
+        &self,
+        scope: Option<&Scope>,
+        (name, email): (&str, Option<&EmailKey>),
+        passcode: &Secret<String>,
+        request: &Credentials,
+    ) -> Result<Authenticated, AuthnError> {
+        if passcode.expose().len() > MAX_PASSCODE {
+            return Err(AuthnError::new(AuthnCode::WrongCredentials, "the password is longer than allowed"));
+        }
+        if let Some(bots) = &self.bots {
+            bots.check(request).await?;
+        }
+        let mut keys = vec![Key::Account(scope.cloned(), email.map_or(name, EmailKey::as_str).to_owned())];
         keys.extend(request.facts().peer.map(Key::address));
 
         self.allowed(&keys)?;
-        let result = {
-            let _turn = self.turn().await?;
-            // Asked again: those before in the queue may have failed meanwhile.
-            self.allowed(&keys)?;
-            let code = request.second_factor();
-            let result = self.check(scope.as_ref(), email.as_ref(), passcode, code).await;
-            match &result {
-                Ok(_) => self.throttle.succeeded(&keys),
-                Err(error) if matches!(error.code(), AuthnCode::WrongCredentials | AuthnCode::MethodOff) => {
-                    self.throttle.failed(&keys, self.clock.now());
-                }
-                Err(_) => {}
+        let _turn = self.turn().await?;
+        // Asked again: those before in the queue may have failed meanwhile.
+        self.allowed(&keys)?;
+        let result = self.check(scope, email, passcode, request.second_factor()).await;
+        match &result {
+            Ok(_) => self.throttle.succeeded(&keys),
+            Err(error) if matches!(error.code(), AuthnCode::WrongCredentials | AuthnCode::MethodOff) => {
+                self.throttle.failed(&keys, self.clock.now());
             }
-            result
-        };
-        if result.is_err() {
-            tokio::time::sleep_until(started + self.floor).await;
+            Err(_) => {}
         }
         result
     }

@@ -110,6 +110,26 @@ async fn where_operators_do_not_sign_in_their_passwords_are_wrong() {
 }
 
 #[tokio::test]
+async fn every_refusal_names_to_the_record_whose_name_was_typed() {
+    let f = fixture(hash(&secret(PASSWORD)).unwrap());
+    let long = "x".repeat(MAX_PASSCODE + 1);
+    let throttled = authenticator(&f).throttle(Throttle::new(1, 100));
+    let chain = Chain::builder().with(throttled).build();
+    let off = Chain::builder().with(authenticator(&f)).methods(orders(), ["token"]).build();
+    for (chain, password, code) in [
+        (&chain, long.as_str(), AuthnCode::WrongCredentials),
+        (&chain, "wrong", AuthnCode::WrongCredentials),
+        (&chain, PASSWORD, AuthnCode::Throttled),
+        (&off, PASSWORD, AuthnCode::MethodOff),
+    ] {
+        let error = try_login(chain, &login("alice@example.com", password)).await.unwrap_err();
+        assert_eq!((error.code(), error.concerns()), (code, Some((f.user.id.as_str(), &orders()))));
+        let error = try_login(chain, &login("bob@example.com", password)).await.unwrap_err();
+        assert_eq!(error.concerns(), None);
+    }
+}
+
+#[tokio::test]
 async fn weak_hashes_are_replaced_on_login() {
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [3; 16]).unwrap().format_for_version(bcrypt::Version::TwoA);
     let f = fixture(Secret::new(bcrypt.clone()));

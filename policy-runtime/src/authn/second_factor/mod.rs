@@ -281,8 +281,12 @@ impl SecondFactors {
 
     async fn user_of(&self, said: &Said) -> Result<User, AuthnError> {
         let user = self.users.user(&said.user).await.map_err(unavailable)?;
-        let user = user.filter(|user| user.enabled && user.epoch == said.epoch);
-        user.ok_or_else(|| wrong("the user of the pending sign-in has changed"))
+        let changed = wrong("the user of the pending sign-in has changed");
+        match user {
+            Some(user) if user.enabled && user.epoch == said.epoch => Ok(user),
+            Some(user) => Err(changed.concerning(&user.id, &user.scope)),
+            None => Err(changed),
+        }
     }
 
     fn keys(user: &User) -> [Key; 1] {

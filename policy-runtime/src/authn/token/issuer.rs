@@ -343,7 +343,7 @@ impl Issuer {
         let user = self.inner.users.user(token.subject().as_text()).await.map_err(unavailable)?;
         let user = user.ok_or_else(|| refused("the token's user is gone"))?;
         if !user.enabled || text("scp") != Some(&user.scope.to_string()) {
-            return Err(refused("the token's user may not sign in"));
+            return Err(refused("the token's user may not sign in").concerning(&user.id, &user.scope));
         }
         let amr = token.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
         let mfa = amr.iter().any(|proof| proof.as_text() == Some("mfa"));

@@ -180,7 +180,7 @@ impl TokenUsers for Provisioned {
         Box::pin(async move {
             let user = self.user(token, &self.mapped(token)?).await?;
             if !user.enabled {
-                return Err(AuthnError::new(AuthnCode::WrongCredentials, DISABLED));
+                return Err(AuthnError::new(AuthnCode::WrongCredentials, DISABLED).concerning(&user.id, &user.scope));
             }
             let auth_type =
                 if token.is_machine() { format!("{}-machine", self.auth_type) } else { self.auth_type.clone() };

@@ -14,6 +14,7 @@ use tests::mail::Sink;
 use tests::providers::{Answer, send};
 
 mod attacks;
+mod gone;
 mod join;
 mod pages;
 mod passwords;

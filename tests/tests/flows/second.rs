@@ -8,7 +8,7 @@ use sha1::Sha1;
 use super::*;
 
 /// An app on a telephone, which shows each code once and never the one before.
-struct App {
+pub(super) struct App {
     seed: Vec<u8>,
     next: i64,
 }
@@ -18,7 +18,7 @@ fn step_now() -> i64 {
 }
 
 impl App {
-    fn new(secret: &str) -> Self {
+    pub(super) fn new(secret: &str) -> Self {
         let value = |c: u8| if c.is_ascii_uppercase() { c - b'A' } else { c - b'2' + 26 };
         let bits: Vec<u8> = secret.bytes().flat_map(|c| (0..5).rev().map(move |n| (value(c) >> n) & 1)).collect();
         let seed = bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect();
@@ -36,7 +36,7 @@ impl App {
     }
 
     /// A code that was not shown before.
-    async fn code(&mut self) -> String {
+    pub(super) async fn code(&mut self) -> String {
         let step = self.next.max(step_now() - 1);
         while step > step_now() + 1 {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -46,7 +46,7 @@ impl App {
     }
 }
 
-fn pending(told: &Answer) -> String {
+pub(super) fn pending(told: &Answer) -> String {
     told.json().unwrap()["pending"].as_str().unwrap_or_else(|| panic!("{} {}", told.status, told.body)).to_owned()
 }
 
@@ -117,7 +117,7 @@ async fn nothing_before_it(database: &str) {
     assert_eq!((standing["setUp"].as_bool(), standing["recoveryCodesLeft"].as_u64()), (Some(true), Some(9)));
 }
 
-fn base64_of(text: &str) -> String {
+pub(super) fn base64_of(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }
@@ -229,7 +229,7 @@ async fn a_denial_that_a_second_factor_lifts_says_so() {
 }
 
 /// What CONNECT is answered with: `code message`, or whose connection it is.
-async fn connects(stand: &Stand, upgrade: &[(&str, &str)], connect: &[(&str, &str)]) -> String {
+pub(super) async fn connects(stand: &Stand, upgrade: &[(&str, &str)], connect: &[(&str, &str)]) -> String {
     use policy_runtime::wire::header;
     let mut raw = match tests::raw::Raw::dial(&stand.gateway, upgrade).await {
         Ok(raw) => raw,
@@ -292,7 +292,7 @@ async fn no_connection_is_opened_before_it() {
 }
 
 /// Signs in as somebody of the organization, who looks after its applications.
-async fn member(stand: &Stand, role: &str) -> (User, String) {
+pub(super) async fn member(stand: &Stand, role: &str) -> (User, String) {
     let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
     let email = format!("{role}@acme.example");
     let user = NewUser::new(Scope::organization("acme").unwrap(), &email).password_hash(hashed).role(role);

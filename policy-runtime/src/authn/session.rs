@@ -274,6 +274,12 @@ impl Sessions {
         Some(session.found.clone())
     }
 
+    /// Whether the session of a cookie is one of this process.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_here(&self, value: &Secret<String>) -> bool {
+        self.live().contains_key(&digest(value.expose()))
+    }
+
     /// After how many milliseconds of use it is worth a write that a session is in use.
     fn worth_saying(&self) -> i64 {
         i64::try_from(self.idle.as_millis()).unwrap_or(i64::MAX) / 10

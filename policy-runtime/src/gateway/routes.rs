@@ -178,8 +178,9 @@ async fn signed_in(
         Outcome::Rejected(failed) => return Err(refused(&failed).into()),
     };
     let value = sessions.start(&found).await.map_err(|failed| refused(&failed))?;
-    // Asked once the session is among those that changes are applied to, so that no change comes in between.
-    if shared.sessions.has_changed(found.participant().id(), looked_up) {
+    // Asked once the session is among those that changes are applied to, so that no change comes in between. Of one in the store,
+    // that has said so itself; what it tells here late, of before, is no reason.
+    if sessions.is_here(&value) && shared.sessions.has_changed(found.participant().id(), looked_up) {
         ended(sessions, &value).await;
         return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into());
     }

@@ -30,7 +30,10 @@ pub(crate) fn traceparent(span: &Span) -> Option<String> {
     #[cfg(feature = "otel")]
     return otel::traceparent(span);
     #[cfg(not(feature = "otel"))]
-    return Some(span).and(None);
+    {
+        let _ = span;
+        None
+    }
 }
 
 /// The parts of a `traceparent`, as hexadecimal text.

@@ -53,6 +53,10 @@ pub use hook::{HookCounters, PostAuthentication, Rejection};
 
 pub use futures_util::future::BoxFuture;
 
+/// How the authentication type of a service account at a provider ends; nobody is there to type a code.
+#[cfg(any(feature = "password", feature = "token"))]
+pub(crate) const MACHINE: &str = "-machine";
+
 /// Checks one kind of credential.
 ///
 /// Add one of your own to a [`Chain`]; it must answer [`Outcome::NotPresented`] for every credential that is not of its

@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use policy_core::Scope;
 
 use super::SecondFactors;
-use crate::authn::{Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
+use crate::authn::{Authenticator, AuthnCode, AuthnError, BoxFuture, MACHINE, Outcome};
 use crate::credential::{Credential, Credentials};
-
-/// How the authentication type of a service account at a provider ends; nobody is there to type a code.
-const MACHINE: &str = "-machine";
 
 /// An authenticator for others' tokens, which must prove a second factor where the scope requires one.
 ///

@@ -182,8 +182,7 @@ impl TokenUsers for Provisioned {
             if !user.enabled {
                 return Err(AuthnError::new(AuthnCode::WrongCredentials, DISABLED).concerning(&user.id, &user.scope));
             }
-            let auth_type =
-                if token.is_machine() { format!("{}-machine", self.auth_type) } else { self.auth_type.clone() };
+            let auth_type = token.auth_type(&self.auth_type);
             let builder = self.mapping.apply(token.claims(), user.participant())?;
             let builder = builder.subject(token.subject().as_text()).auth_type(&auth_type);
             // What is stored is ours; the provider's spelling of the address does not replace it.

@@ -7,7 +7,7 @@ use policy_core::value::Millis;
 use super::jws::{Algorithm, Unverified};
 use super::keys::{KeySet, SharedSecret};
 use super::path::ClaimPath;
-use crate::authn::{AuthnCode, AuthnError};
+use crate::authn::{AuthnCode, AuthnError, MACHINE};
 use crate::json::Json;
 
 /// The longest token, in bytes.
@@ -474,6 +474,11 @@ impl VerifiedToken {
     /// Whether it was given to a machine for itself.
     pub const fn is_machine(&self) -> bool {
         self.machine
+    }
+
+    /// The authentication type of whom it was given to, by that of its source.
+    pub(super) fn auth_type(&self, own: &str) -> String {
+        format!("{own}{}", if self.machine { MACHINE } else { "" })
     }
 
     /// When it ends.

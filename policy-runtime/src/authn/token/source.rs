@@ -295,10 +295,9 @@ impl TokenSource {
             users.participant(&verified).await?
         } else {
             let id = ids.id(&self.scope, &self.name, &verified)?;
-            let suffix = if verified.is_machine() { "-machine" } else { "" };
             let builder = Participant::builder(self.scope.clone(), &id)
                 .subject(verified.subject().as_text())
-                .auth_type(&format!("{}{suffix}", self.auth_type));
+                .auth_type(&verified.auth_type(&self.auth_type));
             (self.mapping.apply(verified.claims(), builder)?.build(), 0)
         };
         let amr = verified.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();

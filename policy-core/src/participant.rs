@@ -165,6 +165,17 @@ impl Participant {
         &self.uid_id
     }
 
+    /// The same, to be kept.
+    ///
+    /// ```
+    /// use policy_core::{Participant, Scope};
+    /// let alice = Participant::builder(Scope::System, "alice").build();
+    /// assert_eq!(*alice.shared_uid_id(), *alice.uid_id());
+    /// ```
+    pub fn shared_uid_id(&self) -> Arc<str> {
+        Arc::clone(&self.uid_id)
+    }
+
     /// The hash of [`Participant::uid_id`].
     #[cfg(feature = "engine")]
     pub(crate) const fn uid_hash(&self) -> u64 {

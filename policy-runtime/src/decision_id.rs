@@ -12,5 +12,8 @@ pub(crate) fn fresh() -> Arc<str> {
     let [_, _, _, _, _, _, random @ ..] = uuid::Uuid::new_v4().into_bytes();
     let millis = u64::try_from(SystemClock.now().0).unwrap_or_default();
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-    format!("d-{}", id.simple()).into()
+    let mut text = *b"d-00000000000000000000000000000000";
+    let (_, digits) = text.split_at_mut(2);
+    id.simple().encode_lower(digits);
+    String::from_utf8_lossy(&text).into()
 }

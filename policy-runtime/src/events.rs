@@ -233,7 +233,7 @@ impl From<&Event> for Record {
             }
         };
         let outcome = if event.code.is_none() { "allow" } else { "deny" };
-        let mut record = Self::new(kind, event.time, &principal, &event.what, scope, outcome)
+        let mut record = Self::new(kind, event.time, principal, event.what.as_str(), scope, outcome)
             .request(actor.request.as_deref().map(Into::into))
             .detail("event", Detail::Plain(event.kind.as_str().to_owned()));
         if let Some(target) = &event.target {

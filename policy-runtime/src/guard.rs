@@ -125,7 +125,7 @@ pub(crate) fn ask(cx: &SecurityContext, request: &Request<'_>, id: &str, must_au
             if !must && !is_wanted(cx, request.action, true) {
                 return Ok(Permit { due: None });
             }
-            let record = record(cx, request, &name_of(cx, request, id), "allow").revisions(&allowed.revisions);
+            let record = record(cx, request, name_of(cx, request, id), "allow").revisions(&allowed.revisions);
             Ok(Permit::due(cx, record, must, must))
         }
         Decision::Deny(denial) => Err(denied(cx, request, id, *denial)),
@@ -133,9 +133,8 @@ pub(crate) fn ask(cx: &SecurityContext, request: &Request<'_>, id: &str, must_au
 }
 
 /// What records call the action of a request.
-fn name_of(cx: &SecurityContext, request: &Request<'_>, id: &str) -> String {
-    let entry = cx.policy().engine().registry().action(request.action);
-    entry.map_or_else(|| id.to_owned(), |entry| entry.name.to_string())
+fn name_of(cx: &SecurityContext, request: &Request<'_>, id: &str) -> Arc<str> {
+    cx.policy().name_of(request.action).map_or_else(|| id.into(), Arc::clone)
 }
 
 /// Counts the call against the rate of its action, if that has one. Rules read what is left as `context.quota`.
@@ -156,10 +155,10 @@ pub(crate) fn counted<'cx>(cx: &'cx SecurityContext, action: ActionId, id: &str)
     }
 }
 
-fn record(cx: &SecurityContext, request: &Request<'_>, action: &str, outcome: &'static str) -> audit::Record {
-    let (principal, scope) = (cx.participant().uid_id(), request.scope.to_string());
+fn record(cx: &SecurityContext, request: &Request<'_>, action: Arc<str>, outcome: &'static str) -> audit::Record {
+    let (principal, scope) = (cx.participant().shared_uid_id(), cx.policy().text_of(request.scope));
     let time = request.context.time.0;
-    let record = audit::Record::new(audit::RecordKind::Decision, time, principal, action, &scope, outcome);
+    let record = audit::Record::new(audit::RecordKind::Decision, time, principal, action, scope, outcome);
     let record = record.request(cx.facts().request_id.clone());
     let entry = cx.policy().engine().registry().action(request.action);
     let record = match (entry, cx.audit()) {
@@ -182,7 +181,7 @@ pub(crate) fn denied(cx: &SecurityContext, request: &Request<'_>, id: &str, deni
     if let Some(log) = cx.audit()
         && is_wanted(cx, request.action, false)
     {
-        let record = record(cx, request, &name_of(cx, request, id), "deny").decision(denied.id()).denial(&denial);
+        let record = record(cx, request, name_of(cx, request, id), "deny").decision(denied.id()).denial(&denial);
         if let Err(error) = log.note_blocking(&record) {
             tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
         }
@@ -229,12 +228,11 @@ pub(crate) fn permit(
     if !must && !is_wanted(cx, request.action, true) {
         return Permit { due: None };
     }
-    let mut record = record(cx, request, action, "allow").revisions(revisions);
+    let mut record = record(cx, request, name_of(cx, request, action), "allow").revisions(revisions);
     if let Some(filter) = filter {
         // As it is shown, so without what secret attributes are compared with.
         let hash = ring::digest::digest(&ring::digest::SHA256, filter.to_string().as_bytes());
-        let hash: String = hash.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(nibble).collect();
-        record = record.detail("filter", audit::Detail::Plain(hash));
+        record = record.detail("filter", audit::Detail::Plain(data_encoding::HEXLOWER.encode(hash.as_ref())));
         if cx.audit().is_some_and(|log| log.wants_inputs()) {
             for part in tiers() {
                 // What holds beside the policies is of tenants.
@@ -244,11 +242,6 @@ pub(crate) fn permit(
         }
     }
     Permit::due(cx, record, must, must || filter.is_some())
-}
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-fn nibble(four: u8) -> Option<char> {
-    char::from_digit(u32::from(four), 16)
 }
 
 /// The organization that a parameter names: any for the System tier, and for others their own alone.
@@ -319,7 +312,6 @@ struct Due {
     /// Whether the end of the work is recorded too.
     closes: bool,
     context: SecurityContext,
-    log: Option<Arc<dyn audit::AuditLog>>,
     record: audit::Record,
 }
 
@@ -341,7 +333,7 @@ pub struct Permit {
 
 impl Permit {
     fn due(cx: &SecurityContext, record: audit::Record, must: bool, closes: bool) -> Self {
-        Self { due: Some(Box::new(Due { must, closes, context: cx.clone(), log: cx.audit().cloned(), record })) }
+        Self { due: Some(Box::new(Due { must, closes, context: cx.clone(), record })) }
     }
 
     /// Writes the opening record, if one is due.
@@ -350,7 +342,7 @@ impl Permit {
     /// [`Code::AuditUnavailable`] when there is no audit log or it cannot write.
     pub async fn begin(self) -> Result<Opened, Denied> {
         let Some(due) = self.due else { return Ok(Opened { closing: None }) };
-        let written = match &due.log {
+        let written = match due.context.audit() {
             Some(log) if due.must => log.begin(&due.record).await.map_err(|e| e.to_string()),
             Some(log) => log.note(&due.record).await.map_err(|e| e.to_string()),
             None => Err("there is no audit log".to_owned()),
@@ -367,7 +359,7 @@ impl Permit {
         let write = |log: &Arc<dyn audit::AuditLog>| {
             if due.must { log.begin_blocking(&due.record) } else { Some(log.note_blocking(&due.record)) }
         };
-        let written = match due.log.as_ref().map(write) {
+        let written = match due.context.audit().map(write) {
             Some(Some(written)) => written.map_err(|e| e.to_string()),
             Some(None) => Err("this audit log can only be awaited, and the function is not async".to_owned()),
             None => Err("there is no audit log".to_owned()),
@@ -379,13 +371,13 @@ impl Permit {
 fn opened(due: Box<Due>, written: Result<(), String>) -> Result<Opened, Denied> {
     match written {
         Ok(()) => {
-            let Due { log, record, closes, .. } = *due;
-            let closing = log.filter(|_| closes).map(|log| Box::new(Closing { log, record, rows: None }));
-            Ok(Opened { closing })
+            let Due { context, record, closes, .. } = *due;
+            let log = context.audit().filter(|_| closes).cloned();
+            Ok(Opened { closing: log.map(|log| Box::new(Closing { log, record, rows: None })) })
         }
         Err(why) => {
             let denied = Denied::new(Code::AuditUnavailable);
-            tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = due.record.action, "denied: the audit record is required and {why}");
+            tracing::error!(target: "policy", decision = denied.id(), code = denied.code().as_str(), action = &*due.record.action, "denied: the audit record is required and {why}");
             due.context.note_refusal(&denied);
             Err(denied)
         }

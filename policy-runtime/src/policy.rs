@@ -68,6 +68,10 @@ struct Inner {
     audit: Option<Arc<dyn AuditLog>>,
     /// By the action's number: read in every decision, so that readers share nothing that is written.
     must_audit: Box<[AtomicBool]>,
+    /// The full names of actions, by number.
+    names: Box<[Arc<str>]>,
+    /// The application, as text.
+    scope: Arc<str>,
     warnings: Vec<Finding>,
     changes: watch::Sender<u64>,
     denials: Mutex<VecDeque<(Arc<str>, Denial)>>,
@@ -241,6 +245,7 @@ impl PolicyBuilder {
         }
         warnings.extend(missing);
         let must_audit = registry.actions().map(|_| AtomicBool::new(false)).collect();
+        let names = registry.actions().map(|(_, entry)| entry.name.to_string().into()).collect();
         let engine = Engine::new(registry)?.in_epoch(u64::try_from(self.clock.now().0).unwrap_or(0));
         let engine = if self.by_both { engine.by_both() } else { engine };
         let application = Scope::application(&self.organization, &self.application)?;
@@ -262,16 +267,18 @@ impl PolicyBuilder {
         Ok(Policy {
             inner: Arc::new(Inner {
                 engine,
-                application,
                 clock: self.clock,
                 audit: self.audit,
                 must_audit,
+                names,
+                scope: application.to_string().into(),
                 warnings,
                 changes: watch::Sender::new(0),
                 denials: Mutex::default(),
                 tally: Tally::default(),
                 stale: AtomicBool::new(false),
                 shadows: Shadows::default(),
+                application,
             }),
         })
     }
@@ -498,6 +505,16 @@ impl Policy {
 
     pub(crate) fn tally(&self) -> &Tally {
         &self.inner.tally
+    }
+
+    /// An action's full name.
+    pub(crate) fn name_of(&self, action: ActionId) -> Option<&Arc<str>> {
+        self.inner.names.get(action.number())
+    }
+
+    /// A scope as text.
+    pub(crate) fn text_of(&self, scope: &Scope) -> Arc<str> {
+        if *scope == self.inner.application { Arc::clone(&self.inner.scope) } else { scope.to_string().into() }
     }
 
     pub(crate) fn must_audit(&self, action: ActionId) -> bool {

@@ -251,7 +251,7 @@ async fn what_must_be_audited_runs_only_with_its_record() {
     let before = RAN.load(Ordering::SeqCst);
     assert_eq!(cx.scope(audited(&log)).await, Ok(1));
     assert!(log.records()[0].1, "closed after it");
-    assert_eq!(log.records()[0].0.principal, "app:default/test/alice");
+    assert_eq!(&*log.records()[0].0.principal, "app:default/test/alice");
     // A denial is none.
     assert!(alice((*SecurityContext::test()).clone()).scope(audited(&log)).await.is_err());
     assert_eq!(log.records().len(), 1);

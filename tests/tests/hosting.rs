@@ -153,7 +153,7 @@ async fn a_stream_ends_when_its_grant_does_and_calls_are_audited() {
     let error = bob.call::<()>(GREETER, "nothing", &NOTHING).await.unwrap_err();
     assert_eq!(error.code(), Code::UnknownService, "nothing shows that it is hosted");
     let records = audit.records();
-    let is_call = |(record, ended): &&(Record, bool)| record.action == "Platform.service.call" && *ended;
+    let is_call = |(record, ended): &&(Record, bool)| &*record.action == "Platform.service.call" && *ended;
     assert_eq!(records.iter().filter(is_call).count(), 2, "{records:?}");
 }
 

@@ -26,20 +26,7 @@ const POLICY_CORE: &[&[&str]] = &[
 ];
 
 const POLICY_RUNTIME: &[&[&str]] = &[
-    &[
-        "secret",
-        "clock",
-        "code",
-        "decision_id",
-        "id",
-        "inputs",
-        "json",
-        "rate",
-        "wire",
-        "shadow",
-        "tally",
-        "trace",
-    ],
+    &["secret", "clock", "code", "decision_id", "id", "inputs", "json", "rate", "wire", "shadow", "tally", "trace"],
     &["database", "decision_id", "mail", "seal", "typed"],
     &["denied", "audit", "credential"],
     &["endpoint", "policy", "events"],

@@ -250,7 +250,7 @@ pub(super) fn missing(scope: &Scope) -> AdminError {
 }
 
 pub(super) fn record(cx: &SecurityContext, kind: RecordKind, action: &str, scope: &Scope, time: i64) -> Record {
-    Record::new(kind, time, cx.participant().uid_id(), action, &scope.to_string(), "allow")
+    Record::new(kind, time, cx.participant().uid_id(), action, scope.to_string(), "allow")
         .request(cx.facts().request_id.clone())
 }
 

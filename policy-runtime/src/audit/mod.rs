@@ -8,7 +8,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use policy_core::ActionName;
+use policy_core::{ActionName, Revision};
+use serde::ser::SerializeTuple as _;
 use serde::{Serialize, Serializer};
 
 #[cfg(feature = "audit")]
@@ -131,17 +132,18 @@ pub struct Record {
     /// Milliseconds since 1970.
     pub time: i64,
     /// `<scope>/<id>` of the participant.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// The action's full name.
-    pub action: String,
+    pub action: Arc<str>,
     /// The entity that it was about, if it was one: its type and its id.
-    pub resource: Option<String>,
+    pub resource: Option<Arc<str>>,
     /// The scope of the resource.
-    pub scope: String,
+    pub scope: Arc<str>,
     /// `allow` or `deny`.
     pub outcome: &'static str,
-    /// The revisions that decided, from System down.
-    pub revisions: [String; 3],
+    /// The revisions that decided, from System down, if policies did.
+    #[serde(serialize_with = "revisions")]
+    pub revisions: Option<[Revision; 3]>,
     /// The id of the request.
     pub request: Option<Arc<str>>,
     /// What else is known.
@@ -150,17 +152,24 @@ pub struct Record {
 
 impl Record {
     /// Starts a record with a fresh id.
-    pub fn new(kind: RecordKind, time: i64, principal: &str, action: &str, scope: &str, outcome: &'static str) -> Self {
+    pub fn new(
+        kind: RecordKind,
+        time: i64,
+        principal: impl Into<Arc<str>>,
+        action: impl Into<Arc<str>>,
+        scope: impl Into<Arc<str>>,
+        outcome: &'static str,
+    ) -> Self {
         Self {
             kind,
             decision: crate::decision_id::fresh(),
             time,
-            principal: principal.to_owned(),
-            action: action.to_owned(),
+            principal: principal.into(),
+            action: action.into(),
             resource: None,
-            scope: scope.to_owned(),
+            scope: scope.into(),
             outcome,
-            revisions: Default::default(),
+            revisions: None,
             request: None,
             details: BTreeMap::new(),
         }
@@ -176,7 +185,7 @@ impl Record {
     /// Sets the entity that it was about.
     #[must_use]
     pub fn about(mut self, kind: &str, id: &str) -> Self {
-        self.resource = Some(format!("{kind}::{id}"));
+        self.resource = Some(format!("{kind}::{id}").into());
         self
     }
 
@@ -205,8 +214,8 @@ impl Record {
     /// Says which sets decided.
     #[cfg(feature = "engine")]
     #[must_use]
-    pub(crate) fn revisions(mut self, revisions: &[policy_core::Revision; 3]) -> Self {
-        self.revisions = revisions.map(|r| r.to_string());
+    pub(crate) const fn revisions(mut self, revisions: &[Revision; 3]) -> Self {
+        self.revisions = Some(*revisions);
         self
     }
 
@@ -230,6 +239,18 @@ impl Record {
         }
         self
     }
+}
+
+/// Three texts; empty where no policies decided.
+pub(crate) fn revisions<S: Serializer>(revisions: &Option<[Revision; 3]>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut texts = serializer.serialize_tuple(3)?;
+    for tier in 0..3 {
+        match revisions.as_ref().and_then(|all| all.get(tier)) {
+            Some(revision) => texts.serialize_element(&format_args!("{revision}"))?,
+            None => texts.serialize_element("")?,
+        }
+    }
+    texts.end()
 }
 
 /// Where records go.

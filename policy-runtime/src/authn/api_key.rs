@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::HEXLOWER;
 use policy_core::Scope;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -43,20 +44,11 @@ pub fn generate(scope: Scope) -> Result<(Secret<String>, ApiKeyRecord), AuthnErr
     getrandom::fill(&mut id)
         .and_then(|()| getrandom::fill(&mut secret))
         .map_err(|_| AuthnError::new(AuthnCode::Unavailable, "the system gives no random numbers"))?;
-    let (id, secret) = (hex(&id), hex(&secret));
+    let (id, secret) = (HEXLOWER.encode(&id), HEXLOWER.encode(&secret));
     let body = format!("{PREFIX}{id}_{secret}");
     let key = format!("{body}{}", checksum(&body));
     let record = ApiKeyRecord::new(id, digest(&key), scope, format!("k_{}", random_id()?));
     Ok((Secret::new(key), record))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn digest(key: &str) -> [u8; 32] {

@@ -227,7 +227,7 @@ impl AuthZen {
                     }
                     Err(why) => {
                         let denied = Denied::new(Code::AuditUnavailable);
-                        tracing::error!(target: "policy", decision = denied.id(), action = record.action, "denied: the audit record is required and {why}");
+                        tracing::error!(target: "policy", decision = denied.id(), action = &*record.action, "denied: the audit record is required and {why}");
                         Verdict::deny(denied.id())
                     }
                 }
@@ -268,7 +268,7 @@ impl AuthZen {
         let entry = question.known.entry;
         let (scope, time) = (self.policy.application().to_string(), self.policy.clock().now().0);
         let record =
-            Record::new(RecordKind::Decision, time, participant.uid_id(), &entry.name.to_string(), &scope, outcome)
+            Record::new(RecordKind::Decision, time, participant.uid_id(), entry.name.to_string(), scope, outcome)
                 .request(cx.facts().request_id.clone())
                 .detail("askedBy", Detail::Plain(cx.participant().uid_id().to_owned()));
         match &question.resource {

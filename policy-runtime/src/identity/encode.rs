@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use data_encoding::HEXLOWER;
 use policy_core::Scope;
 use policy_core::value::{Decimal, Millis, Value, parse_uuid, uuid_text};
 use serde_json::{Map, Value as Json, json};
@@ -86,25 +87,11 @@ fn value(json: &Json) -> Option<Value> {
 }
 
 pub(super) fn hex(bytes: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
 
 pub(super) fn unhex(text: &str) -> Result<[u8; 32], StoreError> {
-    let bad = || spoilt("a hash");
-    let mut bytes = [0; 32];
-    if text.len() != 64 {
-        return Err(bad());
-    }
-    for (n, byte) in bytes.iter_mut().enumerate() {
-        let digits = text.get(2 * n..2 * n + 2).ok_or_else(bad)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| bad())?;
-    }
-    Ok(bytes)
+    HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| spoilt("a hash"))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn mark(kept: &str, key: &Secret<String>) -> Result<String, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).map_err(|error| error.to_string())?;
     mac.update(b"kept policy sets:");
     mac.update(kept.as_bytes());
-    Ok(crate::sets::content::hex(&mac.finalize().into_bytes()))
+    Ok(data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()))
 }
 
 impl Kept {

@@ -1,23 +1,13 @@
 //! A set as text, and the hash of a text: what is stored, signed and sent.
 
-use std::fmt;
-
+use data_encoding::HEXLOWER;
 use policy_core::pdp::{Baseline, SetSource};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 in hexadecimal digits.
 pub(crate) fn hash(content: &str) -> String {
-    hex(&Sha256::digest(content.as_bytes()))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(&Sha256::digest(content.as_bytes()))
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             tokio::spawn(async move {
                 for n in 0.. {
                     let actor = format!("org:acme/u-{writer}");
-                    let record = Record::new(RecordKind::Decision, n, &actor, "orders.place", "org:acme", "allow")
+                    let record = Record::new(RecordKind::Decision, n, actor, "orders.place", "org:acme", "allow")
                         .detail("value.participant.email", Detail::Personal("ann@example.com".into()));
                     if journal.begin(&record).await.is_err() {
                         break;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, Verifier as _, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -68,13 +69,13 @@ impl AnchorKey {
 
     /// The public key, in hexadecimal digits.
     pub fn public(&self) -> String {
-        hex(self.0.verifying_key().as_bytes())
+        HEXLOWER.encode(self.0.verifying_key().as_bytes())
     }
 
     pub(super) fn sign(&self, scope: &str, number: i64, hash: &str, time: i64) -> Anchor {
         let mut anchor =
             Anchor { scope: scope.to_owned(), number, hash: hash.to_owned(), time, signature: String::new() };
-        anchor.signature = hex(&self.0.sign(&anchor.message()).to_bytes());
+        anchor.signature = HEXLOWER.encode(&self.0.sign(&anchor.message()).to_bytes());
         anchor
     }
 
@@ -85,18 +86,7 @@ impl AnchorKey {
 }
 
 fn verifies(key: &VerifyingKey, anchor: &Anchor) -> bool {
-    let signature = unhex(&anchor.signature).and_then(|bytes| Signature::from_slice(&bytes).ok());
+    let signature =
+        HEXLOWER.decode(anchor.signature.as_bytes()).ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
     signature.is_some_and(|signature| key.verify(&anchor.message(), &signature).is_ok())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.filter_map(|four| char::from_digit(u32::from(four), 16)).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

@@ -64,6 +64,7 @@ pub(super) struct Block<'r> {
 /// Makes blocks of records at the end of a chain, and moves that.
 pub(super) fn blocks<'r>(records: &[&'r Prepared], number: &mut i64, end: &mut String) -> Vec<Block<'r>> {
     let mut all: Vec<Block<'r>> = Vec::new();
+    let mut rest: usize = records.iter().map(|prepared| HASH + prepared.body.len() + 1).sum();
     for prepared in records {
         *number += 1;
         *end = hash(end, *number, &prepared.body);
@@ -83,15 +84,19 @@ pub(super) fn blocks<'r>(records: &[&'r Prepared], number: &mut i64, end: &mut S
             last.records.push_str(&prepared.body);
             last.terms.extend(terms);
         } else {
+            let mut text = String::with_capacity(rest.min(FULL + prepared.body.len()));
+            text.push_str(end);
+            text.push_str(&prepared.body);
             all.push(Block {
                 number: *number,
                 latest: record.time,
-                records: format!("{end}{}", prepared.body),
+                records: text,
                 terms: terms.collect(),
                 earliest: record.time,
                 count: 1,
             });
         }
+        rest = rest.saturating_sub(HASH + prepared.body.len() + 1);
     }
     all
 }
@@ -193,7 +198,7 @@ mod tests {
             for (n, (found, prepared)) in found.iter().zip(&all).enumerate() {
                 prop_assert_eq!(found.number, start + 1 + i64::try_from(n).unwrap());
                 prop_assert_eq!(&found.body, &prepared.body);
-                prop_assert_eq!(&found.actor, &prepared.record.principal);
+                prop_assert_eq!(&*found.actor, &*prepared.record.principal);
                 prop_assert_eq!(&found.hash, &hash(&before, found.number, &found.body));
                 before.clone_from(&found.hash);
             }

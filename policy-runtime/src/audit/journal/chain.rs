@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
+use policy_core::Revision;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::anchor::{Anchor, AnchorKey, hex};
+use super::anchor::{Anchor, AnchorKey};
 use super::query::{Filter, Stored};
 use super::store::Part;
 use super::worker::Command;
 use super::{AuditError, Journal};
-use crate::audit::{Detail, Record};
+use crate::audit::{Detail, Record, revisions};
 
 /// The hash before the first record.
 pub(super) const BEGINNING: &str = "0";
@@ -85,7 +87,7 @@ pub(super) fn prepare(record: Record) -> Result<Prepared, AuditError> {
             Detail::Personal(text) => {
                 let mut salt = [0; 16];
                 getrandom::fill(&mut salt).map_err(|_| AuditError("the system gives no random numbers".into()))?;
-                let salt = hex(&salt);
+                let salt = HEXLOWER.encode(&salt);
                 let digest = digest(&salt, text);
                 personal.insert(name.clone(), (salt, text.clone()));
                 json!({ "personal": digest })
@@ -102,11 +104,14 @@ pub(super) fn prepare(record: Record) -> Result<Prepared, AuditError> {
         resource: record.resource.as_deref(),
         scope: &record.scope,
         outcome: record.outcome,
-        revisions: &record.revisions,
+        revisions: record.revisions,
         request: record.request.as_deref(),
         details,
     };
-    let body = serde_json::to_string(&body).map_err(|error| AuditError(error.to_string()))?;
+    // As long as most are.
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, &body).map_err(|error| AuditError(error.to_string()))?;
+    let body = String::from_utf8(text).map_err(|error| AuditError(error.to_string()))?;
     Ok(Prepared { record, body, personal })
 }
 
@@ -121,19 +126,20 @@ struct Body<'r> {
     resource: Option<&'r str>,
     scope: &'r str,
     outcome: &'r str,
-    revisions: &'r [String; 3],
+    #[serde(serialize_with = "revisions")]
+    revisions: Option<[Revision; 3]>,
     request: Option<&'r str>,
     details: BTreeMap<&'r str, Value>,
 }
 
 fn digest(salt: &str, text: &str) -> String {
-    hex(&Sha256::digest(format!("{salt}:{text}")))
+    HEXLOWER.encode(&Sha256::digest(format!("{salt}:{text}")))
 }
 
 pub(super) fn hash(before: &str, number: i64, body: &str) -> String {
     let number = format!("\n{number}\n");
     let all = Sha256::new().chain_update(before).chain_update(number).chain_update(body);
-    hex(&all.finalize())
+    HEXLOWER.encode(&all.finalize())
 }
 
 impl Prepared {
@@ -141,12 +147,12 @@ impl Prepared {
         let Self { record, body, personal } = self;
         Stored {
             number,
-            scope: record.scope,
+            scope: record.scope.to_string(),
             time: record.time,
             kind: record.kind.as_str().to_owned(),
-            actor: record.principal,
-            action: record.action,
-            resource: record.resource,
+            actor: record.principal.to_string(),
+            action: record.action.to_string(),
+            resource: record.resource.as_deref().map(str::to_owned),
             outcome: record.outcome.to_owned(),
             decision: record.decision.to_string(),
             body,

@@ -39,7 +39,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, AuditError>> {
 impl Store for Memory {
     fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>> {
         for record in records {
-            let chain = self.chains.entry(record.record.scope.clone()).or_default();
+            let chain = self.chains.entry(record.record.scope.to_string()).or_default();
             let (number, before) = chain.end();
             let hash = hash(&before, number + 1, &record.body);
             chain.records.push(record.clone().stored(number + 1, hash));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard, sign-in, administration ─► Journal ─► queue ─► one writer ─► store (memory, SQLite, PostgreSQL)
-//!                                              │full: callers wait      │ many records, one commit
+//!                                              │full: callers wait      │ what came in a moment, one commit
 //! ```
 //!
 //! A record that is required is acknowledged when it would survive a crash; one that is only wanted when the queue has it. When
@@ -45,12 +45,13 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use policy_core::ActionName;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use anchor::{Anchor, AnchorKey};
 pub use chain::{Broken, Verified};
@@ -58,6 +59,7 @@ pub use query::{Count, Filter, Stored};
 pub use start::JournalBuilder;
 
 use super::{AuditError, AuditFuture, AuditLog, Detail, Record, RecordKind};
+use crate::clock::Clock;
 use worker::{Ack, Command};
 
 /// Which decisions are recorded beside those that must be.
@@ -180,6 +182,8 @@ impl Recording {
 /// ```
 pub struct Journal {
     queue: mpsc::Sender<Command>,
+    hurry: Arc<Notify>,
+    clock: Arc<dyn Clock>,
     /// Ends of work that the queue has no room for: as many as there is work, which has waited for its turn before.
     ends: mpsc::UnboundedSender<Command>,
     recording: Recording,
@@ -203,9 +207,24 @@ fn late() -> AuditError {
 
 impl Journal {
     async fn put(&self, command: Command) -> Result<(), AuditError> {
-        match tokio::time::timeout(self.patience, self.queue.send(command)).await {
-            Ok(sent) => sent.map_err(|_| ended()),
-            Err(_) => Err(late()),
+        let is_waited_for = command.is_waited_for();
+        match self.queue.try_send(command) {
+            Ok(()) => self.tell(is_waited_for),
+            Err(TrySendError::Closed(_)) => return Err(ended()),
+            Err(TrySendError::Full(command)) => {
+                self.hurry.notify_one();
+                let sent = tokio::time::timeout(self.patience, self.queue.send(command)).await;
+                sent.map_err(|_| late())?.map_err(|_| ended())?;
+                self.tell(is_waited_for);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the writer begin, where somebody waits for it or the queue is half full.
+    fn tell(&self, is_waited_for: bool) {
+        if is_waited_for || self.queue.capacity() < self.queue.max_capacity() / 2 {
+            self.hurry.notify_one();
         }
     }
 
@@ -222,12 +241,14 @@ impl Journal {
     fn put_blocking(&self, mut command: Command) -> Result<(), AuditError> {
         let step = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
+        let is_waited_for = command.is_waited_for();
         loop {
             command = match self.queue.try_send(command) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(self.tell(is_waited_for)),
                 Err(TrySendError::Closed(_)) => return Err(ended()),
                 Err(TrySendError::Full(command)) => command,
             };
+            self.hurry.notify_one();
             if waited >= self.patience {
                 return Err(late());
             }
@@ -353,7 +374,7 @@ impl AuditLog for Journal {
     fn begin<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {
         Box::pin(async move {
             let (ack, done) = oneshot::channel();
-            self.put(Command::Append(Box::new(record.clone()), Ack::Async(ack))).await?;
+            self.put(Command::Append(record.clone(), Ack::Async(ack))).await?;
             match tokio::time::timeout(self.patience, done).await {
                 Ok(done) => done.map_err(|_| ended())?,
                 Err(_) => Err(late()),
@@ -363,7 +384,7 @@ impl AuditLog for Journal {
 
     fn begin_blocking(&self, record: &Record) -> Option<Result<(), AuditError>> {
         let (ack, done) = std::sync::mpsc::sync_channel(1);
-        if let Err(error) = self.put_blocking(Command::Append(Box::new(record.clone()), Ack::Blocking(ack))) {
+        if let Err(error) = self.put_blocking(Command::Append(record.clone(), Ack::Blocking(ack))) {
             return Some(Err(error));
         }
         Some(done.recv_timeout(self.patience).map_err(|_| late()).and_then(|done| done))
@@ -373,11 +394,11 @@ impl AuditLog for Journal {
         if record.kind != RecordKind::Decision {
             return;
         }
+        let end = Command::Append(end_of(record, rows, self.clock.now().0), Ack::None);
         // Behind what was put in before it, where there is room. The writer ends only with the journal.
-        if let Err(TrySendError::Full(end) | TrySendError::Closed(end)) =
-            self.queue.try_send(Command::End(Box::new(record.clone()), rows))
-        {
-            let _ = self.ends.send(end);
+        match self.queue.try_send(end) {
+            Ok(()) => self.tell(false),
+            Err(TrySendError::Full(end) | TrySendError::Closed(end)) => drop(self.ends.send(end)),
         }
     }
 
@@ -390,17 +411,18 @@ impl AuditLog for Journal {
     }
 
     fn note<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {
-        Box::pin(self.put(Command::Append(Box::new(record.clone()), Ack::None)))
+        Box::pin(self.put(Command::Append(record.clone(), Ack::None)))
     }
 
     fn note_blocking(&self, record: &Record) -> Result<(), AuditError> {
-        self.put_blocking(Command::Append(Box::new(record.clone()), Ack::None))
+        self.put_blocking(Command::Append(record.clone(), Ack::None))
     }
 }
 
 /// The record of the end of the work under another, with how many rows it gave or changed.
 fn end_of(record: &Record, rows: Option<u64>, time: i64) -> Record {
-    let mut end = Record::new(RecordKind::End, time, &record.principal, &record.action, &record.scope, record.outcome)
+    let (principal, action, scope) = (record.principal.clone(), record.action.clone(), record.scope.clone());
+    let mut end = Record::new(RecordKind::End, time, principal, action, scope, record.outcome)
         .decision(&record.decision)
         .request(record.request.clone());
     end.details.extend(rows.map(|rows| ("rows".to_owned(), Detail::Plain(rows.to_string()))));

@@ -21,7 +21,7 @@ const BLOCKS: i64 = 8;
 /// How often, before others have their turn.
 const TURNS: usize = 16;
 
-/// The next blocks of a scope after a record, of those that are told by `$4`, and by `$5` and what follows.
+/// The next blocks of a scope after a record, of those that are told by `$4` and `$5`.
 macro_rules! blocks {
     ($which:literal) => {
         concat!(
@@ -49,13 +49,13 @@ impl From<DatabaseError> for AuditError {
 }
 
 /// A row of `policy_audit`.
-struct Block {
+struct StoredBlock {
     number: i64,
     latest: i64,
     records: Vec<Stored>,
 }
 
-impl Block {
+impl StoredBlock {
     fn read(scope: &str, row: &Row) -> Result<Self, DatabaseError> {
         let number = row.long(0)?;
         Ok(Self { number, latest: row.long(1)?, records: block::records(scope, number, &row.text(2)?) })
@@ -127,15 +127,15 @@ impl Sql {
         scope: &str,
         after: i64,
         which: &[Arg],
-    ) -> Result<Vec<Block>, AuditError> {
+    ) -> Result<Vec<StoredBlock>, AuditError> {
         let mut args = vec![scope.into(), after.into(), BLOCKS.into()];
         args.extend_from_slice(which);
         let rows = self.database.rows(sql, args).await?;
-        Ok(rows.iter().map(|row| Block::read(scope, row)).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| StoredBlock::read(scope, row)).collect::<Result<_, _>>()?)
     }
 
     /// The next blocks in which there may be what a filter wants.
-    async fn candidates(&self, filter: &Filter, after: i64) -> Result<Vec<Block>, AuditError> {
+    async fn candidates(&self, filter: &Filter, after: i64) -> Result<Vec<StoredBlock>, AuditError> {
         let scope = filter.scope.as_str();
         let by_term = async |term: Term<'_>| self.blocks(BY_TERM, scope, after, &[term.text().into()]).await;
         if let Some(decision) = &filter.decision {
@@ -237,7 +237,7 @@ impl Sql {
         let sql = "SELECT number, latest, records FROM policy_audit WHERE scope = $1 AND number <= $2 ORDER BY number DESC LIMIT 2";
         let mut last = None;
         for row in self.database.rows(sql, vec![scope.into(), stop.into()]).await?.iter().rev() {
-            last = Block::read(scope, row)?.records.into_iter().take_while(|r| r.time < before).last().or(last);
+            last = StoredBlock::read(scope, row)?.records.into_iter().take_while(|r| r.time < before).last().or(last);
         }
         Ok(last.map(|r| End { scope: scope.to_owned(), number: r.number, hash: r.hash }))
     }
@@ -248,7 +248,7 @@ impl Sql {
         let upto = || vec![Arg::from(scope.as_str()), Arg::from(number)];
         let sql = "SELECT number, latest, records FROM policy_audit WHERE scope = $1 ORDER BY number LIMIT 1";
         let first = tx.row(sql, vec![scope.as_str().into()]).await?;
-        let first = first.map_or(Ok(i64::MAX), |row| Block::read(&scope, &row).map(|block| block.first()))?;
+        let first = first.map_or(Ok(i64::MAX), |row| StoredBlock::read(&scope, &row).map(|block| block.first()))?;
         let sql = "INSERT INTO policy_audit_checkpoints (scope, number, hash, time, signature) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (scope) DO UPDATE SET number = $2, hash = $3, time = $4, signature = $5";
         tx.run(sql, vec![scope.as_str().into(), number.into(), hash.into(), time.into(), signature.into()]).await?;
@@ -262,7 +262,7 @@ impl Sql {
         // Of the block in which the checkpoint stands, what follows it.
         let args = vec![scope.as_str().into(), number.into(), Arg::from(1_i64)];
         if let Some(row) = tx.row(ALL, args).await? {
-            let mut block = Block::read(&scope, &row)?;
+            let mut block = StoredBlock::read(&scope, &row)?;
             block.records.retain(|record| record.number > number);
             let latest = block.records.iter().map(|record| record.time).max().unwrap_or(block.latest);
             let sql = "UPDATE policy_audit SET records = $3, latest = $4 WHERE scope = $1 AND number = $2";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::anchor::AnchorKey;
 use super::memory::Memory;
@@ -118,9 +118,10 @@ impl JournalBuilder {
             None => AnchorKey::random().map_err(|_| AuditError("the system gives no random numbers".into()))?,
         };
         let (queue, queued) = mpsc::channel(self.queue.max(1));
+        let hurry = Arc::new(Notify::new());
         let (ends, ended) = mpsc::unbounded_channel();
         let (opened, open) = std::sync::mpsc::sync_channel(1);
-        let (place, clock) = (self.place, self.clock);
+        let (place, clock, hurried) = (self.place, Arc::clone(&self.clock), Arc::clone(&hurry));
         let work = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -130,7 +131,7 @@ impl JournalBuilder {
                 match store(place).await {
                     Ok(store) => {
                         drop(opened.send(Ok(())));
-                        Worker::new(store, clock).run(queued, ended).await;
+                        Worker::new(store, clock, hurried).run(queued, ended).await;
                     }
                     Err(error) => drop(opened.send(Err(error))),
                 }
@@ -139,7 +140,7 @@ impl JournalBuilder {
         let thread = std::thread::Builder::new().name("policy-audit".into()).spawn(work);
         thread.map_err(|error| AuditError(error.to_string()))?;
         open.recv().map_err(|_| AuditError("the writer did not start".into()))??;
-        Ok(Journal { queue, ends, recording: self.recording, patience: self.patience, key })
+        Ok(Journal { queue, hurry, clock: self.clock, ends, recording: self.recording, patience: self.patience, key })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::anchor::Anchor;
 use super::chain::{Prepared, prepare};
@@ -16,6 +16,8 @@ use crate::clock::Clock;
 
 /// The most records of one commit.
 const BATCH: usize = 2_048;
+/// How long what nobody waits for may stay in the queue: a commit of one record costs nearly as much as one of many.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long the writer rests before it tries again what the store did not take.
 const REST: Duration = Duration::from_millis(200);
 
@@ -43,9 +45,10 @@ type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
 pub(super) enum Command {
-    Append(Box<Record>, Ack),
-    End(Box<Record>, Option<u64>),
+    /// Not behind a pointer: what one thread makes and another throws away is the larger part of what a record costs.
+    Append(Record, Ack),
     Flush(Answer<()>),
     Query(Box<Filter>, Answer<Found>),
     Misfiled(String, Part, Answer<Option<i64>>),
@@ -56,16 +59,25 @@ pub(super) enum Command {
     Erase(String, String, Answer<u64>),
 }
 
+impl Command {
+    /// Whether somebody waits until it is done.
+    pub(super) const fn is_waited_for(&self) -> bool {
+        !matches!(self, Self::Append(_, Ack::None))
+    }
+}
+
 pub(super) struct Worker {
     store: Box<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// Told when somebody waits, and when the queue fills.
+    hurry: Arc<Notify>,
     /// Wanted records that the store has not taken yet.
     waiting: VecDeque<Prepared>,
 }
 
 impl Worker {
-    pub(super) fn new(store: Box<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, waiting: VecDeque::new() }
+    pub(super) fn new(store: Box<dyn Store>, clock: Arc<dyn Clock>, hurry: Arc<Notify>) -> Self {
+        Self { store, clock, hurry, waiting: VecDeque::new() }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>, mut ends: mpsc::UnboundedReceiver<Command>) {
@@ -81,6 +93,10 @@ impl Worker {
                 }
             };
             let Some(command) = next else { break };
+            if !command.is_waited_for() {
+                // Nothing that comes meanwhile wakes this thread, unless it hurries.
+                let _ = tokio::time::timeout(GATHER, self.hurry.notified()).await;
+            }
             self.take(command, &mut queue, &mut ends).await;
             // While the store does not take them, no more are taken in: the queue fills, and callers wait.
             while self.waiting.len() >= BATCH {
@@ -109,14 +125,10 @@ impl Worker {
             match command {
                 Command::Append(record, Ack::None) => {
                     kept += 1;
-                    self.hold(*record);
+                    self.hold(record);
                 }
                 Command::Append(_, ack) => {
                     let _ = ack.send(Err(unavailable()));
-                }
-                Command::End(record, rows) => {
-                    kept += 1;
-                    self.hold(end_of(&record, rows, self.clock.now().0));
                 }
                 Command::Flush(answer) => drop(answer.send(Err(unavailable()))),
                 Command::Query(_, answer) => drop(answer.send(Err(unavailable()))),
@@ -152,17 +164,13 @@ impl Worker {
             match next {
                 Command::Append(record, ack) => {
                     taken += 1;
-                    match (prepare(*record), ack) {
+                    match (prepare(record), ack) {
                         (Ok(prepared), Ack::None) => self.waiting.push_back(prepared),
                         (Ok(prepared), ack) => required.push((prepared, ack)),
                         (Err(error), ack) => {
                             let _ = ack.send(Err(error));
                         }
                     }
-                }
-                Command::End(record, rows) => {
-                    taken += 1;
-                    self.hold(end_of(&record, rows, self.clock.now().0));
                 }
                 other @ (Command::Flush(_)
                 | Command::Query(..)
@@ -221,7 +229,6 @@ impl Worker {
             Command::Append(_, ack) => {
                 let _ = ack.send(Err(unavailable()));
             }
-            Command::End(..) => {}
             Command::Flush(answer) => {
                 while !self.waiting.is_empty() {
                     let before = self.waiting.len();

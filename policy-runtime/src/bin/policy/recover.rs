@@ -45,10 +45,9 @@ pub(crate) async fn recover(arguments: &Recover) -> Result<Told, Failure> {
     let journal = Arc::new(Journal::in_database(address).start()?);
     let (sets, now) = (PolicySets::new(database), SystemClock.now());
     let before = sets.active(&scope).await?;
-    let record =
-        Record::new(RecordKind::Change, now.0, ACTOR, "Platform.policies.recover", &scope.to_string(), "allow")
-            .about("policies", &scope.to_string())
-            .detail("before", Detail::Plain(before.to_string()));
+    let record = Record::new(RecordKind::Change, now.0, ACTOR, "Platform.policies.recover", scope.to_string(), "allow")
+        .about("policies", &scope.to_string())
+        .detail("before", Detail::Plain(before.to_string()));
     journal.begin(&record).await?;
     let number = sets.recover(&scope, ACTOR, now).await?;
     journal.complete(&record, None);

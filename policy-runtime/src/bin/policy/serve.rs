@@ -129,6 +129,8 @@ pub(crate) async fn serve(arguments: &Serve) -> Result<(), Failure> {
     }
     ended().await?;
     gateway.shutdown().await;
+    // What nobody waits for may still be on its way.
+    prepared.journal.flush().await?;
     Ok(())
 }
 

@@ -413,6 +413,13 @@ impl Credentials {
         self
     }
 
+    /// Sets what the headers of the request ask for.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn asking_for(mut self, scope: RequestedScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
     /// Sets the address that the request comes from.
     #[must_use]
     pub const fn from_peer(mut self, peer: IpAddr) -> Self {

@@ -331,7 +331,7 @@ async fn browsers_sign_in_and_out_by_cookie() {
     let (_, evil) = http(&gateway, &format!("{me}origin: https://evil.example\n")).await;
     assert!(!evil.contains("access-control"));
     let asked = http(&gateway, "OPTIONS /api/auth/login\norigin: https://app.example\n").await;
-    assert!(asked.0 == 204 && asked.1.contains("access-control-allow-methods: GET, POST\r\n"));
+    assert!(asked.0 == 204 && asked.1.contains("access-control-allow-methods: GET, POST, PUT, PATCH, DELETE\r\n"));
 
     let mut first = by_cookie(&gateway, &cookie, CONNECT).await;
     assert_eq!(ask(&mut first, "admin").await, "1");

@@ -9,7 +9,10 @@ use policy_runtime::identity::NewUser;
 use policy_runtime::secret::Secret;
 use policy_runtime::server::Prepared;
 use policy_runtime::signin::ClientSettings;
+use policy_runtime::wire::Command;
+use serde_json::json;
 use tests::providers::{Answer, send};
+use tests::raw::{Ended, Raw};
 
 const FILE: &str = "[application]\norganization = \"acme\"\nid = \"shop\"\n";
 const PASSWORD: &str = "a quite long pass phrase";
@@ -62,6 +65,31 @@ impl Server {
         self.form("/api/auth/oauth/token", &fields).await
     }
 
+    async fn add_alice(&self) {
+        let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+        let shop = Scope::application("acme", "shop").unwrap();
+        let alice = NewUser::new(shop, "alice@example.com").password_hash(hashed);
+        self.prepared.store.add_user(alice).await.unwrap();
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        send("POST", &format!("http://{}/api/auth{path}", self.gateway.local_addr()), headers, body).await.unwrap()
+    }
+
+    async fn cookie(&self) -> String {
+        let body = json!({ "email": "alice@example.com", "password": PASSWORD }).to_string();
+        let told = self.post("/app/acme/shop/login", &[("content-type", "application/json")], &body).await;
+        assert_eq!(told.status, 204, "{}", told.body);
+        told.cookies()
+    }
+
+    /// A connection, if a ticket opens one.
+    async fn connects(&self, ticket: &str) -> Option<Raw> {
+        let mut raw = Raw::dial(&self.gateway, &[]).await.unwrap();
+        raw.say(&format!("CONNECT\naccept-version:1.2\nauthorization:Bearer {ticket}\n\n\0")).await;
+        raw.frame().await.ok().filter(|frame| frame.command == Command::Connected).map(|_| raw)
+    }
+
     /// Whether the server itself takes a token.
     async fn lets_in(&self, token: &str) -> bool {
         let header = format!("Bearer {token}");
@@ -74,9 +102,7 @@ impl Server {
 async fn one_winner(database: &str) {
     let (first, second) = (start(database).await, start(database).await);
     let shop = Scope::application("acme", "shop").unwrap();
-    let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
-    let alice = NewUser::new(shop.clone(), "alice@example.com").password_hash(hashed);
-    first.prepared.store.add_user(alice).await.unwrap();
+    first.add_alice().await;
     let settings = ClientSettings::new("The shop").redirect_uri(CALLBACK);
     first.prepared.sign_in.stored().clients.add_public("app", &shop, &settings).await.unwrap();
 
@@ -114,4 +140,74 @@ async fn what_is_good_once_has_one_winner_in_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_good_once_has_one_winner_in_postgres() {
     Box::pin(one_winner(&tests::postgres::fresh_database().unwrap())).await;
+}
+
+/// Two servers over one database: a ticket opens one connection, which goes on as long as its session.
+async fn one_connection(database: &str) {
+    let (first, second) = (start(database).await, start(database).await);
+    first.add_alice().await;
+    let cookie = first.cookie().await;
+    let ticket = async || {
+        let told = first.post("/ticket", &[("cookie", &cookie)], "").await;
+        assert_eq!(told.status, 200, "{}", told.body);
+        let told = told.json().unwrap();
+        assert_eq!(told["expiresIn"], 60);
+        told["ticket"].as_str().unwrap().to_owned()
+    };
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        let own = ticket().await;
+        assert!(!first.lets_in(&own).await, "it opens connections alone");
+        let tries = [&first, &second, &first, &second].map(|server| Box::pin(server.connects(&own)));
+        let opened: Vec<Raw> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
+        assert_eq!(opened.len(), 1);
+        connections.extend(opened);
+    }
+    let unused = ticket().await;
+    let bearer = format!("Bearer {}", ticket().await);
+    assert_eq!(
+        first.post("/ticket", &[("authorization", &bearer)], "").await.status,
+        401,
+        "nor is it good for another"
+    );
+    assert_eq!(first.post("/logout", &[("cookie", &cookie)], "").await.status, 204);
+    for mut raw in connections {
+        assert_ne!(raw.end(std::time::Duration::from_secs(5)).await, Ended::Silent, "it ends with the session");
+    }
+    assert!(second.connects(&unused).await.is_none(), "nor does the session live on in what was not used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_one_connection_in_sqlite() {
+    let path = std::env::temp_dir().join(format!("policy-tickets-{}.db", std::process::id()));
+    Box::pin(one_connection(&format!("sqlite:{}", path.display()))).await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_one_connection_in_postgres() {
+    Box::pin(one_connection(&tests::postgres::fresh_database().unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_for_sessions_of_this_site_alone() {
+    let server = start("sqlite::memory:").await;
+    server.add_alice().await;
+    let cookie = server.cookie().await;
+    let shop = Scope::application("acme", "shop").unwrap();
+    let settings = ClientSettings::new("The shop").redirect_uri(CALLBACK);
+    server.prepared.sign_in.stored().clients.add_public("app", &shop, &settings).await.unwrap();
+    let told = server.exchange(&server.code().await).await.json().unwrap();
+    let bearer = format!("Bearer {}", told["access_token"].as_str().unwrap());
+    for (headers, status) in [
+        (&[][..], 401),
+        (&[("cookie", &*cookie), ("origin", "https://evil.example")][..], 403),
+        (&[("cookie", &*cookie), ("sec-fetch-site", "cross-site")], 403),
+        (&[("authorization", &*bearer)], 403),
+        (&[("cookie", &*cookie)], 200),
+    ] {
+        assert_eq!(server.post("/ticket", headers, "").await.status, status, "{headers:?}");
+    }
 }

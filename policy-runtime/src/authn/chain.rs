@@ -262,9 +262,9 @@ impl Chain {
                 Outcome::NotPresented => {}
                 Outcome::Rejected(error) => return Err(error),
                 Outcome::Authenticated(found) => {
-                    // A session is as good as what it was opened with.
-                    let opened = matches!(credential, Credential::Session(_)).then(|| found.method().to_owned());
-                    let method = opened.as_deref().unwrap_or(authenticator.method());
+                    // A session is as good as what it was opened with, and so is a ticket of it.
+                    let is_of_session = found.session().is_some();
+                    let method = if is_of_session { found.method() } else { authenticator.method() };
                     self.admit(found.participant().scope(), method, request)?;
                     return Ok(*found);
                 }

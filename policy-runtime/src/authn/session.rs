@@ -248,17 +248,13 @@ impl Sessions {
             return Ok(None);
         };
         let now = self.clock.now();
-        let is_over = session.ends <= now || session.idle_ends <= now || !user.enabled;
-        // What a provider or a hook said of somebody who has changed since, only a sign-in says again.
-        if is_over || (session.added.is_of_sign_in() && session.epoch != user.epoch) {
-            return Ok(None);
-        }
+        let Some(found) = going_on(&session, &user, now) else { return Ok(None) };
         let unused = after(now, self.idle).0.saturating_sub(session.idle_ends.0);
         if unused > self.worth_saying() {
             // It is in use, whether that is noted now or the next time.
             let _ = kept.store.keep_session(&session.id, after(now, self.idle)).await;
         }
-        Ok(Some(authenticated(&session, &user)))
+        Ok(Some(found))
     }
 
     fn find_here(&self, value: &str) -> Option<Authenticated> {
@@ -455,13 +451,19 @@ impl Sessions {
     }
 }
 
-/// Who has a session, as the store has them now.
-fn authenticated(session: &SessionRecord, user: &User) -> Authenticated {
-    Authenticated::new(session.added.participant(user).build(), &session.method)
+/// Who goes on in a stored session, as their user is now; nobody when it is over.
+pub(crate) fn going_on(session: &SessionRecord, user: &User, now: Millis) -> Option<Authenticated> {
+    let is_over = session.ends <= now || session.idle_ends <= now || !user.enabled;
+    // What a provider or a hook said of somebody who has changed since, only a sign-in says again.
+    if is_over || (session.added.is_of_sign_in() && session.epoch != user.epoch) {
+        return None;
+    }
+    let found = Authenticated::new(session.added.participant(user).build(), &session.method)
         .expires_at(session.ends)
         .epoch(user.epoch)
         .amr(session.amr.iter().map(String::as_str))
-        .of_session(session.id.as_str())
+        .of_session(session.id.as_str());
+    Some(found)
 }
 
 impl Authenticator for Sessions {

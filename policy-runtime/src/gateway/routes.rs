@@ -81,8 +81,9 @@ pub(super) fn preflight(shared: &Shared, request: &Request) -> Option<Response> 
     }
     let mut response = upgrade::status(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type, x-request-id"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE"));
+    let allowed = "authorization, content-type, x-request-id, if-match, idempotency-key";
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
     Some(response)
 }
 
@@ -160,9 +161,14 @@ async fn signed_in(
         .at(parts.method.as_str(), parts.uri.path())
         .in_request(arrived.request_id.as_str())
         .on(shared.listener.clone());
-    if let Some(scope) = scope {
-        credentials = credentials.in_scope(scope);
-    }
+    let named = earlier.as_ref().map(|asked| asked.requested_scope().clone()).unwrap_or_default();
+    credentials = match scope {
+        Some(scope) if !named.admits(&scope) => {
+            return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials").into());
+        }
+        Some(scope) => credentials.in_scope(scope),
+        None => credentials.asking_for(named),
+    };
     if let Some(code) = login.code {
         credentials = credentials.with_second_factor(Secret::new(code));
     }

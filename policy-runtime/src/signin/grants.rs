@@ -7,11 +7,13 @@ use policy_core::value::Millis;
 
 use super::SignInError;
 use super::clients::{Clients, digest, fresh_secret};
+use crate::authn::Authenticated;
+use crate::authn::session::going_on;
 use crate::authn::token::GivenOut;
 use crate::clock::Clock;
 use crate::database::{Arg, Database, Row, Transaction};
 use crate::id::random_id;
-use crate::identity::{StoreError, Stored};
+use crate::identity::{SessionStore as _, SqlStore, StoreError, Stored, UserStore as _};
 use crate::secret::Secret;
 
 /// How long a code is good, in seconds.
@@ -332,6 +334,7 @@ async fn insert(tx: &mut Transaction, grant: &Grant, session: Option<String>) ->
 pub(super) struct Records {
     pub(super) clients: Clients,
     pub(super) grants: Grants,
+    pub(super) sql: SqlStore,
 }
 
 fn unavailable(error: &SignInError) -> StoreError {
@@ -352,6 +355,15 @@ impl GivenOut for Records {
             let client =
                 client.filter(|client| client.enabled && client.settings.for_itself && client.is_confidential());
             Ok(client.map(|client| client.participant()))
+        })
+    }
+
+    fn session<'a>(&'a self, user: &'a str, id: &'a str) -> Stored<'a, Option<Authenticated>> {
+        Box::pin(async move {
+            let Some(user) = self.sql.user(user).await? else { return Ok(None) };
+            let all = self.sql.sessions_of(&user.id).await?;
+            let session = all.iter().find(|session| session.id == id);
+            Ok(session.and_then(|session| going_on(session, &user, self.grants.clock.now())))
         })
     }
 }

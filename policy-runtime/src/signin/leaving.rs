@@ -131,10 +131,12 @@ impl SignIn {
         Ok(response)
     }
 
-    /// Who asks about sessions: from a page of this site, by the cookie of one.
+    /// Who asks about sessions: from a page of this site or a listed one, by the cookie of one.
     async fn own(&self, came: &Came) -> Result<Box<Authenticated>, Instead> {
         let refused = |status, why: &str| Instead::from(answer(status, &json!({ "error": why })));
-        if !came.is_of_this_site() {
+        let listed = self.flows.as_ref().map(|flows| &flows.people.origins);
+        let is_listed = listed.is_some_and(|origins| origins.admit_upgrade(&came.headers, came.arrival.secure));
+        if !is_listed && !came.is_of_this_site() {
             return Err(refused(StatusCode::FORBIDDEN, "the request must come from this site"));
         }
         let found = self.of_cookie(&came.pages, came.arrival, &came.headers).await;

@@ -32,6 +32,7 @@ use crate::secret::Secret;
 
 mod authorize;
 mod clients;
+mod connect;
 mod discovery;
 mod errands;
 mod flows;
@@ -141,7 +142,8 @@ impl Stored {
     /// When the keys cannot be read or made.
     pub async fn issuer(&self, url: &str, users: Arc<dyn UserStore>) -> Result<Issuer, SignInError> {
         let ring: KeyRing = self.keys.ring().await?;
-        let records = grants::Records { clients: self.clients.clone(), grants: self.grants.clone() };
+        let (clients, grants, sql) = (self.clients.clone(), self.grants.clone(), self.sql.clone());
+        let records = grants::Records { clients, grants, sql };
         Ok(Issuer::with_keys(url, ring, self.clock.clone(), users).given_out(Arc::new(records)))
     }
 }

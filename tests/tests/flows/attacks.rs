@@ -1,5 +1,10 @@
 //! Bad input: pages of others, forged bodies, links of another kind, a mail server that is down.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use policy_runtime::identity::Change;
+
 use super::*;
 
 const REGISTER: &str = "/api/auth/app/acme/shop/register";
@@ -78,7 +83,7 @@ async fn a_mail_server_that_is_down_is_nobodys_business() {
     // Nothing listens at the port from here on.
     let sink = std::mem::replace(&mut stand.sink, Sink::start().await.unwrap());
     drop(sink);
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let forgot = async |email: &str| stand.post("/app/acme/shop/password/forgot", json!({ "email": email })).await;
     let (known, stranger) = (forgot("ann@example.com").await, forgot("eve@example.com").await);
     assert_eq!((known.status, &known.body), (202, &stranger.body));
@@ -89,7 +94,7 @@ async fn a_mail_server_that_is_down_is_nobodys_business() {
         if !sink.letters().is_empty() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let token = sink.letter(0).await.unwrap().token().unwrap();
     assert_eq!(stand.post("/password/reset", json!({ "token": token, "password": OTHER })).await.status, 204);
@@ -143,4 +148,54 @@ async fn whoever_asks_too_often_waits() {
     }
     let refused = told.iter().find(|told| told.status == 429).unwrap_or_else(|| panic!("{told:?}"));
     assert!(refused.head.to_lowercase().contains("retry-after"), "{}", refused.head);
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Neither by the answer nor by the time, though the server of mail never answers: it is asked by one letter alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_known_shows_neither_in_the_answer_nor_by_the_time() {
+    const ROUNDS: usize = 9;
+    let mut stand = Stand::of("sqlite::memory:", "[server]\nrate_limits = false\n").await;
+    let port = stand.sink.port;
+    drop(std::mem::replace(&mut stand.sink, Sink::start().await.unwrap()));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let _silent = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
+    for n in 0..ROUNDS {
+        for kind in ["known", "disabled", "invited"] {
+            let user = NewUser::new(scope("shop"), &format!("{kind}{n}@example.com"));
+            let user = if kind == "invited" { user } else { user.password_hash(hashed.clone()) };
+            let user = stand.prepared.store.add_user(user).await.unwrap();
+            let change = Change::default().enabled(kind != "disabled");
+            stand.prepared.store.change_user(&user.id, &change).await.unwrap();
+        }
+    }
+    for path in ["register", "password/forgot", "login/lookup", "login"] {
+        let mut told = BTreeMap::<_, (Vec<_>, BTreeSet<_>)>::new();
+        for n in 0..ROUNDS {
+            for kind in ["known", "disabled", "invited", "stranger"] {
+                let mut body = json!({ "email": format!("{kind}{n}@example.com") });
+                if path == "login" {
+                    body["password"] = json!("not the right one");
+                }
+                let began = Instant::now();
+                let answer = stand.post(&format!("/app/acme/shop/{path}"), body).await;
+                let (times, answers) = told.entry(kind).or_default();
+                times.push(began.elapsed());
+                answers.insert((answer.status, answer.body));
+            }
+        }
+        let (times, answers) = told.remove("stranger").unwrap();
+        let usual = median(times);
+        for (kind, (times, own)) in told {
+            assert_eq!((own.len(), &own), (1, &answers), "{path} {kind}");
+            let own = median(times);
+            let is_alike = |a: Duration, b: Duration| a < b * 2 + Duration::from_millis(15);
+            assert!(is_alike(own, usual) && is_alike(usual, own), "{path} {kind}: {own:?}, and {usual:?} of strangers");
+        }
+    }
 }

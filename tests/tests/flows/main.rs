@@ -19,6 +19,7 @@ mod join;
 mod pages;
 mod passwords;
 mod second;
+mod sites;
 
 const PASSWORD: &str = "a quite long pass phrase";
 const OTHER: &str = "another rather long pass phrase";

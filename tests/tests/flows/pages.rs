@@ -35,12 +35,49 @@ async fn somebody_registers_on_pages_and_comes_back_to_the_client() {
     assert_eq!(stand.get("", &at).await.status, 400, "the link is used");
 }
 
+/// Addresses that some reader of addresses takes for [`CALLBACK`], or for a page of this server.
+const LOOKALIKES: [&str; 18] = [
+    "https://evil.example/callback",
+    "//evil.example/callback",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "https:\\\\evil.example/callback",
+    "https:evil.example",
+    "https://shop.example@evil.example/callback",
+    "https://shop.example%40evil.example/callback",
+    "https://shop.example%2f@evil.example/callback",
+    "https://shop.example\\@evil.example/callback",
+    "https://shop.example.evil.example/callback",
+    "https://evilshop.example/callback",
+    "https%3A%2F%2Fshop.example%2Fcallback",
+    "https://shop.example/callback%2f..%2fevil",
+    "https://shop.example/callback\n.evil.example",
+    "javascript://shop.example/callback",
+    "/",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_led_elsewhere() {
-    let stand = Stand::new().await;
-    let evil = page("register", "").replace("shop.example", "evil.example");
-    let told = stand.form("", &evil, &[("email", "ann@example.com")]).await;
-    assert_eq!(told.status, 400, "{}", told.body);
+    let stand = Stand::of("sqlite::memory:", "[server]\nrate_limits = false\n").await;
+    stand.user("shop", "ann@example.com").await;
+    let ann = stand.login("shop", "ann@example.com", PASSWORD).await.cookies();
+    let fields = [("email", "ann@example.com"), ("password", PASSWORD)];
+    for evil in LOOKALIKES {
+        let instead = |path: &str| path.replace(&encoded(CALLBACK), &encoded(evil));
+        let leave = format!("/api/auth/oauth/end_session?client_id=app&post_logout_redirect_uri={}", encoded(evil));
+        for told in [
+            stand.get(&ann, &instead(&authorize("app", ""))).await,
+            stand.get(&ann, &instead(&authorize("app", "&prompt=none"))).await,
+            stand.form("", &instead(&authorize("app", "")), &fields).await,
+            stand.form("", &instead(&page("register", "")), &fields).await,
+            stand.form("", &instead(&page("forgot", "")), &fields).await,
+            stand.get(&ann, &leave).await,
+        ] {
+            assert!(told.status == 400 && !told.head.to_lowercase().contains("location:"), "{evil}: {}", told.head);
+        }
+    }
+    assert!(stand.is_signed_in(&ann).await);
     let told = stand.form("", "/auth/forgot?client_id=nobody", &[("email", "ann@example.com")]).await;
     assert_eq!(told.status, 400);
     let told = stand.get("", &page("register", "&state=%22%3E%3Cscript%3E")).await;
@@ -66,9 +103,8 @@ async fn a_password_is_forgotten_on_pages() {
     assert_eq!(login.status, 204, "{} {}", login.body, told.body);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_counts_elsewhere_only_where_the_organization_lists_it() {
-    let stand = Stand::new().await;
+async fn counts_elsewhere(database: &str) {
+    let stand = Stand::of(database, "").await;
     for application in ["shop", "desk", "vault"] {
         stand.user(application, "ann@example.com").await;
     }
@@ -78,4 +114,31 @@ async fn a_session_counts_elsewhere_only_where_the_organization_lists_it() {
     assert!(!stand.get(&ann, &authorize("vault", "")).await.head.contains("code="), "the vault is not");
     let bob = stand.login("shop", "bob@example.com", PASSWORD).await.cookies();
     assert!(!stand.get(&bob, &authorize("desk", "")).await.head.contains("code="), "Bob is nobody at the desk");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_counts_elsewhere_only_where_the_organization_lists_it_in_sqlite() {
+    let database = Sqlite::new("shared");
+    counts_elsewhere(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_counts_elsewhere_only_where_the_organization_lists_it_in_postgres() {
+    counts_elsewhere(&tests::postgres::fresh_database().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_counts_nowhere_where_its_method_is_off() {
+    for (methods, counts) in [(r#"["password", "token"]"#, true), (r#"["token"]"#, false)] {
+        let desk = format!("[[scope]]\nscope = \"app:acme/desk\"\nmethods = {methods}\n");
+        let stand = Stand::of("sqlite::memory:", &desk).await;
+        for application in ["shop", "desk"] {
+            stand.user(application, "ann@example.com").await;
+        }
+        assert_eq!(stand.login("desk", "ann@example.com", PASSWORD).await.status == 204, counts, "{methods}");
+        let ann = stand.login("shop", "ann@example.com", PASSWORD).await.cookies();
+        assert!(stand.get(&ann, &authorize("app", "")).await.head.contains("code="));
+        let at_desk = stand.get(&ann, &authorize("desk", "")).await;
+        assert_eq!(at_desk.head.contains("code="), counts, "{methods}: {}", at_desk.head);
+    }
 }

@@ -27,6 +27,8 @@ pub const LONGEST_TOKEN_S: u32 = 24 * 3_600;
 
 const ACCESS_KIND: &str = "at+jwt";
 const TICKET_KIND: &str = "ticket+jwt";
+/// Where connections are opened; the path of what does not come over HTTP is empty.
+const CONNECTIONS: [&str; 2] = ["/v1", ""];
 #[cfg(feature = "signin")]
 const ID_KIND: &str = "JWT";
 
@@ -57,6 +59,12 @@ pub trait GivenOut: fmt::Debug + Send + Sync {
 
     /// Who a client is that acts for itself; `None` once it may not.
     fn client<'a>(&'a self, id: &'a str) -> Stored<'a, Option<Participant>>;
+
+    /// Who goes on in a session of a user; `None` once it is over, and where none are known.
+    fn session<'a>(&'a self, user: &'a str, id: &'a str) -> Stored<'a, Option<Authenticated>> {
+        let _ = (user, id);
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// Signs tokens of our own (Ed25519 or ES256) and knows them again.
@@ -236,7 +244,7 @@ impl Issuer {
         ))
     }
 
-    /// Signs a ticket for somebody who is signed in; it opens one connection, which ends when that sign-in does.
+    /// Signs a ticket for somebody who is signed in; it opens one connection, which ends when that sign-in, or its session, does.
     ///
     /// # Errors
     /// As [`Issuer::access_token`].
@@ -250,7 +258,7 @@ impl Issuer {
             &json!({
                 "iss": self.inner.url, "aud": format!("{}#connect", self.inner.url), "sub": participant.id(),
                 "iat": now, "exp": ends, "jti": random_id()?, "scp": participant.scope().to_string(),
-                "amr": holder.proofs(), "session_exp": session_ends,
+                "amr": holder.proofs(), "session_exp": session_ends, "session": holder.session().map(|id| &**id),
             }),
         ))
     }
@@ -310,6 +318,9 @@ impl Issuer {
         let verified = rules.check_claims(token.claims, inner.clock.now())?;
         if is_ticket {
             self.use_once(&verified).await?;
+            if let Some(session) = verified.claims().get("session").and_then(super::Json::as_text) {
+                return self.in_session(&verified, session).await;
+            }
         }
         let (participant, epoch) = self.holder(&verified).await?;
         let amr = verified.claims().get("amr").and_then(super::Json::as_list).unwrap_or_default();
@@ -320,6 +331,18 @@ impl Issuer {
             _ => verified.expires_at(),
         };
         Ok(Authenticated::new(participant, "token").expires_at(ends).epoch(epoch).amr(amr))
+    }
+
+    /// Who goes on by a ticket in the session that it came from.
+    async fn in_session(&self, ticket: &VerifiedToken, session: &str) -> Result<Authenticated, AuthnError> {
+        let ended = || AuthnError::new(AuthnCode::SessionEnded, "the session of the ticket has ended");
+        let found = match &self.given_out {
+            Some(records) => records.session(ticket.subject().as_text(), session).await,
+            None => Ok(None),
+        };
+        let found = found.map_err(|error| AuthnError::new(AuthnCode::Unavailable, error.to_string()))?;
+        let scope = ticket.claims().get("scp").and_then(super::Json::as_text);
+        found.filter(|found| scope == Some(&found.participant().scope().to_string())).ok_or_else(ended)
     }
 
     /// Who holds a token, as the store has them now, and their epoch.
@@ -374,13 +397,17 @@ impl Authenticator for Issuer {
         "token"
     }
 
-    fn authenticate<'a>(&'a self, credential: &'a Credential, _: &'a Credentials) -> BoxFuture<'a, Outcome> {
+    fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let Credential::Bearer(token) = credential else { return Outcome::NotPresented };
             // Only a token that names us is ours to judge; one of another issuer may be known to somebody else.
             let Ok(token) = Unverified::parse(token.expose(), super::MAX_TOKEN) else { return Outcome::NotPresented };
             if !self.inner.access.issued_here(&token.claims) {
                 return Outcome::NotPresented;
+            }
+            if token.typ.as_deref() == Some(TICKET_KIND) && !CONNECTIONS.contains(&&*request.facts().path) {
+                return AuthnError::new(AuthnCode::TokenAudience, "a ticket opens a connection, and nothing else")
+                    .into();
             }
             match self.check(token).await {
                 Ok(found) => Outcome::Authenticated(Box::new(found)),

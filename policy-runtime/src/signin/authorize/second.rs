@@ -88,7 +88,11 @@ impl SignIn {
     }
 
     /// What somebody is asked for who has signed in with less than the client (`mfa`) or their scope asks for.
-    pub(super) async fn lacks(&self, mfa: bool, found: &Authenticated) -> Result<Option<AuthnError>, AuthnError> {
+    pub(in crate::signin) async fn lacks(
+        &self,
+        mfa: bool,
+        found: &Authenticated,
+    ) -> Result<Option<AuthnError>, AuthnError> {
         use crate::authn::second_factor::Need;
         if found.participant().mfa() {
             return Ok(None);

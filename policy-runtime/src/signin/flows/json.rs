@@ -477,6 +477,7 @@ fn endpoints() -> Vec<Endpoint<SignIn>> {
     );
     all.extend(crate::signin::second::endpoints());
     all.extend(crate::signin::linking::endpoints());
+    all.extend(crate::signin::connect::endpoints());
     all
 }
 

@@ -95,7 +95,7 @@ impl Admin {
         let filter = Filter::scope(&scope.to_string()).decision(decision).limit(1);
         let missing = || AdminError::Missing { what: "recorded decision", name: decision.to_owned() };
         let record = self.journal.query(&filter).await?.into_iter().next().ok_or_else(missing)?;
-        let engine = self.policy.engine();
+        let engine = &*self.sets.decider(&self.policy, scope, &record.action).await?;
         let body: Value = serde_json::from_str(&record.body).unwrap_or_default();
         let policy = body.get("details").and_then(|details| details.get("policy")).and_then(Value::as_str);
         let revisions = engine.revisions(scope).map(|revision| Value::from(revision.to_string()));
@@ -130,7 +130,8 @@ impl Admin {
             })?;
             stored = Some(self.somebody(scope, id).await?);
         }
-        let engine = self.policy.engine();
+        let action = all.get("action").and_then(Value::as_str).unwrap_or_default();
+        let engine = &*self.sets.decider(&self.policy, scope, action).await?;
         let text = Value::Object(all).to_string();
         let read = Hypothetical::parse(&text, engine.registry(), self.now());
         let mut read = read.map_err(|wrong| AdminError::Invalid(wrong.message))?;
@@ -157,17 +158,19 @@ impl Admin {
     ) -> Result<BTreeMap<String, (May, May)>, AdminError> {
         let _ = self.permit(cx, Right::SEARCH, scope).await?;
         let user = self.somebody(scope, user).await?;
-        let [plain, with_mfa] = [false, true].map(|mfa| {
-            let (participant, facts) = (user.participant().mfa(mfa).build(), Facts { mfa, ..Facts::default() });
-            let context = Context { time: self.now(), facts: &facts };
-            let all = self.policy.engine().possible(&participant, scope, context);
-            all.into_iter().map(|one| (one.action.to_string(), one.may)).collect::<Vec<_>>()
-        });
-        Ok(plain
-            .into_iter()
-            .zip(with_mfa)
-            .map(|((action, plain), (_, with_mfa))| (action, (plain, with_mfa)))
-            .collect())
+        let mut found = BTreeMap::new();
+        for engine in self.sets.deciders(&self.policy, scope).await? {
+            let [plain, with_mfa] = [false, true].map(|mfa| {
+                let (participant, facts) = (user.participant().mfa(mfa).build(), Facts { mfa, ..Facts::default() });
+                let context = Context { time: self.now(), facts: &facts };
+                let all = engine.possible(&participant, scope, context);
+                all.into_iter().map(|one| (one.action.to_string(), one.may)).collect::<Vec<_>>()
+            });
+            for ((action, plain), (_, with_mfa)) in plain.into_iter().zip(with_mfa) {
+                found.entry(action).or_insert((plain, with_mfa));
+            }
+        }
+        Ok(found)
     }
 
     /// Who may do something in a scope: its users and keys, and those of its organization, whom it may be open to.
@@ -176,7 +179,7 @@ impl Admin {
     /// When the caller may not search, or there is no such action.
     pub async fn who(&self, cx: &SecurityContext, scope: &Scope, action: &str) -> Result<Vec<Who>, AdminError> {
         let _ = self.permit(cx, Right::SEARCH, scope).await?;
-        let engine = self.policy.engine();
+        let engine = &*self.sets.decider(&self.policy, scope, action).await?;
         let missing = || AdminError::Missing { what: "action", name: action.to_owned() };
         let id = engine.action(action).ok_or_else(missing)?;
         let params = engine.registry().action(id).map_or(0, |entry| entry.params.len());

@@ -58,9 +58,13 @@ impl Admin {
     ) -> Result<DryRun, AdminError> {
         let _ = self.permit(cx, Right::TRY, scope).await?;
         let version = self.sets.version(scope, number).await?;
-        let draft = self.policy.engine().suppose(scope, &version.source)?;
         let mut run = DryRun::default();
         for below in self.below(scope).await? {
+            let engines = self.sets.deciders(&self.policy, &below).await?;
+            let programs: Vec<(&Engine, Supposition)> = engines
+                .iter()
+                .map(|engine| Ok((&**engine, engine.suppose(scope, &version.source)?)))
+                .collect::<Result<_, AdminError>>()?;
             let kind = Some("decision".to_owned());
             let mut page = Filter { scope: below.to_string(), kind, ..filter.clone() };
             loop {
@@ -72,7 +76,11 @@ impl Admin {
                         run.more = true;
                         return Ok(run);
                     }
-                    run.look(self.policy.engine(), &draft, record);
+                    let declares = |(engine, _): &&(&Engine, Supposition)| engine.action(&record.action).is_some();
+                    // To the first one the action is unknown, where it is to all.
+                    if let Some((engine, draft)) = programs.iter().find(declares).or(programs.first()) {
+                        run.look(engine, draft, record);
+                    }
                 }
                 tokio::task::yield_now().await;
             }
@@ -105,7 +113,9 @@ impl Admin {
     ) -> Result<(String, Value), AdminError> {
         let _ = self.permit(cx, Right::LIST_POLICIES, scope).await?;
         let (before, after) = (self.source(scope, before).await?, self.source(scope, after).await?);
-        Ok(difference(self.policy.engine(), scope, &before, &after))
+        let engines = self.sets.deciders(&self.policy, scope).await?;
+        let engine = engines.first().map_or(self.policy.engine(), |engine| engine);
+        Ok(difference(engine, scope, &before, &after))
     }
 }
 

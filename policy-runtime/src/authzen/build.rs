@@ -1,13 +1,23 @@
 //! The set-up: whose decisions, who is looked up where, which names requests use, what is believed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::sync::{Mutex, PoisonError};
 
+use policy_core::Scope;
+use policy_core::pdp::Engine;
+use policy_core::registry::Registry;
+
+use super::ask::Refused;
 use super::catalog::{Catalog, Resources, Subjects};
 use super::mapping::{Mapping, is_about_entity};
 use super::page::PageKey;
 use crate::policy::Policy;
 use crate::secret::Secret;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::sets::{Decider, PolicySets};
 
 /// What is wrong with a set-up.
 ///
@@ -59,18 +69,39 @@ pub enum SetupError {
 /// # let _: axum::Router = router;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AuthZen {
     pub(super) policy: Policy,
+    pub(super) application: Scope,
+    /// Of a program elsewhere, as it decides now; `None` for this process's own.
+    engine: Option<Arc<Engine>>,
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    elsewhere: Option<Elsewhere>,
     pub(super) url: String,
     pub(super) path: String,
     pub(super) subjects: Arc<dyn Subjects>,
     pub(super) resources: Arc<dyn Resources>,
-    pub(super) mapping: Mapping,
+    pub(super) mapping: Arc<Mapping>,
     pub(super) believes_properties: bool,
     pub(super) believes_context: bool,
-    pub(super) pages: PageKey,
+    pub(super) pages: Arc<PageKey>,
 }
+
+/// Where another program of the application is registered.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[derive(Debug, Clone)]
+struct Elsewhere {
+    sets: PolicySets,
+    mapped: Arc<Mapped>,
+    /// The names of the engine that decided last.
+    last: Arc<Mutex<Option<Names>>>,
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+type Names = (Arc<Engine>, Arc<Mapping>);
+
+/// Actions by the type of their resource and a name of one's own.
+type Mapped = BTreeMap<(String, String), String>;
 
 /// Collects a set-up.
 ///
@@ -96,7 +127,9 @@ pub struct AuthZenBuilder {
     url: String,
     subjects: Arc<dyn Subjects>,
     resources: Arc<dyn Resources>,
-    mapped: BTreeMap<(String, String), String>,
+    mapped: Mapped,
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    elsewhere: Option<(PolicySets, Scope)>,
     believes_properties: bool,
     believes_context: bool,
     pages: Option<Secret<[u8; 32]>>,
@@ -110,15 +143,72 @@ impl AuthZen {
             url: url.to_owned(),
             subjects: Arc::new(Catalog::default()),
             resources: Arc::new(Catalog::default()),
-            mapped: BTreeMap::new(),
+            mapped: Mapped::new(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            elsewhere: None,
             believes_properties: false,
             believes_context: false,
             pages: None,
         }
     }
+
+    /// What decides.
+    pub(super) fn engine(&self) -> &Engine {
+        self.engine.as_deref().unwrap_or_else(|| self.policy.engine())
+    }
+
+    /// Whether this process's own engine decides.
+    pub(super) const fn is_own(&self) -> bool {
+        self.engine.is_none()
+    }
+
+    /// The same, as the newest program of the application and the active sets decide now.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) async fn as_of_now(&self) -> Result<Cow<'_, Self>, Refused> {
+        let Some(Elsewhere { sets, mapped, last }) = &self.elsewhere else { return Ok(Cow::Borrowed(self)) };
+        let decider = sets.newest(&self.policy, &self.application).await.map_err(|error| {
+            tracing::error!(target: "policy", application = %self.application, %error, "its program cannot be decided by");
+            Refused::internal()
+        })?;
+        let Decider::Elsewhere(engine) = decider else {
+            let mapping = Arc::new(mapping(decider.registry(), mapped).0);
+            return Ok(Cow::Owned(Self { mapping, ..self.clone() }));
+        };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, mapping) = match last.take() {
+            Some(same) if Arc::ptr_eq(&same.0, &engine) => last.insert(same),
+            _ => last.insert((engine.clone(), Arc::new(mapping(engine.registry(), mapped).0))),
+        };
+        Ok(Cow::Owned(Self { mapping: mapping.clone(), engine: Some(engine), ..self.clone() }))
+    }
+
+    #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+    pub(super) async fn as_of_now(&self) -> Result<Cow<'_, Self>, Refused> {
+        Ok(Cow::Borrowed(self))
+    }
 }
 
 impl AuthZenBuilder {
+    /// Decides for another application: by the newest manifest that a program of it has registered in the database, and by the
+    /// sets that are active there now. Names that [`AuthZenBuilder::action`] gives to actions that this program does not declare are
+    /// unknown to requests. Drafts in shadow are not asked.
+    ///
+    /// ```
+    /// use policy_runtime::authzen::{AuthZen, AuthZenBuilder};
+    /// use policy_runtime::sets::PolicySets;
+    /// use policy_runtime::{Policy, Scope};
+    ///
+    /// fn decisions(policy: &Policy, sets: &PolicySets, application: &Scope) -> AuthZenBuilder {
+    ///     AuthZen::builder(policy, "https://pdp.example.com").registered(sets, application)
+    /// }
+    /// ```
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[must_use]
+    pub fn registered(mut self, sets: &PolicySets, application: &Scope) -> Self {
+        self.elsewhere = Some((sets.clone(), application.clone()));
+        self
+    }
+
     /// Says where subjects are looked up; one that is not found is denied everything.
     #[must_use]
     pub fn subjects(mut self, subjects: impl Subjects + 'static) -> Self {
@@ -170,19 +260,21 @@ impl AuthZenBuilder {
     pub fn build(self) -> Result<AuthZen, SetupError> {
         let path = path_of(&self.url).ok_or_else(|| SetupError::Url(self.url.clone()))?.to_owned();
         let registry = self.policy.engine().registry();
-        let mut mapping = if self.mapped.is_empty() { Mapping::of_program(registry) } else { Mapping::default() };
-        for ((kind, name), action) in &self.mapped {
-            let Some(id) = registry.find(action) else {
-                let names: Vec<String> = registry.actions().map(|(_, entry)| entry.name.to_string()).collect();
-                let near = policy_core::name::nearest(action, names.iter().map(String::as_str)).map(str::to_owned);
-                return Err(SetupError::UnknownAction { action: action.clone(), near });
-            };
-            let own =
-                registry.action(id).is_some_and(|e| e.tier == policy_core::Tier::Application && !e.places.is_empty());
-            if !own {
-                return Err(SetupError::NotTheApplications(action.clone()));
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        let (elsewhere, application) = match self.elsewhere {
+            Some((sets, application)) => {
+                let mapped = Arc::new(self.mapped.clone());
+                (Some(Elsewhere { sets, mapped, last: Arc::default() }), application)
             }
-            mapping.add(kind, name, id);
+            None => (None, self.policy.application().clone()),
+        };
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        let is_own = elsewhere.is_none();
+        #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+        let (is_own, application) = (true, self.policy.application().clone());
+        let (mapping, wrong) = if is_own { mapping(registry, &self.mapped) } else { Default::default() };
+        if let Some(wrong) = wrong {
+            return Err(wrong);
         }
         let entities = registry.actions().filter(|(_, entry)| is_about_entity(entry)).count();
         tracing::debug!(target: "policy", url = self.url, entities, "decisions are served");
@@ -194,14 +286,42 @@ impl AuthZenBuilder {
             url: self.url.trim_end_matches('/').to_owned(),
             path,
             policy: self.policy,
+            application,
+            engine: None,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            elsewhere,
             subjects: self.subjects,
             resources: self.resources,
-            mapping,
+            mapping: Arc::new(mapping),
             believes_properties: self.believes_properties,
             believes_context: self.believes_context,
-            pages,
+            pages: Arc::new(pages),
         })
     }
+}
+
+/// The names of a program's actions, and the first that it does not declare or that is not the application's.
+fn mapping(registry: &Registry, mapped: &Mapped) -> (Mapping, Option<SetupError>) {
+    if mapped.is_empty() {
+        return (Mapping::of_program(registry), None);
+    }
+    let (mut mapping, mut wrong) = (Mapping::default(), None);
+    for ((kind, name), action) in mapped {
+        let Some(id) = registry.find(action) else {
+            let names: Vec<String> = registry.actions().map(|(_, entry)| entry.name.to_string()).collect();
+            let near = policy_core::name::nearest(action, names.iter().map(String::as_str)).map(str::to_owned);
+            wrong = wrong.or(Some(SetupError::UnknownAction { action: action.clone(), near }));
+            continue;
+        };
+        let is_the_applications =
+            registry.action(id).is_some_and(|e| e.tier == policy_core::Tier::Application && !e.places.is_empty());
+        if is_the_applications {
+            mapping.add(kind, name, id);
+        } else {
+            wrong = wrong.or(Some(SetupError::NotTheApplications(action.clone())));
+        }
+    }
+    (mapping, wrong)
 }
 
 /// The path of an address, without a slash at its end; `None` when it cannot be the identifier of a decision point.

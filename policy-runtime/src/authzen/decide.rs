@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy_core::value::{Value, ValueRef};
+use policy_core::value::{Millis, Value, ValueRef};
 use policy_core::{Context, Decision, Facts, Participant, Request, Resource, Scope};
 use serde_json::json;
 
@@ -58,15 +58,25 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn request<'q>(&'q self, participant: &'q Participant, scope: &'q Scope, args: &'q [ValueRef<'q>]) -> Request<'q> {
+    fn request<'q>(
+        &'q self,
+        participant: &'q Participant,
+        scope: &'q Scope,
+        args: &'q [ValueRef<'q>],
+        context: Context<'q>,
+    ) -> Request<'q> {
         Request {
             participant,
             action: self.known.action,
             scope,
             resource: self.resource.as_ref().map(|(id, fields)| Resource { id, attributes: &**fields }),
-            context: Context { time: policy_core::value::Millis(0), facts: &self.facts },
+            context,
             args,
         }
+    }
+
+    fn facts_of(&self, participant: &Participant) -> Facts {
+        Facts { mfa: participant.mfa(), ..self.facts.clone() }
     }
 
     fn args(&self) -> Vec<ValueRef<'_>> {
@@ -91,7 +101,7 @@ impl AuthZen {
         context: Option<&Json>,
         cx: &SecurityContext,
     ) -> Result<Question<'s>, Refused> {
-        let found = self.mapping.find(&self.policy, resource.kind, action.name);
+        let found = self.mapping.find(self.engine().registry(), resource.kind, action.name);
         let known = found.ok_or_else(|| {
             let (name, kind) = (short(action.name), short(resource.kind));
             Refused::unknown(format!("there is no action `{name}` on resources of type `{kind}`"))
@@ -162,11 +172,12 @@ impl AuthZen {
         cx: &SecurityContext,
     ) -> Vec<Verdict> {
         let mut out: Vec<Option<Verdict>> = Vec::with_capacity(questions.len());
-        let decided = self.decisions(questions);
+        let now = self.policy.clock().now();
+        let decided = self.decisions(questions, now);
         for (question, decision) in questions.iter().zip(decided) {
             out.push(match (question, decision) {
                 (Err(refused), _) => Some(Verdict::failed(refused)),
-                (Ok(question), Some(decision)) => Some(self.verdict(question, decision, cx).await),
+                (Ok(question), Some(decision)) => Some(self.verdict(question, decision, cx, now).await),
                 (Ok(_), None) => None,
             });
         }
@@ -176,43 +187,39 @@ impl AuthZen {
     }
 
     /// The decisions themselves; `None` where there is nobody to decide about.
-    pub(super) fn decisions(&self, questions: &[Result<Question<'_>, Refused>]) -> Vec<Option<Decision>> {
-        let now = self.policy.clock().now();
-        let scope = self.policy.application();
+    pub(super) fn decisions(&self, questions: &[Result<Question<'_>, Refused>], now: Millis) -> Vec<Option<Decision>> {
+        let scope = &self.application;
         let whole: Vec<Option<(&Question<'_>, &Participant)>> =
             questions.iter().map(|q| q.as_ref().ok().and_then(|q| Some((q, &**q.participant.as_ref()?)))).collect();
         let args: Vec<Vec<ValueRef<'_>>> = whole.iter().flatten().map(|(q, _)| q.args()).collect();
-        let mut facts: Vec<Facts> = whole.iter().flatten().map(|(q, _)| q.facts.clone()).collect();
-        for (facts, (_, participant)) in facts.iter_mut().zip(whole.iter().flatten()) {
-            facts.mfa = participant.mfa();
-        }
+        let facts: Vec<Facts> = whole.iter().flatten().map(|(q, participant)| q.facts_of(participant)).collect();
         let requests: Vec<Request<'_>> = whole
             .iter()
             .flatten()
             .zip(args.iter().zip(&facts))
-            .map(|((q, participant), (args, facts))| Request {
-                context: Context { time: now, facts },
-                ..q.request(participant, scope, args)
-            })
+            .map(|((q, participant), (args, facts))| q.request(participant, scope, args, Context { time: now, facts }))
             .collect();
-        let decided = self.policy.engine().decide_all(&requests);
-        requests.iter().zip(&decided).for_each(|(request, decision)| self.policy.cast_shadow(request, decision));
+        let decided = self.engine().decide_all(&requests);
+        if self.is_own() {
+            requests.iter().zip(&decided).for_each(|(request, decision)| self.policy.cast_shadow(request, decision));
+        }
         let mut decided = decided.into_iter();
         whole.iter().map(|asked| asked.and_then(|_| decided.next())).collect()
     }
 
-    async fn verdict(&self, question: &Question<'_>, decision: Decision, cx: &SecurityContext) -> Verdict {
+    async fn verdict(&self, question: &Question<'_>, decision: Decision, cx: &SecurityContext, now: Millis) -> Verdict {
         let Some(participant) = &question.participant else {
             return Verdict::deny(Denied::new(Code::AccessDenied).id());
         };
         match decision {
             Decision::Allow(allowed) => {
-                let must = question.known.entry.must_audit || self.policy.must_audit(question.known.action);
+                let named = self.is_own() && self.policy.must_audit(question.known.action);
+                let must = question.known.entry.must_audit || named;
                 let name = &question.known.entry.name;
                 if !must && !cx.audit().is_some_and(|log| log.wants(name, true)) {
                     return Verdict::ALLOW;
                 }
-                let record = self.record(question, participant, cx, "allow").revisions(&allowed.revisions);
+                let record = self.record(question, participant, cx, now, "allow").revisions(&allowed.revisions);
                 let written = match cx.audit() {
                     Some(log) if must => log.begin(&record).await.map_err(|e| e.to_string()),
                     Some(log) => log.note(&record).await.map_err(|e| e.to_string()),
@@ -246,7 +253,8 @@ impl AuthZen {
                 if let Some(log) = cx.audit()
                     && log.wants(&question.known.entry.name, false)
                 {
-                    let record = self.record(question, participant, cx, "deny").decision(denied.id()).denial(&denial);
+                    let record =
+                        self.record(question, participant, cx, now, "deny").decision(denied.id()).denial(&denial);
                     if let Err(error) = log.note(&record).await {
                         tracing::error!(target: "policy", decision = denied.id(), %error, "a denial is not in the audit");
                     }
@@ -263,18 +271,25 @@ impl AuthZen {
         question: &Question<'_>,
         participant: &Participant,
         cx: &SecurityContext,
+        now: Millis,
         outcome: &'static str,
     ) -> Record {
         let entry = question.known.entry;
-        let (scope, time) = (self.policy.application().to_string(), self.policy.clock().now().0);
+        let scope = self.application.to_string();
         let record =
-            Record::new(RecordKind::Decision, time, participant.uid_id(), entry.name.to_string(), scope, outcome)
+            Record::new(RecordKind::Decision, now.0, participant.uid_id(), entry.name.to_string(), scope, outcome)
                 .request(cx.facts().request_id.clone())
                 .detail("askedBy", Detail::Plain(cx.participant().uid_id().to_owned()));
-        match &question.resource {
+        let record = match &question.resource {
             Some((id, _)) => record.about(&entry.resource, id),
             None => record,
+        };
+        if !cx.audit().is_some_and(|log| log.wants_inputs()) {
+            return record;
         }
+        let (args, facts) = (question.args(), question.facts_of(participant));
+        let context = Context { time: now, facts: &facts };
+        record.inputs(&question.request(participant, &self.application, &args, context), entry)
     }
 }
 

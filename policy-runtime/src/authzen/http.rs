@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use policy_core::{Context, Request, Tier};
+use policy_core::{Context, Request, Scope, Tier};
 use serde_json::{Value, json};
 
 use super::ask::{Members, Refused};
@@ -86,7 +86,11 @@ impl AuthZen {
     }
 
     async fn serve(&self, endpoint: Endpoint, cx: &SecurityContext, headers: &HeaderMap, body: &Bytes) -> Response {
-        match self.answer_to(endpoint, cx, headers, body).await {
+        let answer = match self.as_of_now().await {
+            Ok(this) => this.answer_to(endpoint, cx, headers, body).await,
+            Err(refused) => Err(refused),
+        };
+        match answer {
             Ok(answer) => json_response(StatusCode::OK, &answer),
             Err(refused) => {
                 let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -118,14 +122,17 @@ impl AuthZen {
 
     /// Asks the policies whether the caller may ask.
     fn admit(&self, endpoint: Endpoint, cx: &SecurityContext) -> Result<(), Refused> {
+        let application = || self.application.clone();
+        let organization =
+            || self.application.organization_id().map_or(Scope::System, |id| Scope::Organization(id.clone()));
         let search = matches!(endpoint, Endpoint::Subject | Endpoint::Resource | Endpoint::Action);
         let (action, scope) = match (cx.participant().scope().tier(), search) {
-            (Tier::Application, false) => ("Platform.decisions.evaluate", self.policy.application().clone()),
-            (Tier::Application, true) => ("Platform.decisions.search", self.policy.application().clone()),
-            (Tier::System | Tier::Organization, false) => ("Platform.policies.evaluate", self.policy.organization()),
-            (Tier::System | Tier::Organization, true) => ("Platform.policies.search", self.policy.organization()),
+            (Tier::Application, false) => ("Platform.decisions.evaluate", application()),
+            (Tier::Application, true) => ("Platform.decisions.search", application()),
+            (Tier::System | Tier::Organization, false) => ("Platform.policies.evaluate", organization()),
+            (Tier::System | Tier::Organization, true) => ("Platform.policies.search", organization()),
         };
-        let engine = self.policy.engine();
+        let engine = self.engine();
         let decision = engine.action(action).map(|action| {
             engine.decide(&Request {
                 participant: cx.participant(),

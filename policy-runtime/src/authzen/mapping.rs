@@ -6,8 +6,6 @@ use policy_core::ActionId;
 use policy_core::ir::Root;
 use policy_core::registry::{ActionEntry, Registry};
 
-use crate::policy::Policy;
-
 /// Resource types, each with its actions by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mapping {
@@ -40,9 +38,9 @@ impl Mapping {
         self.types.entry(kind.to_owned()).or_default().insert(name.to_owned(), action);
     }
 
-    pub(super) fn find<'a>(&self, policy: &'a Policy, kind: &str, name: &str) -> Option<Known<'a>> {
+    pub(super) fn find<'a>(&self, registry: &'a Registry, kind: &str, name: &str) -> Option<Known<'a>> {
         let action = *self.types.get(kind)?.get(name)?;
-        let entry = policy.engine().registry().action(action)?;
+        let entry = registry.action(action)?;
         Some(Known { action, entry, entity: is_about_entity(entry) })
     }
 

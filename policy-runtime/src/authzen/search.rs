@@ -58,7 +58,7 @@ impl AuthZen {
                 let participant = Some(Arc::new(participant.clone()));
                 questions.push(Ok(Question { participant, resource: about.resource.clone(), ..question }));
             }
-            for ((id, _), decision) in batch.iter().zip(self.decisions(&questions)) {
+            for ((id, _), decision) in batch.iter().zip(self.decisions(&questions, self.policy.clock().now())) {
                 let allowed = decision.is_some_and(|d| d.is_allowed());
                 if allowed && !found.take(&page, id, json!({ "type": kind, "id": id })) {
                     break 'scan;
@@ -90,7 +90,7 @@ impl AuthZen {
                 let resource = about.known.entity.then(|| (id.clone(), Arc::new(fields.clone())));
                 questions.push(Ok(Question { participant: Some(participant.clone()), resource, ..question }));
             }
-            for ((id, _), decision) in batch.iter().zip(self.decisions(&questions)) {
+            for ((id, _), decision) in batch.iter().zip(self.decisions(&questions, self.policy.clock().now())) {
                 let allowed = decision.is_some_and(|d| d.is_allowed());
                 if allowed && !found.take(&page, id, json!({ "type": resource.kind, "id": id })) {
                     break 'scan;
@@ -119,7 +119,7 @@ impl AuthZen {
             questions.push(question.map(|q| Question { participant: participant.clone(), ..q }));
         }
         let mut found = Found::new();
-        for (name, decision) in names.iter().zip(self.decisions(&questions)) {
+        for (name, decision) in names.iter().zip(self.decisions(&questions, self.policy.clock().now())) {
             let allowed = decision.is_some_and(|d| d.is_allowed());
             if allowed && !found.take(&page, name, json!({ "name": name })) {
                 break;

@@ -111,6 +111,8 @@ pub(super) struct Kept {
     known: Arc<Mutex<Known>>,
     /// The hash of this process's own manifest.
     own: Arc<OnceLock<String>>,
+    #[cfg(any(feature = "admin", feature = "authzen"))]
+    made: super::elsewhere::Engines,
 }
 
 /// What sets were loaded beside.
@@ -130,7 +132,12 @@ impl Kept {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn own(&self, policy: &Policy) -> &str {
+    #[cfg(any(feature = "admin", feature = "authzen"))]
+    pub(super) const fn made(&self) -> &super::elsewhere::Engines {
+        &self.made
+    }
+
+    pub(super) fn own(&self, policy: &Policy) -> &str {
         self.own.get_or_init(|| hash(&policy.engine().registry().manifest().to_string()))
     }
 }
@@ -394,7 +401,7 @@ impl PolicySets {
     }
 
     /// The live programs of a scope's applications.
-    async fn programs(&self, scope: &Scope, now: Millis) -> Result<Vec<Program>, SetsError> {
+    pub(super) async fn programs(&self, scope: &Scope, now: Millis) -> Result<Vec<Program>, SetsError> {
         let (entries, mut programs) = (self.entries().await?, Vec::new());
         for entry in entries.iter().filter(|entry| scope.covers(&entry.manifest.scope) && entry.is_live(&entries, now))
         {
@@ -433,7 +440,7 @@ impl PolicySets {
     }
 
     /// As [`PolicySets::know`], for a set that is about to be loaded here.
-    async fn know_of(&self, policy: &Policy, scope: &Scope) -> Result<(), SetsError> {
+    pub(super) async fn know_of(&self, policy: &Policy, scope: &Scope) -> Result<(), SetsError> {
         if let Some(beside) = self.besides(policy).await?.remove(scope) {
             policy.engine().set_beside(scope, beside);
         }
@@ -456,7 +463,7 @@ impl PolicySets {
     }
 
     /// What a scope's sets are checked beside in a program with a manifest.
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "authzen"))]
     pub(crate) async fn beside(&self, scope: &Scope, application: &Scope, hash: &str) -> Result<Beside, SetsError> {
         let (mut beside, mut known) = (Beside::default(), false);
         for entry in self.entries().await?.iter().filter(|entry| scope.covers(&entry.manifest.scope)) {

@@ -10,13 +10,16 @@
 //! and an engine that decides by the active ones. A set that does not check changes nothing, and an activation names the version
 //! that it replaces, so that nobody overwrites what somebody else has activated meanwhile. A draft in shadow is asked beside the
 //! active set on every server, and only counted. Programs register what they declare (`manifests`), and a set is checked in each
-//! of those that run (`programs`); those of programs that are long gone can be removed (`prune`). A server without the database is given sets under a signature (`bundle`; the module `pull`
+//! of those that run (`programs`); those of programs that are long gone can be removed (`prune`), and what decides in one that
+//! runs elsewhere is made of them (`elsewhere`). A server without the database is given sets under a signature (`bundle`; the module `pull`
 //! takes them). Absent: who may do it.
 
 #[cfg(any(feature = "admin", feature = "pull"))]
 pub(crate) mod bundle;
 pub(crate) mod content;
 mod currency;
+#[cfg(all(any(feature = "sqlite", feature = "postgres"), any(feature = "admin", feature = "authzen")))]
+mod elsewhere;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod follow;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -31,6 +34,8 @@ mod shadow;
 mod store;
 
 pub use currency::Currency;
+#[cfg(all(any(feature = "sqlite", feature = "postgres"), feature = "authzen"))]
+pub(crate) use elsewhere::Decider;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use {
     follow::Follower,

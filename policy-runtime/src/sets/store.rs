@@ -349,7 +349,7 @@ impl PolicySets {
         self.database.listen(CHANNEL).await
     }
 
-    async fn head(&self, scope: &Scope) -> Result<Option<Head>, SetsError> {
+    pub(super) async fn head(&self, scope: &Scope) -> Result<Option<Head>, SetsError> {
         let sql = "SELECT active, epoch, activations FROM policy_set_heads WHERE scope = $1";
         let row = self.database.row(sql, vec![scope.to_string().into()]).await?;
         Ok(row.as_ref().map(head).transpose()?)

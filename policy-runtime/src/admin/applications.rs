@@ -121,11 +121,14 @@ impl Admin {
     /// Removes the records of a scope from before a time and leaves a signed checkpoint; answers how many were removed.
     ///
     /// # Errors
-    /// When the caller may not manage the platform's infrastructure.
+    /// When the caller may not manage the platform's infrastructure, or the time lies ahead: somebody's clock is wrong.
     pub async fn retain_records(&self, cx: &SecurityContext, scope: &Scope, before: i64) -> Result<u64, AdminError> {
         let permitted = self.permit(cx, Right::INFRASTRUCTURE, &Scope::System).await?;
         let permitted = permitted.about("records", &scope.to_string()).detail("before", before.to_string());
         let now = self.policy.clock().now().0;
+        if before > now {
+            return Err(AdminError::Invalid("`before` lies ahead: only what is past is removed".into()));
+        }
         let removal = async { Ok(self.journal.retain(&scope.to_string(), before, now).await?) };
         let removed = self.change(permitted, removal).await?;
         self.tell(cx, "records.retain", &before.to_string(), scope).await;

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use policy_core::Scope;
 use policy_core::pdp::SetError;
 use policy_core::value::Millis;
@@ -161,10 +162,17 @@ pub struct Pulled {
 struct State {
     /// What decides now; nothing older is taken.
     content: Option<Content>,
-    confirmed: Option<Millis>,
+    confirmed: Option<Confirmed>,
     /// The keys that it was verified by.
     keys: Option<Arc<KeySet>>,
     failing: bool,
+}
+
+/// A confirmation: when it was asked for by the clock that people set, and until when it is good by the one that goes on.
+#[derive(Debug, Clone, Copy)]
+struct Confirmed {
+    at: Millis,
+    until: Duration,
 }
 
 impl fmt::Debug for Pulled {
@@ -279,23 +287,56 @@ impl Pulled {
 
     /// Confirms again and again, until it is dropped.
     pub async fn run(self, every: Duration) {
-        loop {
-            tokio::time::sleep(every).await;
-            if let Err(error) = self.confirm().await {
-                tracing::error!(target: "policy::pull", %error, currency = ?self.currency(), "the sets are not confirmed");
+        let confirm = async {
+            loop {
+                tokio::time::sleep(every).await;
+                if let Err(error) = self.confirm().await {
+                    tracing::error!(target: "policy::pull", %error, currency = ?self.currency(), "the sets are not confirmed");
+                }
             }
+        };
+        let expire = async {
+            loop {
+                tokio::time::sleep(self.expire().min(every)).await;
+            }
+        };
+        join(confirm, expire).await;
+    }
+
+    /// Denies once the bound has passed by the steady clock, and answers how much of it is left.
+    fn expire(&self) -> Duration {
+        let state = self.state();
+        let left = state.confirmed.map_or(Duration::ZERO, |last| self.left(last));
+        if left.is_zero() {
+            self.policy.engine().fresh_until(Millis(i64::MIN));
+            return self.bound;
         }
+        left
     }
 
     /// Whether this server knows that it decides by the active sets.
     pub fn currency(&self) -> Currency {
         let (state, now) = (self.state(), self.policy.clock().now());
         match state.confirmed {
-            Some(at) if now.0.saturating_sub(at.0) > self.bound_ms() => Currency::Denying,
+            Some(last) if self.left(last).is_zero() || now.0.saturating_sub(last.at.0) > self.bound_ms() => {
+                Currency::Denying
+            }
             None => Currency::Denying,
             Some(_) if state.failing => Currency::Stale,
             Some(_) => Currency::Current,
         }
+    }
+
+    /// What is confirmed by an answer to a question that was asked at a time.
+    fn confirmed_at(&self, at: Millis) -> Confirmed {
+        let clock = self.policy.clock();
+        let age = Duration::from_millis(u64::try_from(clock.now().0.saturating_sub(at.0)).unwrap_or(0));
+        Confirmed { at, until: clock.steady().saturating_add(self.bound.saturating_sub(age)) }
+    }
+
+    /// How much of the bound is left, by the steady clock.
+    fn left(&self, last: Confirmed) -> Duration {
+        last.until.saturating_sub(self.policy.clock().steady())
     }
 
     fn bound_ms(&self) -> i64 {
@@ -329,13 +370,13 @@ impl Pulled {
     /// When they cannot be had, or must not be taken: what decided before goes on until the bound.
     pub async fn confirm(&self) -> Result<(), PullError> {
         // From before the question: what is activated meanwhile is not confirmed by the answer.
-        let asked = self.policy.clock().now();
+        let asked = self.confirmed_at(self.policy.clock().now());
         let done = self.look(asked).await;
         self.state().failing = done.is_err();
         done
     }
 
-    async fn look(&self, asked: Millis) -> Result<(), PullError> {
+    async fn look(&self, asked: Confirmed) -> Result<(), PullError> {
         let nonce = random_id().map_err(|error| PullError::Setup(error.to_string()))?;
         let path = format!("bundle?nonce={nonce}&manifest={}", hash(&self.manifest));
         let answer = match self.ask(&path, None).await {
@@ -352,10 +393,10 @@ impl Pulled {
             None => self.published_keys().await?,
         };
         let verifier = self.verifier(&keys)?;
-        self.take(verifier.verify(&bundle, Some(&nonce), asked)?, asked)?;
+        self.take(verifier.verify(&bundle, Some(&nonce), asked.at)?, asked)?;
         self.state().keys = Some(Arc::new(verifier.keys));
         if let Some(file) = &self.file {
-            Kept { bundle, keys, confirmed: asked.0 }.write(file, &self.key)?;
+            Kept { bundle, keys, confirmed: asked.at.0 }.write(file, &self.key)?;
         }
         Ok(())
     }
@@ -401,13 +442,13 @@ impl Pulled {
         if confirmed > self.policy.clock().now() {
             return Err(PullError::Disk { path: file.display().to_string(), problem: "is from the future".into() });
         }
-        self.take(content, confirmed)?;
+        self.take(content, self.confirmed_at(confirmed))?;
         self.state().keys = Some(Arc::new(verifier.keys));
         Ok(())
     }
 
     /// Lets verified content decide, until the bound from the time of the question.
-    fn take(&self, content: Content, asked: Millis) -> Result<(), PullError> {
+    fn take(&self, content: Content, asked: Confirmed) -> Result<(), PullError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Vec::new();
         for (scope, set) in self.application().chain().into_iter().zip(&content.sets) {
@@ -442,9 +483,12 @@ impl Pulled {
         }
         let mut state = self.state();
         state.content = Some(content);
-        let asked = state.confirmed.map_or(asked, |before| before.max(asked));
-        state.confirmed = Some(asked);
-        engine.fresh_until(Millis(asked.0.saturating_add(self.bound_ms())));
+        // What was asked for before the last answer was says nothing new.
+        if state.confirmed.is_none_or(|last| last.until <= asked.until) {
+            state.confirmed = Some(asked);
+            let fresh = if self.left(asked).is_zero() { i64::MIN } else { asked.at.0.saturating_add(self.bound_ms()) };
+            engine.fresh_until(Millis(fresh));
+        }
         drop(state);
         Ok(())
     }

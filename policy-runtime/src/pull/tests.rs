@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::authn::token::Issuer;
-use crate::clock::FixedClock;
+use crate::clock::{Clock as _, FixedClock};
 use crate::identity::{MemoryStore, NewUser};
 use crate::sets::bundle::ActiveSet;
 use crate::sets::content::to_json;
@@ -102,24 +102,53 @@ fn nothing_older_is_taken_and_nothing_else_under_the_same_revision() {
     let engine = pulled.policy.engine();
     let revision = || engine.revisions(pulled.policy.application())[1];
     assert_eq!(pulled.currency(), Currency::Denying);
-    pulled.take(content((7, 2), rule(MFA)), Millis(NOW)).unwrap();
+    pulled.take(content((7, 2), rule(MFA)), pulled.confirmed_at(Millis(NOW))).unwrap();
     assert_eq!(((revision().epoch, revision().number), pulled.currency()), ((7, 2), Currency::Current));
     let older = [content((7, 1), rule(MFA)), content((6, 9), rule(MFA)), content((0, 1), rule(MFA))];
     let other = content((7, 2), to_json(&SetSource::default()));
     for refused in older.into_iter().chain([other]) {
-        let error = pulled.take(refused, Millis(NOW)).unwrap_err();
+        let error = pulled.take(refused, pulled.confirmed_at(Millis(NOW))).unwrap_err();
         assert!(matches!(&error, PullError::Older { scope } if scope == "org:acme"), "{error}");
     }
     let mut elsewhere = content((7, 3), rule(MFA));
     elsewhere.sets[1].scope = "org:globex".into();
-    assert!(matches!(pulled.take(elsewhere, Millis(NOW)), Err(PullError::Form(_))));
+    assert!(matches!(pulled.take(elsewhere, pulled.confirmed_at(Millis(NOW))), Err(PullError::Form(_))));
     let broken = content((7, 3), rule("forbid com.example.Nothing.here"));
-    assert!(matches!(pulled.take(broken, Millis(NOW)), Err(PullError::Refused(_))));
+    assert!(matches!(pulled.take(broken, pulled.confirmed_at(Millis(NOW))), Err(PullError::Refused(_))));
     assert_eq!((revision().epoch, revision().number), (7, 2), "nothing has changed");
-    pulled.take(content((8, 1), rule(MFA)), Millis(NOW)).unwrap();
+    pulled.take(content((8, 1), rule(MFA)), pulled.confirmed_at(Millis(NOW))).unwrap();
     assert_eq!((revision().epoch, revision().number), (8, 1), "a new epoch after a restore");
     clock.advance(30_001);
     assert_eq!(pulled.currency(), Currency::Denying);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_the_bound_no_longer() {
+    let Stand { pulled, clock, .. } = stand();
+    let engine = pulled.policy.engine();
+    let confirm = || pulled.take(content((7, 2), rule(MFA)), pulled.confirmed_at(clock.now())).unwrap();
+    let stands = || {
+        pulled.expire();
+        (pulled.currency(), engine.is_fresh(clock.now()))
+    };
+    let day = 24 * 3_600 * 1_000;
+    confirm();
+    clock.jump(-day);
+    clock.advance(29_999);
+    assert_eq!(stands(), (Currency::Current, true));
+    clock.advance(2);
+    assert_eq!(stands(), (Currency::Denying, false), "the bound has passed, whatever the clock says");
+    // The next answer ends it, though it was asked for earlier by the clock that was set.
+    confirm();
+    assert_eq!(stands(), (Currency::Current, true));
+    clock.jump(day);
+    assert_eq!(stands(), (Currency::Denying, false), "a machine that slept has heard nothing");
+    confirm();
+    assert_eq!(stands(), (Currency::Current, true));
+    clock.jump(-day);
+    assert_eq!(stands(), (Currency::Current, true), "set right again");
+    clock.advance(30_001);
+    assert_eq!(stands(), (Currency::Denying, false));
 }
 
 #[test]

@@ -65,6 +65,25 @@ pub(crate) enum App {
     },
 }
 
+/// What rules read of somebody.
+#[derive(Args)]
+pub(crate) struct Attributes {
+    /// An attribute, as JSON (`7`, `true`, `["a"]`, `"7"`) or else as text; `null` removes it from a user; may be said again
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, Value)>,
+}
+
+impl Attributes {
+    fn json(self) -> Value {
+        Value::Object(self.attributes.into_iter().collect())
+    }
+}
+
+fn attribute(said: &str) -> Result<(String, Value), String> {
+    let (name, value) = said.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("it is not `NAME=VALUE`")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
 #[derive(Args)]
 pub(crate) struct Selected {
     /// Its id
@@ -95,6 +114,8 @@ pub(crate) enum User {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
         #[command(flatten)]
+        attributes: Attributes,
+        #[command(flatten)]
         at: At,
         #[command(flatten)]
         who: As,
@@ -115,6 +136,8 @@ pub(crate) enum User {
         /// Lets the user in no more
         #[arg(long)]
         disable: bool,
+        #[command(flatten)]
+        attributes: Attributes,
         #[command(flatten)]
         at: At,
         #[command(flatten)]
@@ -152,6 +175,8 @@ pub(crate) enum Key {
         /// A role; may be said again
         #[arg(long = "role")]
         roles: Vec<String>,
+        #[command(flatten)]
+        attributes: Attributes,
         #[command(flatten)]
         at: At,
         #[command(flatten)]
@@ -214,12 +239,15 @@ async fn create_app(who: &As, org: &str, id: &str) -> Done {
 pub(super) async fn user(command: User) -> (bool, Done) {
     match command {
         User::List { at, who } => (who.json, list_users(&who, &at).await),
-        User::Add { email, roles, password_file, at, who } => {
-            (who.json, add_user(&who, &at, &email, &roles, password_file.as_ref()).await)
+        User::Add { email, roles, password_file, attributes, at, who } => {
+            let new = json!({ "email": email, "roles": roles, "attributes": attributes.json() });
+            (who.json, add_user(&who, &at, new, password_file.as_ref()).await)
         }
-        User::Change { id, add_roles, remove_roles, enable, disable, at, who } => {
+        User::Change { id, add_roles, remove_roles, enable, disable, attributes, at, who } => {
             let enabled = (enable || disable).then_some(enable);
-            let change = json!({ "addRoles": add_roles, "removeRoles": remove_roles, "enabled": enabled });
+            let change = json!({
+                "addRoles": add_roles, "removeRoles": remove_roles, "enabled": enabled, "attributes": attributes.json(),
+            });
             (who.json, change_user(&who, &at, &id, &change).await)
         }
         User::Remove(one) => (one.who.json, gone(&one, "users", "user").await),
@@ -240,11 +268,13 @@ async fn list_users(who: &As, at: &At) -> Done {
     Ok(Told::new(text, Value::from(items), format!("policy user add EMAIL {}", at.flag())))
 }
 
-async fn add_user(who: &As, at: &At, email: &str, roles: &[String], file: Option<&PathBuf>) -> Done {
-    let password = file.map(|file| password(Some(file))).transpose()?;
-    let new = json!({ "email": email, "roles": roles, "password": password });
+async fn add_user(who: &As, at: &At, mut new: Value, file: Option<&PathBuf>) -> Done {
+    if let (Some(file), Some(new)) = (file, new.as_object_mut()) {
+        new.insert("password".to_owned(), password(Some(file))?.into());
+    }
     let made = who.post(&at.path("/users"), Some(&new)).await?.body;
     let id = cell(&made, "id");
+    let email = cell(&made, "email");
     let text = format!("{email} is in {} as {id}, with roles: {}", at.scope(), cell(&made, "roles"));
     let next = match file {
         Some(_) => format!("policy user list {}", at.flag()),
@@ -317,7 +347,10 @@ async fn remove_second_factor(one: &Selected) -> Done {
 pub(super) async fn key(command: Key) -> (bool, Done) {
     match command {
         Key::List { at, who } => (who.json, list_keys(&who, &at).await),
-        Key::Create { name, roles, at, who } => (who.json, create_key(&who, &at, &name, &roles).await),
+        Key::Create { name, roles, attributes, at, who } => {
+            let new = json!({ "name": name, "roles": roles, "attributes": attributes.json() });
+            (who.json, create_key(&who, &at, &new).await)
+        }
         Key::Revoke(one) => (one.who.json, gone(&one, "keys", "key").await),
     }
 }
@@ -329,8 +362,8 @@ async fn list_keys(who: &As, at: &At) -> Done {
     Ok(Told::new(text, Value::from(items), format!("policy key create NAME {}", at.flag())))
 }
 
-async fn create_key(who: &As, at: &At, name: &str, roles: &[String]) -> Done {
-    let made = who.post(&at.path("/keys"), Some(&json!({ "name": name, "roles": roles }))).await?.body;
+async fn create_key(who: &As, at: &At, new: &Value) -> Done {
+    let made = who.post(&at.path("/keys"), Some(new)).await?.body;
     let text = format!("{}\n\nit is not shown again", cell(&made, "key"));
     Ok(Told::new(text, made, "POLICY_KEY=KEY policy whoami"))
 }

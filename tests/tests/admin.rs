@@ -320,3 +320,48 @@ async fn every_change_is_recorded_with_actor_scope_and_request() {
     assert!(!format!("{all:?}{of_shop:?}").contains(secret.expose().as_str()));
     admin.verify_records(cx, acme, None).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_provider_is_shared_within_its_organization_by_whoever_may() {
+    let stand = stand().await;
+    let (admin, boss, shop) = (&stand.admin, &stand.owner(), &stand.shop);
+    let billing = &admin.create_application(boss, &stand.acme, "billing").await.unwrap();
+    let settings = serde_json::json!({ "preset": "oidc", "issuer": "https://id.example", "audience": ["shop"] });
+    let settings = serde_json::from_value(settings).unwrap();
+    let made = admin.put_provider(boss, shop, "customers", settings, None, None).await.unwrap();
+    let uses = || serde_json::from_value(serde_json::json!({})).unwrap();
+    assert_eq!(told(&admin.use_provider(boss, billing, &made.name, uses()).await), "other", "it is another's");
+    // Precisely that right: an owner to whom it is forbidden may do everything else.
+    stand.active(boss, &stand.acme, &rule("forbid Platform.providers.share")).await.unwrap();
+    assert_eq!(told(&admin.share_provider(boss, shop, "customers", billing, true).await), "no");
+    stand.active(boss, &stand.acme, &SetSource::default()).await.unwrap();
+    admin.share_provider(boss, shop, "customers", billing, true).await.unwrap();
+    let shown = || async { admin.providers(boss, shop).await.unwrap().remove(0).shared_with };
+    assert_eq!(shown().await, [billing.clone()].into());
+    admin.use_provider(boss, billing, &made.name, uses()).await.unwrap();
+    // Of an organization that is there nobody learns more than of one that is not.
+    let say = |name: &str| {
+        let with = Scope::organization(name).unwrap();
+        async move { admin.share_provider(boss, shop, "customers", &with, true).await.unwrap_err().to_string() }
+    };
+    assert_eq!(say("globex").await, say("nowhere").await);
+    assert!(matches!(
+        admin.share_provider(boss, &stand.acme, "customers", billing, true).await,
+        Err(AdminError::Missing { what: "provider", .. })
+    ));
+    admin.share_provider(boss, shop, "customers", billing, false).await.unwrap();
+    assert!(shown().await.is_empty());
+    assert!(admin.leave_provider(boss, billing, &made.name).await.is_err(), "its use ended with that");
+}
+
+#[tokio::test]
+async fn whoever_updates_an_application_sets_its_methods_and_not_the_organizations() {
+    let stand = stand().await;
+    let (admin, boss, developer) = (&stand.admin, &stand.owner(), &stand.member("developer"));
+    let on = ["password".to_owned()].into();
+    assert_eq!(told(&admin.set_methods(developer, &stand.shop, Some(&on)).await), "yes");
+    assert_eq!(told(&admin.set_methods(developer, &stand.acme, Some(&on)).await), "no");
+    stand.active(boss, &stand.acme, &rule("forbid Platform.applications.update")).await.unwrap();
+    assert_eq!(told(&admin.set_methods(boss, &stand.shop, Some(&on)).await), "no");
+    assert_eq!(told(&admin.set_methods(boss, &stand.acme, Some(&on)).await), "yes");
+}

@@ -109,7 +109,8 @@ impl Admin {
         scope: &Scope,
         methods: Option<&BTreeSet<String>>,
     ) -> Result<(), AdminError> {
-        let permitted = self.permit(cx, Right::SETTINGS, scope).await?;
+        let right = if scope.application_id().is_some() { Right::UPDATE_APPLICATION } else { Right::SETTINGS };
+        let permitted = self.permit(cx, right, scope).await?;
         if methods.is_some_and(BTreeSet::is_empty) {
             return Err(AdminError::LockedOut(format!("without a method nobody could sign in to `{scope}`")));
         }

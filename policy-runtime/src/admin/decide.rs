@@ -37,6 +37,7 @@ rights! {
     INFRASTRUCTURE = "Platform.manageInfrastructure", "Platform.manageInfrastructure";
     LIST_APPLICATIONS = "Platform.listOrganizations", "Platform.applications.list";
     CREATE_APPLICATION = "Platform.createOrganization", "Platform.applications.create";
+    UPDATE_APPLICATION = "Platform.changePlatformSettings", "Platform.applications.update";
     LIST_MEMBERS = "Platform.manageOperators", "Platform.members.list";
     INVITE = "Platform.manageOperators", "Platform.members.invite";
     UPDATE_MEMBER = "Platform.manageOperators", "Platform.members.update";
@@ -59,6 +60,7 @@ rights! {
     SEARCH = "Platform.tryPolicies", "Platform.policies.search";
     LIST_PROVIDERS = "Platform.manageSystemProviders", "Platform.providers.list";
     CONFIGURE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.configure";
+    SHARE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.share";
     DELETE_PROVIDER = "Platform.manageSystemProviders", "Platform.providers.delete";
     LIST_CONNECTIONS = "Platform.viewSystemObservability", "Platform.connections.list";
     END_SESSIONS = "Platform.manageOperators", "Platform.connections.close";

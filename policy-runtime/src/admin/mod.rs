@@ -156,6 +156,8 @@ pub use trying::DryRun;
 ///     admin.use_provider(owner, acme, &provider.name, uses).await?;
 ///     println!("{:?}", admin.providers(owner, acme).await?);
 ///     admin.leave_provider(owner, acme, &provider.name).await?;
+///     let (shop, billing) = (&Scope::application("acme", "shop").unwrap(), &Scope::application("acme", "billing").unwrap());
+///     admin.share_provider(owner, shop, "customers", billing, true).await?;
 ///     admin.remove_provider(owner, acme, "corporate").await
 /// }
 ///

@@ -1,5 +1,7 @@
 //! Providers of identities: named configurations, and how scopes use them. A secret goes in, and never comes out.
 
+use std::collections::BTreeSet;
+
 use policy_core::participant::ParticipantBuilder;
 use policy_core::{Participant, Scope, Slug};
 
@@ -36,6 +38,8 @@ pub struct Provider {
     pub has_client_secret: bool,
     /// Whether it stands in the configuration file, which then has the say.
     pub declared: bool,
+    /// The scopes that do not lie under its owner and may use it too.
+    pub shared_with: BTreeSet<Scope>,
     /// How scopes use it, as far as they are the owner's.
     pub uses: Vec<Use>,
 }
@@ -127,6 +131,39 @@ impl Admin {
         not_declared(found.declared, &found.name)?;
         let permitted = permitted.about("provider", &found.name);
         self.change(permitted, async { Ok(self.store.drop_configuration(&found.name).await?) }).await
+    }
+
+    /// Lets a scope of the same organization that does not lie under the owner use a provider, or no longer, by which its use ends;
+    /// of other organizations nobody learns here whether they are there.
+    ///
+    /// # Errors
+    /// When the caller may not, there is no such provider or scope, the owner's scopes may use it anyway, or the provider or the use
+    /// that would end stands in the configuration file.
+    pub async fn share_provider(
+        &self,
+        cx: &SecurityContext,
+        scope: &Scope,
+        name: &str,
+        with: &Scope,
+        shared: bool,
+    ) -> Result<(), AdminError> {
+        let permitted = self.permit(cx, Right::SHARE_PROVIDER, scope).await?;
+        let found = self.owned(scope, name).await?;
+        not_declared(found.declared, &found.name)?;
+        if scope.covers(with) {
+            return Err(AdminError::Invalid(format!("`{with}` lies under `{scope}`, and may use its providers")));
+        }
+        if scope.organization_id() != with.organization_id() {
+            return Err(AdminError::Invalid("a provider is shared within its organization".into()));
+        }
+        let references = self.store.references().await?;
+        let used = references.iter().find(|one| one.configuration == found.name && one.scope == *with);
+        if let Some(used) = used.filter(|_| !shared) {
+            not_declared(used.declared, &found.name)?;
+        }
+        let verb = if shared { "share" } else { "unshare" };
+        let permitted = permitted.about("provider", &found.name).detail(verb, with.to_string());
+        self.change(permitted, async { Ok(self.store.share(&found.name, with, shared).await?) }).await
     }
 
     /// Lets a scope use a provider that it owns, that lies above it, or that was shared with it; or says anew how. Servers know it
@@ -240,6 +277,7 @@ fn shown(configuration: Configuration, references: &[Reference]) -> Provider {
         name: configuration.name,
         owner: configuration.owner,
         settings: configuration.settings,
+        shared_with: configuration.shared_with,
         declared: configuration.declared,
         uses,
     }

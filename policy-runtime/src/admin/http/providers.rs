@@ -1,12 +1,13 @@
 //! Endpoints about providers, and about who is connected.
 
 use axum::extract::{Path, State};
+use policy_core::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::{Connection, Provider, Use};
 use super::Api;
-use super::answer::{Asked, Body, In, Page, nothing, ok};
+use super::answer::{Asked, Body, In, Page, bad, nothing, ok};
 use super::bodies::{body, reply};
 use super::handlers::{Answer, Ids, unfit};
 use crate::identity::{ProviderSettings, ReferenceSettings};
@@ -48,6 +49,8 @@ reply! {
         has_client_secret: bool,
         /// Whether it stands in the configuration file.
         declared: bool,
+        /// The scopes that it is shared with.
+        shared_with: Vec<String>,
         /// How scopes use it.
         uses: Vec<UseReply>,
     }
@@ -94,6 +97,7 @@ impl From<Provider> for ProviderReply {
             has_secret: provider.has_secret,
             has_client_secret: provider.has_client_secret,
             declared: provider.declared,
+            shared_with: provider.shared_with.iter().map(ToString::to_string).collect(),
             uses: provider.uses.into_iter().map(UseReply::from).collect(),
         }
     }
@@ -142,6 +146,33 @@ pub(super) async fn remove_provider(
     Path((_, name)): Ids,
 ) -> Answer {
     api.admin.remove_provider(&cx, &scope, &name).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn share_provider(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    shared: Shared,
+) -> Answer {
+    share(&api, &cx, &scope, &shared, true).await
+}
+
+pub(super) async fn unshare_provider(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    shared: Shared,
+) -> Answer {
+    share(&api, &cx, &scope, &shared, false).await
+}
+
+type Shared = Path<(String, String, String)>;
+
+async fn share(api: &Api, cx: &SecurityContext, scope: &Scope, names: &Shared, shared: bool) -> Answer {
+    let Path((_, name, with)) = names;
+    let with = with.parse().map_err(|error: policy_core::name::NameError| bad(&error.to_string()))?;
+    api.admin.share_provider(cx, scope, name, &with, shared).await?;
     Ok(nothing())
 }
 

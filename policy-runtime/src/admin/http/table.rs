@@ -368,6 +368,20 @@ fn provided() -> Vec<Endpoint<Api>> {
             "Removes a provider",
             p::remove_provider,
         ),
+        at(
+            "put",
+            "/scopes/{scope}/providers/{provider}/shares/{with}",
+            "shareProvider",
+            "Lets another scope of the organization use a provider",
+            p::share_provider,
+        ),
+        at(
+            "delete",
+            "/scopes/{scope}/providers/{provider}/shares/{with}",
+            "unshareProvider",
+            "Lets it use the provider no more",
+            p::unshare_provider,
+        ),
         at("put", "/scopes/{scope}/uses/{provider}", "useProvider", "Lets a scope use a provider", p::use_provider)
             .takes::<p::NewUse>(),
         at(

@@ -70,6 +70,10 @@ pub(crate) enum Provider {
     },
     /// Lets a scope use a provider no more
     Leave(Named),
+    /// Lets another scope of the organization use a provider of this one
+    Share(Shared),
+    /// Lets it use the provider no more
+    Unshare(Shared),
 }
 
 #[derive(Args)]
@@ -80,6 +84,15 @@ pub(crate) struct Named {
     at: At,
     #[command(flatten)]
     who: As,
+}
+
+#[derive(Args)]
+pub(crate) struct Shared {
+    #[command(flatten)]
+    named: Named,
+    /// The other scope: `org:ORG` or `app:ORG/APP`
+    #[arg(long, value_name = "SCOPE")]
+    with: policy_runtime::Scope,
 }
 
 #[derive(Args)]
@@ -96,6 +109,8 @@ pub(super) async fn provider(command: Provider) -> (bool, Done) {
         Provider::Show(named) => (named.who.json, show(&named).await),
         Provider::Remove(named) => (named.who.json, drop(&named, "providers", "is gone").await),
         Provider::Leave(named) => (named.who.json, drop(&named, "uses", "is used no more").await),
+        Provider::Share(shared) => (shared.named.who.json, share(&shared, Method::PUT).await),
+        Provider::Unshare(shared) => (shared.named.who.json, share(&shared, Method::DELETE).await),
         Provider::Add {
             name,
             issuer,
@@ -194,6 +209,16 @@ async fn drop(named: &Named, what: &str, told: &str) -> Done {
     named.who.server()?.send(Method::DELETE, &path, &[], None).await?;
     let text = format!("provider `{}` {told}", named.name);
     Ok(Told::new(text, json!({ "name": named.name }), format!("policy provider list {}", named.at.flag())))
+}
+
+async fn share(shared: &Shared, method: Method) -> Done {
+    let Shared { named: Named { name, at, who }, with } = shared;
+    let path = at.path(&format!("/providers/{}/shares/{}", encoded(name), encoded(&with.to_string())));
+    let (can, next) = if method == Method::PUT { ("may use", "unshare") } else { ("uses no more", "share") };
+    who.server()?.send(method, &path, &[], None).await?;
+    let text = format!("{with} {can} provider `{name}`");
+    let next = format!("policy provider {next} {name} {} --with {with} undoes it", at.flag());
+    Ok(Told::new(text, json!({ "name": name, "with": with.to_string() }), next))
 }
 
 pub(super) async fn connections(asked: &Connections) -> Done {

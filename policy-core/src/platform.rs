@@ -47,16 +47,7 @@ pub const SYSTEM_ACTIONS: [(&str, &[&str]); 4] = [
 /// Actions on an organization, by group. `policies.own` replaces the shipped baseline.
 pub const ORGANIZATION_ACTIONS: [(&str, &[&str]); 8] = [
     ("organization", &["organization.view", "organization.update"]),
-    (
-        "applications",
-        &[
-            "applications.list",
-            "applications.create",
-            "applications.update",
-            "applications.delete",
-            "applications.accept",
-        ],
-    ),
+    ("applications", &["applications.list", "applications.create", "applications.update", "applications.accept"]),
     ("providers", &["providers.list", "providers.configure", "providers.share", "providers.delete"]),
     (
         "members",

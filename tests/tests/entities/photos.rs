@@ -264,7 +264,7 @@ async fn an_audited_list_needs_its_record(world: World) {
     assert_eq!(ids(&photos, &audited).await, ["a1", "a2"]);
     let records = log.records();
     assert_eq!(records.len(), 1);
-    assert_eq!((records[0].0.action.as_str(), records[0].1), ("com.example.Photo.findAll", true));
+    assert_eq!((&*records[0].0.action, records[0].1), ("com.example.Photo.findAll", true));
     // Which filter it was: the same list has the same hash, another caller's another.
     assert_eq!(ids(&photos, &audited).await, ["a1", "a2"]);
     let bob = bob.with_audit(log.clone());

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use policy_core::platform::{ORGANIZATION_ACTIONS, SYSTEM_ACTIONS};
 use policy_runtime::admin::{Admin, AdminError, MemberChange, NewKey, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal};
 use policy_runtime::database::{Database, DatabaseAddress};
@@ -364,4 +365,85 @@ async fn whoever_updates_an_application_sets_its_methods_and_not_the_organizatio
     stand.active(boss, &stand.acme, &rule("forbid Platform.applications.update")).await.unwrap();
     assert_eq!(told(&admin.set_methods(boss, &stand.shop, Some(&on)).await), "no");
     assert_eq!(told(&admin.set_methods(boss, &stand.acme, Some(&on)).await), "yes");
+}
+
+/// What needs an action in a scope.
+async fn operation(stand: &Stand, cx: &SecurityContext, scope: &Scope, action: &str) -> &'static str {
+    let Stand { admin, shop, owner, .. } = stand;
+    let activated = async |source: SetSource| {
+        let number = admin.draft(cx, scope, &source, "", None).await.unwrap();
+        told(&admin.activate(cx, scope, number, 0).await)
+    };
+    match action {
+        "createOrganization" => told(&admin.create_organization(cx, "new", NewMember::new("new@new.example")).await),
+        "suspendOrganization" => told(&admin.suspend_organization(cx, "globex", true).await),
+        "resumeOrganization" => told(&admin.suspend_organization(cx, "globex", false).await),
+        "listOrganizations" => told(&admin.organizations(cx).await),
+        "manageInfrastructure" => told(&admin.retain_records(cx, scope, 0).await),
+        "viewInfrastructure" | "organization.view" => told(&admin.shared_sessions(cx, scope).await),
+        "changePlatformSettings" | "organization.update" => told(&admin.set_methods(cx, scope, None).await),
+        "manageOperators" | "members.list" => told(&admin.users(cx, scope).await),
+        "removeOperatorSecondFactor" | "members.removeSecondFactor" => {
+            told(&admin.remove_second_factor(cx, scope, "u-1").await)
+        }
+        "manageSystemProviders" | "providers.list" => told(&admin.providers(cx, scope).await),
+        "manageSystemKeys" | "keys.list" => told(&admin.keys(cx, scope).await),
+        "viewSystemPolicies" | "policies.list" => told(&admin.versions(cx, scope).await),
+        "tryPolicies" | "policies.evaluate" => told(&admin.shadowed(cx, scope).await),
+        "changeSystemPolicies" | "policies.draft" => {
+            told(&admin.draft(cx, scope, &SetSource::default(), "", None).await)
+        }
+        "policies.activate" => activated(SetSource::default()).await,
+        "ownSystemPolicies" | "policies.own" => {
+            activated(SetSource { baseline: Baseline::Replaced, ..rule("permit Platform.policies.*") }).await
+        }
+        "viewSystemAudit" | "audit.view" => told(&admin.records(cx, scope, Filter::default()).await),
+        "exportSystemAudit" | "audit.export" => told(&admin.export_records(cx, scope, Filter::default()).await),
+        "viewSystemObservability" | "observability.view" => told(&admin.counts(cx, scope, Filter::default()).await),
+        "audit.verify" => told(&admin.verify_records(cx, scope, None).await),
+        "applications.list" => told(&admin.applications(cx, scope).await),
+        "applications.create" => told(&admin.create_application(cx, scope, "another").await),
+        "applications.update" => told(&admin.set_methods(cx, shop, None).await),
+        "applications.accept" => told(&admin.accept_manifest(cx, shop, "none").await),
+        "providers.configure" => told(&admin.leave_provider(cx, shop, "none").await),
+        "providers.share" => told(&admin.share_provider(cx, scope, "none", shop, true).await),
+        "providers.delete" => told(&admin.remove_provider(cx, scope, "none").await),
+        "members.invite" => told(&admin.add_user(cx, scope, NewMember::new("new@acme.example")).await),
+        "members.update" => told(&admin.export_user(cx, scope, &owner.id).await),
+        "members.remove" => told(&admin.remove_user(cx, scope, "u-1").await),
+        "members.assignRoles" => told(&admin.change_user(cx, scope, &owner.id, role("auditor")).await),
+        "policies.explain" => told(&admin.explain_decision(cx, scope, "d-1").await),
+        "policies.search" => told(&admin.who(cx, scope, "Platform.keys.list").await),
+        "keys.create" => told(&admin.create_key(cx, scope, NewKey::default()).await),
+        "keys.revoke" => told(&admin.revoke_key(cx, scope, "none").await),
+        "connections.list" => told(&admin.connections(cx, scope).await),
+        "connections.close" => told(&admin.end_sessions(cx, scope, &owner.id, None).await),
+        _ => "guards no operation that is known here",
+    }
+}
+
+#[tokio::test]
+async fn each_action_guards_an_operation() {
+    let of = |groups: &[(&'static str, &'static [&'static str])]| -> Vec<&'static str> {
+        groups.iter().flat_map(|(_, actions)| *actions).copied().collect()
+    };
+    let acme = Scope::organization("acme").unwrap();
+    let system = of(&SYSTEM_ACTIONS).into_iter().map(|action| (Scope::System, action));
+    for (scope, action) in system.chain(of(&ORGANIZATION_ACTIONS).into_iter().map(|action| (acme.clone(), action))) {
+        let mut answers = Vec::new();
+        for forbidden in [false, true] {
+            let stand = stand().await;
+            let cx = &if scope == Scope::System {
+                context(&stand.policy, Scope::System, "boss", "administrator")
+            } else {
+                stand.owner()
+            };
+            if forbidden {
+                let text = format!("forbid (principal, action == Platform::Action::\"{action}\", resource);");
+                stand.policy.replace(&Scope::System, &cedar(&text)).unwrap();
+            }
+            answers.push(operation(&stand, cx, &scope, action).await);
+        }
+        assert!(matches!(answers[..], ["yes" | "other", "no"]), "`{action}` of `{scope}`: {answers:?}");
+    }
 }

@@ -217,7 +217,7 @@ async fn what_nobody_gets_over_http() {
     // Nothing without credentials but the document.
     let document = stand.send("GET", "/openapi.json", &[], None).await.expect(200);
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let path = path.strip_prefix("/api/v1").unwrap().replace("{scope}", "org:acme");
+        let path = path.strip_prefix("/api/v1").unwrap().replace("{scope}", "org:acme").replace("{with}", "org:acme");
         let path = path.replace("{organization}", "acme").replace("{number}", "1").replace(['{', '}'], "");
         let query = match path.rsplit('/').next().unwrap() {
             "who" => "?action=x",

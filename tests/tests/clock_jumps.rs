@@ -1,7 +1,5 @@
 //! A clock that somebody sets while decisions are recorded: the chain holds, and nothing is removed that is younger than it should be.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::sync::Arc;
 
 use policy_runtime::admin::{Admin, AdminError};

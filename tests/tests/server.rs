@@ -522,6 +522,16 @@ async fn a_changed_provider_counts_on_every_server_of_a_database_without_a_start
         lets_in(&there, &tokens[2], false).await;
         assert_eq!(offered().await, "acme~first", "who is stored can sign in on a page");
 
+        // A method that is off takes nobody, on either server, until it is on again.
+        here.admin.set_methods(&owner, &orders, Some(&["password".to_owned()].into())).await.unwrap();
+        for server in [&here, &there] {
+            lets_in(server, &tokens[1], false).await;
+        }
+        here.admin.set_methods(&owner, &orders, None).await.unwrap();
+        for server in [&here, &there] {
+            lets_in(server, &tokens[1], true).await;
+        }
+
         // What cannot be used keeps nobody else out, neither now nor at the next start.
         let mut broken = settings("broken");
         broken.tls_roots = Some("no certificate".to_owned());

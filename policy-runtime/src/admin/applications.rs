@@ -99,7 +99,7 @@ impl Admin {
         Ok(scope)
     }
 
-    /// Says which methods of signing in are on in a scope, or with `None` that all are; servers begin with it at their next start.
+    /// Says which methods of signing in are on in a scope, or with `None` that all are; servers follow, and who is in stays in.
     ///
     /// # Errors
     /// When the caller may not.

@@ -242,6 +242,7 @@ impl Record {
 }
 
 /// Three texts; empty where no policies decided.
+#[expect(clippy::ref_option, reason = "serde gives it so")]
 pub(crate) fn revisions<S: Serializer>(revisions: &Option<[Revision; 3]>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut texts = serializer.serialize_tuple(3)?;
     for tier in 0..3 {

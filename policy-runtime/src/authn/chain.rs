@@ -1,7 +1,7 @@
 //! The chain of authenticators, and the rules that hold for every credential.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use policy_core::Scope;
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ use crate::events::{Actor, Event, EventKind, EventSink};
 #[derive(Debug, Clone)]
 pub struct Chain {
     authenticators: Arc<[Arc<dyn Authenticator>]>,
-    methods: Arc<BTreeMap<Scope, BTreeSet<String>>>,
+    methods: Arc<RwLock<BTreeMap<Scope, BTreeSet<String>>>>,
     hook: Option<Arc<dyn PostAuthentication>>,
     counters: Arc<HookCounters>,
     events: Option<(Arc<dyn EventSink>, Arc<dyn Clock>)>,
@@ -108,17 +108,15 @@ impl ChainBuilder {
 
     /// Finishes the chain.
     pub fn build(self) -> Chain {
-        for authenticator in &self.authenticators {
-            let off = self.methods.iter().filter(|(_, on)| !on.contains(authenticator.method()));
-            authenticator.off_in(&off.map(|(scope, _)| scope.clone()).collect());
-        }
-        Chain {
+        let chain = Chain {
             authenticators: self.authenticators.into(),
-            methods: Arc::new(self.methods),
+            methods: Arc::new(RwLock::new(self.methods)),
             hook: self.hook,
             counters: Arc::default(),
             events: self.events,
-        }
+        };
+        chain.tell_off(&chain.methods.read().unwrap_or_else(PoisonError::into_inner));
+        chain
     }
 }
 
@@ -291,7 +289,32 @@ impl Chain {
 
     /// Whether a scope takes a method.
     pub(crate) fn is_on(&self, scope: &Scope, method: &str) -> bool {
-        self.methods.get(scope).is_none_or(|on| on.contains(method))
+        let methods = self.methods.read().unwrap_or_else(PoisonError::into_inner);
+        methods.get(scope).is_none_or(|on| on.contains(method))
+    }
+
+    /// Says which methods are on in a scope from now on, or with `None` that all are; who is in stays in.
+    ///
+    /// ```
+    /// use policy_runtime::Scope;
+    /// use policy_runtime::authn::Chain;
+    /// let chain = Chain::builder().methods(Scope::System, ["password"]).build();
+    /// chain.set_methods(&Scope::System, Some(["oidc".to_owned()].into()));
+    /// ```
+    pub fn set_methods(&self, scope: &Scope, on: Option<BTreeSet<String>>) {
+        let mut methods = self.methods.write().unwrap_or_else(PoisonError::into_inner);
+        match on {
+            Some(on) => drop(methods.insert(scope.clone(), on)),
+            None => drop(methods.remove(scope)),
+        }
+        self.tell_off(&methods);
+    }
+
+    fn tell_off(&self, methods: &BTreeMap<Scope, BTreeSet<String>>) {
+        for authenticator in self.authenticators.iter() {
+            let off = methods.iter().filter(|(_, on)| !on.contains(authenticator.method()));
+            authenticator.off_in(&off.map(|(scope, _)| scope.clone()).collect());
+        }
     }
 }
 

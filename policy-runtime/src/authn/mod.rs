@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 #[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use policy_core::value::Millis;
 use policy_core::{Participant, Scope};
@@ -97,30 +97,28 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
     /// Checks one of the presented credentials.
     fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome>;
 
-    /// Told once, when a chain is built: the scopes in which the method is off. The chain refuses there in any case; who
+    /// Told when a chain is built, and when that changes: the scopes in which the method is off. The chain refuses there in any case; who
     /// knows it lets a right credential cost no more, and bring no more about, than a wrong one does.
     fn off_in(&self, scopes: &BTreeSet<Scope>) {
         let _ = scopes;
     }
 }
 
-/// The scopes in which a method is off, once a chain is built.
+/// The scopes in which a method is off, as the chain said last.
 #[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
 #[derive(Debug, Default)]
-struct Off(OnceLock<BTreeSet<Scope>>);
+struct Off(RwLock<BTreeSet<Scope>>);
 
 #[cfg(any(feature = "api-key", feature = "password", feature = "token"))]
 impl Off {
     fn learn(&self, scopes: &BTreeSet<Scope>) {
-        let _ = self.0.set(scopes.clone());
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(scopes);
     }
 
     /// Refuses in a scope in which the method is off.
     fn check(&self, scope: &Scope) -> Result<(), AuthnError> {
-        match self.0.get() {
-            Some(off) if off.contains(scope) => Err(AuthnError::method_off(scope)),
-            Some(_) | None => Ok(()),
-        }
+        let is_off = self.0.read().unwrap_or_else(PoisonError::into_inner).contains(scope);
+        if is_off { Err(AuthnError::method_off(scope)) } else { Ok(()) }
     }
 }
 

@@ -55,11 +55,13 @@ mod demo;
 mod doctor;
 mod mail;
 mod manifest;
+mod methods;
 mod providers;
 mod reconcile;
 mod told;
 
 use certificate::Certificate;
+use methods::Methods;
 use providers::{Followed, Providers};
 
 pub use bootstrap::{BOOTSTRAP_S, BootstrapError};
@@ -235,8 +237,9 @@ impl Prepared {
         if let Some(cookies) = &cookies {
             chain = chain.with(cookies.clone());
         }
-        for (scope, methods) in store.methods().await? {
-            chain = chain.methods(scope, methods.iter().map(String::as_str));
+        let methods = Methods::new(&store).await?;
+        for (scope, on) in &methods.known {
+            chain = chain.methods(scope.clone(), on.iter().map(String::as_str));
         }
         let policy = policy(config, store.as_ref(), journal.clone()).await?;
         let passwords = Passwords::new(store.clone());
@@ -274,6 +277,7 @@ impl Prepared {
         aside.spawn(follower.clone().run(FOLLOWED));
         aside.spawn(shadows);
         aside.spawn(providers.follow(FOLLOWED));
+        aside.spawn(methods.follow(chain.clone(), FOLLOWED));
         if let Some(hash) = registered {
             aside.spawn(manifest::say_that_it_runs(policy.clone(), sets, hash));
         }

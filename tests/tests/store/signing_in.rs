@@ -82,7 +82,7 @@ impl UserStore for Leaving {
     ) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
         Box::pin(async move {
             let found = self.store.user_by_email(scope, email).await;
-            if self.goes.load(Ordering::SeqCst) {
+            if self.goes.swap(false, Ordering::SeqCst) {
                 let server = tests::postgres::server().unwrap();
                 let sql = format!("ALTER DATABASE {0} RENAME TO {0}_away", self.database);
                 let kill = format!(

@@ -63,14 +63,8 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         )
         .takes::<b::Retention>()
         .gives::<b::Removed>(200),
-        at(
-            "put",
-            "/scopes/{scope}/methods",
-            "setMethods",
-            "Says which methods of signing in are on, from the next start",
-            h::set_methods,
-        )
-        .takes::<b::Methods>(),
+        at("put", "/scopes/{scope}/methods", "setMethods", "Says which methods of signing in are on", h::set_methods)
+            .takes::<b::Methods>(),
         at("get", "/scopes/{scope}/users", "listUsers", "The users of a scope", h::users)
             .asks::<Page>()
             .lists::<b::UserReply>(),

@@ -244,7 +244,10 @@ impl Journal {
         let is_waited_for = command.is_waited_for();
         loop {
             command = match self.queue.try_send(command) {
-                Ok(()) => return Ok(self.tell(is_waited_for)),
+                Ok(()) => {
+                    self.tell(is_waited_for);
+                    return Ok(());
+                }
                 Err(TrySendError::Closed(_)) => return Err(ended()),
                 Err(TrySendError::Full(command)) => command,
             };

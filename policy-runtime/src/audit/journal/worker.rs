@@ -45,7 +45,6 @@ type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
 pub(super) enum Command {
     /// Not behind a pointer: what one thread makes and another throws away is the larger part of what a record costs.
     Append(Record, Ack),

@@ -315,7 +315,7 @@ impl EventSink for LoggedEvents {
 /// let audit = Arc::new(MemoryAudit::default());
 /// let event = Event::new(EventKind::Lockout, Millis(0), Actor::default(), "password");
 /// RecordedEvents(audit.clone()).note(&event).await.unwrap();
-/// assert_eq!(audit.records()[0].0.action, "password");
+/// assert_eq!(&*audit.records()[0].0.action, "password");
 /// # });
 /// ```
 #[derive(Debug, Clone)]

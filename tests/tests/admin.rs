@@ -360,8 +360,8 @@ async fn whoever_updates_an_application_sets_its_methods_and_not_the_organizatio
     let stand = stand().await;
     let (admin, boss, developer) = (&stand.admin, &stand.owner(), &stand.member("developer"));
     let on = ["password".to_owned()].into();
-    assert_eq!(told(&admin.set_methods(developer, &stand.shop, Some(&on)).await), "yes");
-    assert_eq!(told(&admin.set_methods(developer, &stand.acme, Some(&on)).await), "no");
+    assert_eq!(told(&admin.set_methods(developer, &stand.shop, Some(&on)).await), "no");
+    assert_eq!(told(&admin.set_methods(boss, &stand.shop, Some(&on)).await), "yes");
     stand.active(boss, &stand.acme, &rule("forbid Platform.applications.update")).await.unwrap();
     assert_eq!(told(&admin.set_methods(boss, &stand.shop, Some(&on)).await), "no");
     assert_eq!(told(&admin.set_methods(boss, &stand.acme, Some(&on)).await), "yes");

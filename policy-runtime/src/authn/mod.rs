@@ -97,8 +97,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
     /// Checks one of the presented credentials.
     fn authenticate<'a>(&'a self, credential: &'a Credential, request: &'a Credentials) -> BoxFuture<'a, Outcome>;
 
-    /// Told when a chain is built, and when that changes: the scopes in which the method is off. The chain refuses there in any case; who
-    /// knows it lets a right credential cost no more, and bring no more about, than a wrong one does.
+    /// Told when a chain is built, and when that changes: the scopes in which the method is off. The chain refuses there in any
+    /// case; who knows it lets a right credential cost no more, and bring no more about, than a wrong one does.
     fn off_in(&self, scopes: &BTreeSet<Scope>) {
         let _ = scopes;
     }

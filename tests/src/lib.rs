@@ -14,3 +14,13 @@ pub mod things;
 pub mod todo;
 pub mod tokens;
 pub mod users;
+
+/// A port that is free now, for whom must be told it before it listens.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+#[expect(clippy::unwrap_used, reason = "a test without a port fails")]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

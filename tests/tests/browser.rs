@@ -28,7 +28,7 @@ async fn somebody_logs_in_with_a_second_factor_and_logs_out() {
     let prepared = Prepared::new(&config).await.unwrap();
     let gateway = prepared.gateway(&config).bind(config.listen).await.unwrap();
     let vault = Scope::application("acme", "vault").unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = tests::free_port();
     let callback = format!("http://127.0.0.1:{port}/callback");
     let settings = ClientSettings::new("The vault").redirect_uri(&callback);
     prepared.sign_in.stored().clients.add_public("vault", &vault, &settings).await.unwrap();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use policy_runtime::client::{Client, ConnectOptions, Headers};
 use tests::desk::Desk;
+use tests::free_port;
 use tests::raw::serve;
 
 /// A proxy in a process of its own; ends with the test.
@@ -23,10 +24,6 @@ impl Drop for Running {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The file with its parts replaced, each of which must be there.

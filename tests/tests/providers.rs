@@ -278,7 +278,7 @@ const COLD: &[(&str, bool)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spoiled_answers_end_as_they_should() {
-    let port = free_port().await;
+    let port = tests::free_port();
     let issuer = format!("http://127.0.0.1:{port}");
     let settings = [("PORT", "0"), ("ISSUER", issuer.as_str()), ("AUDIENCE", AUDIENCE)];
     let provider = Provider::start("start-oidc-provider.mjs", &settings).await.unwrap();
@@ -312,10 +312,6 @@ async fn spoiled_answers_end_as_they_should() {
         }
         fault("none").await;
     }
-}
-
-async fn free_port() -> u16 {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 /// The memory that this process occupies (Linux).

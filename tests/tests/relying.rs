@@ -13,6 +13,7 @@ use policy_runtime::secret::Secret;
 use policy_runtime::server::Prepared;
 use policy_runtime::signin::ClientSettings;
 use serde_json::{Value, json};
+use tests::free_port;
 use tests::providers::{Answer, Provider, send};
 use tests::raw::{Ended, Raw};
 
@@ -27,11 +28,6 @@ struct Server {
     prepared: Prepared,
     gateway: Gateway,
     base: String,
-}
-
-/// A port that is free now; a base URL has to be known before the server starts.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 async fn start(file: &str, database: &str, port: u16) -> Server {

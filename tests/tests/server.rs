@@ -404,7 +404,7 @@ async fn the_doctor_looks_at_providers_tokens_and_scopes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_is_trusted_by_a_company_s_own_authority() {
     let folder = Folder::new("authority");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = tests::free_port();
     let (pem, url) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tls"), format!("https://localhost:{port}"));
     let tls = format!("tls_chain_file = \"{pem}/localhost.pem\"\ntls_key_file = \"{pem}/localhost.key\"\n");
     let config = folder.config(&format!("[server]\nlisten = \"127.0.0.1:{port}\"\nbase_url = \"{url}\"\n{tls}"));

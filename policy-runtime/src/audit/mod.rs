@@ -3,13 +3,13 @@
 //! In: what was decided. Out: a durable record through an [`AuditLog`]. The `journal` (feature `audit`) keeps records in memory
 //! or SQL, chained by hash. Absent: who may read them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use policy_core::{ActionName, Revision};
-use serde::ser::SerializeTuple as _;
 use serde::{Serialize, Serializer};
 
 #[cfg(feature = "audit")]
@@ -244,14 +244,22 @@ impl Record {
 /// Three texts; empty where no policies decided.
 #[expect(clippy::ref_option, reason = "serde gives it so")]
 pub(crate) fn revisions<S: Serializer>(revisions: &Option<[Revision; 3]>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut texts = serializer.serialize_tuple(3)?;
-    for tier in 0..3 {
-        match revisions.as_ref().and_then(|all| all.get(tier)) {
-            Some(revision) => texts.serialize_element(&format_args!("{revision}"))?,
-            None => texts.serialize_element("")?,
+    let Some(revisions) = revisions else { return ["", "", ""].serialize(serializer) };
+    TOLD.with_borrow_mut(|(last, texts)| {
+        if last != revisions {
+            *last = *revisions;
+            *texts = revisions.map(|revision| revision.to_string());
         }
-    }
-    texts.end()
+        texts.serialize(serializer)
+    })
+}
+
+thread_local! {
+    /// The last revisions that this thread put into words: they seldom change, and the words cost as much as the rest of a record.
+    static TOLD: RefCell<([Revision; 3], [String; 3])> = {
+        let none = [Revision::default(); 3];
+        RefCell::new((none, none.map(|revision| revision.to_string())))
+    };
 }
 
 /// Where records go.

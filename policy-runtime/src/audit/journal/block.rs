@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::chain::{Prepared, hash};
+use super::batch::Entry;
+use super::chain::hash;
 use super::query::Stored;
 
 /// The furthest that two times in a block are apart, and that the time of a record may be from that in its id; in milliseconds.
@@ -62,31 +63,30 @@ pub(super) struct Block<'r> {
 }
 
 /// Makes blocks of records at the end of a chain, and moves that.
-pub(super) fn blocks<'r>(records: &[&'r Prepared], number: &mut i64, end: &mut String) -> Vec<Block<'r>> {
+pub(super) fn blocks<'r>(records: &[Entry<'r>], number: &mut i64, end: &mut String) -> Vec<Block<'r>> {
     let mut all: Vec<Block<'r>> = Vec::new();
-    let mut rest: usize = records.iter().map(|prepared| HASH + prepared.body.len() + 1).sum();
-    for prepared in records {
+    let mut rest: usize = records.iter().map(|record| HASH + record.body.len() + 1).sum();
+    for record in records {
         *number += 1;
-        *end = hash(end, *number, &prepared.body);
-        let record = &prepared.record;
+        *end = hash(end, *number, record.body);
         let (earliest, latest) = all
             .last()
             .map_or((record.time, record.time), |last| (last.earliest.min(record.time), last.latest.max(record.time)));
         let fits = |last: &&mut Block<'r>| {
             last.count < RECORDS && last.records.len() < FULL && latest.abs_diff(earliest) <= SPAN.unsigned_abs()
         };
-        let terms = Term::of(&record.principal, &record.action, &record.decision, record.time);
+        let terms = Term::of(record.actor, record.action, record.decision, record.time);
         if let Some(last) = all.last_mut().filter(fits) {
             (last.number, last.count) = (*number, last.count + 1);
             (last.earliest, last.latest) = (earliest, latest);
             last.records.push('\n');
             last.records.push_str(end);
-            last.records.push_str(&prepared.body);
+            last.records.push_str(record.body);
             last.terms.extend(terms);
         } else {
-            let mut text = String::with_capacity(rest.min(FULL + prepared.body.len()));
+            let mut text = String::with_capacity(rest.min(FULL + record.body.len()));
             text.push_str(end);
-            text.push_str(&prepared.body);
+            text.push_str(record.body);
             all.push(Block {
                 number: *number,
                 latest: record.time,
@@ -96,7 +96,7 @@ pub(super) fn blocks<'r>(records: &[&'r Prepared], number: &mut i64, end: &mut S
                 count: 1,
             });
         }
-        rest = rest.saturating_sub(HASH + prepared.body.len() + 1);
+        rest = rest.saturating_sub(HASH + record.body.len() + 1);
     }
     all
 }
@@ -157,14 +157,10 @@ fn read(scope: &str, number: i64, line: &str) -> Stored {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::chain::prepare;
+    use super::super::batch::{Batch, prepare};
     use super::*;
     use crate::audit::{Record, RecordKind};
     use crate::clock::{Clock as _, SystemClock};
-
-    fn prepared(time: i64, actor: &str) -> Prepared {
-        prepare(Record::new(RecordKind::Decision, time, actor, "a.b", "org:acme", "allow")).unwrap()
-    }
 
     #[test]
     fn ids_tell_their_time() {
@@ -179,9 +175,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_put_together_is_taken_apart(times in prop::collection::vec((0_i64..200_000, "\\PC{0,8}"), 1..40), start in 0_i64..5) {
-            let all: Vec<Prepared> = times.iter().map(|(time, actor)| prepared(*time, actor)).collect();
+            let mut batch = Batch::default();
+            for (time, actor) in &times {
+                let record = Record::new(RecordKind::Decision, *time, actor.as_str(), "a.b", "org:acme", "allow");
+                batch.push(&record, prepare(&record).unwrap());
+            }
+            let all: Vec<_> = batch.entries().collect();
             let (mut number, mut end) = (start, "0".to_owned());
-            let made = blocks(&all.iter().collect::<Vec<_>>(), &mut number, &mut end);
+            let made = blocks(&all, &mut number, &mut end);
             prop_assert_eq!(number, start + i64::try_from(all.len()).unwrap());
             let mut found = Vec::new();
             for block in &made {
@@ -195,10 +196,10 @@ mod tests {
             }
             prop_assert_eq!(found.len(), all.len());
             let mut before = "0".to_owned();
-            for (n, (found, prepared)) in found.iter().zip(&all).enumerate() {
+            for (n, (found, record)) in found.iter().zip(&all).enumerate() {
                 prop_assert_eq!(found.number, start + 1 + i64::try_from(n).unwrap());
-                prop_assert_eq!(&found.body, &prepared.body);
-                prop_assert_eq!(&*found.actor, &*prepared.record.principal);
+                prop_assert_eq!(&*found.body, record.body);
+                prop_assert_eq!(&*found.actor, record.actor);
                 prop_assert_eq!(&found.hash, &hash(&before, found.number, &found.body));
                 before.clone_from(&found.hash);
             }

@@ -1,11 +1,7 @@
-//! From a record to what is stored of it, and whether what is stored is what was written.
-
-use std::collections::BTreeMap;
+//! What chains records, and whether what is stored is what was written.
 
 use data_encoding::HEXLOWER;
-use policy_core::Revision;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::anchor::{Anchor, AnchorKey};
@@ -13,7 +9,6 @@ use super::query::{Filter, Stored};
 use super::store::Part;
 use super::worker::Command;
 use super::{AuditError, Journal};
-use crate::audit::{Detail, Record, revisions};
 
 /// The hash before the first record.
 pub(super) const BEGINNING: &str = "0";
@@ -70,69 +65,7 @@ pub enum Broken {
     Unreadable(#[from] AuditError),
 }
 
-/// A record that is ready to be put at the end of its chain.
-#[derive(Debug, Clone)]
-pub(super) struct Prepared {
-    pub(super) record: Record,
-    pub(super) body: String,
-    pub(super) personal: BTreeMap<String, (String, String)>,
-}
-
-pub(super) fn prepare(record: Record) -> Result<Prepared, AuditError> {
-    let (mut details, mut personal) = (BTreeMap::new(), BTreeMap::new());
-    for (name, detail) in &record.details {
-        let kept = match detail {
-            Detail::Plain(text) => Value::from(text.as_str()),
-            Detail::Secret => json!({ "secret": true }),
-            Detail::Personal(text) => {
-                let mut salt = [0; 16];
-                getrandom::fill(&mut salt).map_err(|_| AuditError("the system gives no random numbers".into()))?;
-                let salt = HEXLOWER.encode(&salt);
-                let digest = digest(&salt, text);
-                personal.insert(name.clone(), (salt, text.clone()));
-                json!({ "personal": digest })
-            }
-        };
-        details.insert(name.as_str(), kept);
-    }
-    let body = Body {
-        kind: record.kind.as_str(),
-        time: record.time,
-        decision: &record.decision,
-        actor: &record.principal,
-        action: &record.action,
-        resource: record.resource.as_deref(),
-        scope: &record.scope,
-        outcome: record.outcome,
-        revisions: record.revisions,
-        request: record.request.as_deref(),
-        details,
-    };
-    // As long as most are.
-    let mut text = Vec::with_capacity(512);
-    serde_json::to_writer(&mut text, &body).map_err(|error| AuditError(error.to_string()))?;
-    let body = String::from_utf8(text).map_err(|error| AuditError(error.to_string()))?;
-    Ok(Prepared { record, body, personal })
-}
-
-/// What the chain has the hash of.
-#[derive(Serialize)]
-struct Body<'r> {
-    kind: &'r str,
-    time: i64,
-    decision: &'r str,
-    actor: &'r str,
-    action: &'r str,
-    resource: Option<&'r str>,
-    scope: &'r str,
-    outcome: &'r str,
-    #[serde(serialize_with = "revisions")]
-    revisions: Option<[Revision; 3]>,
-    request: Option<&'r str>,
-    details: BTreeMap<&'r str, Value>,
-}
-
-fn digest(salt: &str, text: &str) -> String {
+pub(super) fn digest(salt: &str, text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(format!("{salt}:{text}")))
 }
 
@@ -140,26 +73,6 @@ pub(super) fn hash(before: &str, number: i64, body: &str) -> String {
     let number = format!("\n{number}\n");
     let all = Sha256::new().chain_update(before).chain_update(number).chain_update(body);
     HEXLOWER.encode(&all.finalize())
-}
-
-impl Prepared {
-    pub(super) fn stored(self, number: i64, hash: String) -> Stored {
-        let Self { record, body, personal } = self;
-        Stored {
-            number,
-            scope: record.scope.to_string(),
-            time: record.time,
-            kind: record.kind.as_str().to_owned(),
-            actor: record.principal.to_string(),
-            action: record.action.to_string(),
-            resource: record.resource.as_deref().map(str::to_owned),
-            outcome: record.outcome.to_owned(),
-            decision: record.decision.to_string(),
-            body,
-            hash,
-            personal,
-        }
-    }
 }
 
 pub(super) async fn verify(

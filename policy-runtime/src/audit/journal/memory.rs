@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 
 use super::AuditError;
 use super::anchor::Anchor;
-use super::chain::{BEGINNING, Prepared, hash};
+use super::batch::Batch;
+use super::chain::{BEGINNING, hash};
 use super::query::{Filter, Stored};
 use super::store::{End, Found, Part, Store, whose};
 
@@ -37,12 +38,12 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, AuditError>> {
 }
 
 impl Store for Memory {
-    fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>> {
-        for record in records {
-            let chain = self.chains.entry(record.record.scope.to_string()).or_default();
+    fn append<'a>(&'a mut self, batches: [&'a Batch; 2]) -> BoxFuture<'a, Result<(), AuditError>> {
+        for record in batches.into_iter().flat_map(Batch::entries) {
+            let chain = self.chains.entry(record.scope.to_owned()).or_default();
             let (number, before) = chain.end();
-            let hash = hash(&before, number + 1, &record.body);
-            chain.records.push(record.clone().stored(number + 1, hash));
+            let hash = hash(&before, number + 1, record.body);
+            chain.records.push(record.stored(number + 1, hash));
         }
         ready(())
     }

@@ -1,11 +1,12 @@
 //! A journal: records chained by hash, one chain for each scope, in memory or in a database.
 //!
 //! ```text
-//! guard, sign-in, administration ─► Journal ─► queue ─► one writer ─► store (memory, SQLite, PostgreSQL)
-//!                                              │full: callers wait      │ what came in a moment, one commit
+//!                                            ┌► gathered ─┐ full: callers wait
+//! guard, sign-in, administration ─► Journal ─┤            ├─► one writer ─► store (memory, SQLite, PostgreSQL)
+//!                                            └► queue ────┘ required      └ what came in a moment, one commit
 //! ```
 //!
-//! A record that is required is acknowledged when it would survive a crash; one that is only wanted when the queue has it. When
+//! A record that is required is acknowledged when it would survive a crash; one that is only wanted when it is gathered. When
 //! the store is slow, callers wait; when it is gone for longer than the bound, they are refused. Nothing is dropped.
 //!
 //! Each record has the hash of the one before it, so that none can be changed, left out or put in between. Details about a
@@ -29,9 +30,11 @@
 //! ```
 
 mod anchor;
+mod batch;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod block;
 mod chain;
+mod gather;
 mod memory;
 mod query;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -51,7 +54,7 @@ use std::time::Duration;
 
 use policy_core::ActionName;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub use anchor::{Anchor, AnchorKey};
 pub use chain::{Broken, Verified};
@@ -60,6 +63,8 @@ pub use start::JournalBuilder;
 
 use super::{AuditError, AuditFuture, AuditLog, Detail, Record, RecordKind};
 use crate::clock::Clock;
+use batch::{Prepared, prepare};
+use gather::Gathered;
 use worker::{Ack, Command};
 
 /// Which decisions are recorded beside those that must be.
@@ -182,10 +187,8 @@ impl Recording {
 /// ```
 pub struct Journal {
     queue: mpsc::Sender<Command>,
-    hurry: Arc<Notify>,
+    gathered: Arc<Gathered>,
     clock: Arc<dyn Clock>,
-    /// Ends of work that the queue has no room for: as many as there is work, which has waited for its turn before.
-    ends: mpsc::UnboundedSender<Command>,
     recording: Recording,
     patience: Duration,
     key: AnchorKey,
@@ -197,6 +200,9 @@ impl fmt::Debug for Journal {
     }
 }
 
+/// How long code that cannot await sleeps before it looks for room again.
+const STEP: Duration = Duration::from_millis(1);
+
 fn ended() -> AuditError {
     AuditError("the journal has ended".into())
 }
@@ -207,25 +213,13 @@ fn late() -> AuditError {
 
 impl Journal {
     async fn put(&self, command: Command) -> Result<(), AuditError> {
-        let is_waited_for = command.is_waited_for();
-        match self.queue.try_send(command) {
-            Ok(()) => self.tell(is_waited_for),
-            Err(TrySendError::Closed(_)) => return Err(ended()),
-            Err(TrySendError::Full(command)) => {
-                self.hurry.notify_one();
-                let sent = tokio::time::timeout(self.patience, self.queue.send(command)).await;
-                sent.map_err(|_| late())?.map_err(|_| ended())?;
-                self.tell(is_waited_for);
-            }
-        }
-        Ok(())
+        let sent = tokio::time::timeout(self.patience, self.queue.send(command)).await;
+        sent.map_err(|_| late())?.map_err(|_| ended())
     }
 
-    /// Has the writer begin, where somebody waits for it or the queue is half full.
-    fn tell(&self, is_waited_for: bool) {
-        if is_waited_for || self.queue.capacity() < self.queue.max_capacity() / 2 {
-            self.hurry.notify_one();
-        }
+    /// What is to be gathered of a record, as long as there is a writer.
+    fn prepare(&self, record: &Record) -> Result<Prepared, AuditError> {
+        if self.queue.is_closed() { Err(ended()) } else { prepare(record) }
     }
 
     async fn ask<T>(
@@ -239,24 +233,18 @@ impl Journal {
 
     /// Puts a command into the queue from code that cannot await; the writer has a thread of its own, so it goes on.
     fn put_blocking(&self, mut command: Command) -> Result<(), AuditError> {
-        let step = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
-        let is_waited_for = command.is_waited_for();
         loop {
             command = match self.queue.try_send(command) {
-                Ok(()) => {
-                    self.tell(is_waited_for);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(TrySendError::Closed(_)) => return Err(ended()),
                 Err(TrySendError::Full(command)) => command,
             };
-            self.hurry.notify_one();
             if waited >= self.patience {
                 return Err(late());
             }
-            std::thread::sleep(step);
-            waited += step;
+            std::thread::sleep(STEP);
+            waited += STEP;
         }
     }
 
@@ -377,7 +365,7 @@ impl AuditLog for Journal {
     fn begin<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {
         Box::pin(async move {
             let (ack, done) = oneshot::channel();
-            self.put(Command::Append(record.clone(), Ack::Async(ack))).await?;
+            self.put(Command::Append(Box::new(record.clone()), Ack::Async(ack))).await?;
             match tokio::time::timeout(self.patience, done).await {
                 Ok(done) => done.map_err(|_| ended())?,
                 Err(_) => Err(late()),
@@ -387,7 +375,7 @@ impl AuditLog for Journal {
 
     fn begin_blocking(&self, record: &Record) -> Option<Result<(), AuditError>> {
         let (ack, done) = std::sync::mpsc::sync_channel(1);
-        if let Err(error) = self.put_blocking(Command::Append(record.clone(), Ack::Blocking(ack))) {
+        if let Err(error) = self.put_blocking(Command::Append(Box::new(record.clone()), Ack::Blocking(ack))) {
             return Some(Err(error));
         }
         Some(done.recv_timeout(self.patience).map_err(|_| late()).and_then(|done| done))
@@ -397,11 +385,13 @@ impl AuditLog for Journal {
         if record.kind != RecordKind::Decision {
             return;
         }
-        let end = Command::Append(end_of(record, rows, self.clock.now().0), Ack::None);
-        // Behind what was put in before it, where there is room. The writer ends only with the journal.
-        match self.queue.try_send(end) {
-            Ok(()) => self.tell(false),
-            Err(TrySendError::Full(end) | TrySendError::Closed(end)) => drop(self.ends.send(end)),
+        let end = end_of(record, rows, self.clock.now().0);
+        match self.prepare(&end) {
+            // There is as much of it as there is work, which has waited for its turn before.
+            Ok(prepared) => self.gathered.put(&end, prepared),
+            Err(error) => {
+                tracing::error!(target: "policy", %error, decision = &*end.decision, "the end of work is not in the audit");
+            }
         }
     }
 
@@ -414,11 +404,18 @@ impl AuditLog for Journal {
     }
 
     fn note<'a>(&'a self, record: &'a Record) -> AuditFuture<'a> {
-        Box::pin(self.put(Command::Append(record.clone(), Ack::None)))
+        let back = match self.prepare(record) {
+            Ok(prepared) => self.gathered.try_put(record, prepared),
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        match back {
+            None => Box::pin(std::future::ready(Ok(()))),
+            Some(prepared) => Box::pin(self.gathered.put_soon(record, prepared, self.patience)),
+        }
     }
 
     fn note_blocking(&self, record: &Record) -> Result<(), AuditError> {
-        self.put_blocking(Command::Append(record.clone(), Ack::None))
+        self.gathered.put_blocking(record, self.prepare(record)?, self.patience)
     }
 }
 

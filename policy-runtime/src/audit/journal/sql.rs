@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 
 use super::AuditError;
 use super::anchor::Anchor;
+use super::batch::{Batch, Entry};
 use super::block::{self, SPAN, Term};
-use super::chain::{BEGINNING, Prepared};
+use super::chain::BEGINNING;
 use super::query::{Filter, Stored};
 use super::store::{End, Found, Part, Store, whose};
-use crate::audit::Record;
 use crate::database::{Arg, Database, DatabaseAddress, DatabaseError, Row, Transaction};
 
 /// How many blocks are read at once.
@@ -72,10 +72,10 @@ impl Sql {
         Ok(Self { database: Database::open(address).await? })
     }
 
-    async fn append_all(&self, records: &[Prepared]) -> Result<(), AuditError> {
-        let mut by_scope: BTreeMap<&str, Vec<&Prepared>> = BTreeMap::new();
-        for record in records {
-            by_scope.entry(&record.record.scope).or_default().push(record);
+    async fn append_all(&self, batches: [&Batch; 2]) -> Result<(), AuditError> {
+        let mut by_scope: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
+        for record in batches.into_iter().flat_map(Batch::entries) {
+            by_scope.entry(record.scope).or_default().push(record);
         }
         let mut tx = self.database.begin().await?;
         // Scopes in one order, so that no two writers wait for each other in a circle.
@@ -89,19 +89,12 @@ impl Sql {
             let end = end.ok_or_else(|| AuditError("the end of a chain is not there".into()))?;
             let (mut number, mut hash) = (end.long(0)?, end.text(1)?);
             let (mut terms, mut personal, mut next) = (Vec::new(), Vec::new(), number);
-            for prepared in &records {
+            for record in &records {
                 next += 1;
-                let Record { principal, resource, .. } = &prepared.record;
-                let whose = whose(scope, principal, resource.as_deref());
-                personal.extend(prepared.personal.iter().map(|(name, (salt, value))| -> [Arg; 6] {
-                    [
-                        scope.into(),
-                        next.into(),
-                        whose.as_ref().into(),
-                        name.as_str().into(),
-                        salt.as_str().into(),
-                        value.as_str().into(),
-                    ]
+                let whose = whose(scope, record.actor, record.resource);
+                personal.extend(record.personal.iter().map(|one| -> [Arg; 6] {
+                    let (name, salt, value) = (one.name.as_str(), one.salt.as_str(), one.value.as_str());
+                    [scope.into(), next.into(), whose.as_ref().into(), name.into(), salt.into(), value.into()]
                 }));
             }
             for block in block::blocks(&records, &mut number, &mut hash) {
@@ -316,8 +309,8 @@ async fn insert<const N: usize>(
 }
 
 impl Store for Sql {
-    fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>> {
-        Box::pin(self.append_all(records))
+    fn append<'a>(&'a mut self, batches: [&'a Batch; 2]) -> BoxFuture<'a, Result<(), AuditError>> {
+        Box::pin(self.append_all(batches))
     }
 
     fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Found, AuditError>> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::anchor::AnchorKey;
+use super::gather::Gathered;
 use super::memory::Memory;
 use super::store::Store;
 use super::worker::Worker;
@@ -118,10 +119,9 @@ impl JournalBuilder {
             None => AnchorKey::random().map_err(|_| AuditError("the system gives no random numbers".into()))?,
         };
         let (queue, queued) = mpsc::channel(self.queue.max(1));
-        let hurry = Arc::new(Notify::new());
-        let (ends, ended) = mpsc::unbounded_channel();
+        let gathered = Arc::new(Gathered::new(self.queue));
         let (opened, open) = std::sync::mpsc::sync_channel(1);
-        let (place, clock, hurried) = (self.place, Arc::clone(&self.clock), Arc::clone(&hurry));
+        let (place, clock, taken) = (self.place, Arc::clone(&self.clock), Arc::clone(&gathered));
         let work = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -131,7 +131,7 @@ impl JournalBuilder {
                 match store(place).await {
                     Ok(store) => {
                         drop(opened.send(Ok(())));
-                        Worker::new(store, clock, hurried).run(queued, ended).await;
+                        Worker::new(store, clock, taken).run(queued).await;
                     }
                     Err(error) => drop(opened.send(Err(error))),
                 }
@@ -140,7 +140,7 @@ impl JournalBuilder {
         let thread = std::thread::Builder::new().name("policy-audit".into()).spawn(work);
         thread.map_err(|error| AuditError(error.to_string()))?;
         open.recv().map_err(|_| AuditError("the writer did not start".into()))??;
-        Ok(Journal { queue, hurry, clock: self.clock, ends, recording: self.recording, patience: self.patience, key })
+        Ok(Journal { queue, gathered, clock: self.clock, recording: self.recording, patience: self.patience, key })
     }
 }
 

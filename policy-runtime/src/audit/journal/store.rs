@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::AuditError;
 use super::anchor::Anchor;
-use super::chain::Prepared;
+use super::batch::Batch;
 use super::query::{Filter, Stored};
 
 /// The end of a chain.
@@ -44,7 +44,7 @@ pub(super) fn whose<'r>(scope: &str, actor: &'r str, resource: Option<&str>) -> 
 /// Keeps records. One writer of this process calls it; other processes may write to the same store.
 pub(super) trait Store: Send {
     /// Puts records at the ends of their chains: all of them, durably, or none.
-    fn append<'a>(&'a mut self, records: &'a [Prepared]) -> BoxFuture<'a, Result<(), AuditError>>;
+    fn append<'a>(&'a mut self, batches: [&'a Batch; 2]) -> BoxFuture<'a, Result<(), AuditError>>;
 
     fn query<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Found, AuditError>>;
 

@@ -158,6 +158,41 @@ fn what_is_recorded() {
 }
 
 #[test]
+fn many_that_note_at_once_wait_for_room_and_lose_nothing() {
+    let places = [
+        Journal::in_memory(),
+        #[cfg(feature = "sqlite")]
+        Journal::in_database(crate::database::DatabaseAddress::Memory),
+    ];
+    for place in places {
+        let journal = place.queue(16).start().unwrap();
+        std::thread::scope(|threads| {
+            for thread in 0..4 {
+                let journal = &journal;
+                threads.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    for n in 0..200 {
+                        let record = record(n, &format!("u-{thread}"), "allow");
+                        if n % 2 == 0 {
+                            journal.note_blocking(&record).unwrap();
+                        } else {
+                            runtime.block_on(journal.note(&record)).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert_eq!(runtime.block_on(journal.verify(ACME, None)).unwrap().records, 800);
+        for thread in 0..4 {
+            let own = Filter::scope(ACME).actor(&format!("u-{thread}")).limit(1_000);
+            let own = runtime.block_on(journal.query(&own)).unwrap();
+            assert_eq!(own.iter().map(|r| r.time).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>(), "in their order");
+        }
+    }
+}
+
+#[test]
 fn code_that_cannot_await_writes_too() {
     let journal = Journal::in_memory().start().unwrap();
     journal.begin_blocking(&record(1, "ann", "allow")).unwrap().unwrap();
@@ -342,7 +377,7 @@ mod stored {
     async fn a_store_that_does_not_take_records_refuses_what_is_required_and_loses_nothing() {
         let (_file, address) = file();
         let patience = Duration::from_secs(8);
-        let journal = Journal::in_database(address.clone()).queue(8).patience(patience).start().unwrap();
+        let journal = Journal::in_database(address.clone()).queue(20).patience(patience).start().unwrap();
         run(&address, "ALTER TABLE policy_audit RENAME TO gone").await;
         assert!(journal.begin(&record(1, "ann", "allow")).await.is_err(), "refused");
         for n in 0..20 {

@@ -1,22 +1,22 @@
-//! The one writer: takes what is queued, many records at a time, and commits them together.
+//! The one writer: takes what was gathered and what is asked of it, many records at a time, and commits them together.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::anchor::Anchor;
-use super::chain::{Prepared, prepare};
+use super::batch::{Batch, prepare};
+use super::gather::Gathered;
 use super::query::Filter;
 use super::store::{End, Found, Part, Store};
 use super::{AuditError, end_of};
 use crate::audit::{Detail, Record};
 use crate::clock::Clock;
 
-/// The most records of one commit.
-const BATCH: usize = 2_048;
-/// How long what nobody waits for may stay in the queue: a commit of one record costs nearly as much as one of many.
+/// The most required records of one commit.
+const REQUIRED: usize = 2_048;
+/// How long what nobody waits for may stay gathered: a commit of one record costs nearly as much as one of many.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long the writer rests before it tries again what the store did not take.
 const REST: Duration = Duration::from_millis(200);
@@ -24,8 +24,6 @@ const REST: Duration = Duration::from_millis(200);
 /// Who waits for a record.
 #[derive(Debug)]
 pub(super) enum Ack {
-    /// Nobody: it is wanted, and written when the store takes it.
-    None,
     Async(oneshot::Sender<Result<(), AuditError>>),
     Blocking(std::sync::mpsc::SyncSender<Result<(), AuditError>>),
 }
@@ -34,7 +32,6 @@ impl Ack {
     /// Tells it, if somebody still waits.
     fn send(self, done: Result<(), AuditError>) -> bool {
         match self {
-            Self::None => true,
             Self::Async(ack) => ack.send(done).is_ok(),
             Self::Blocking(ack) => ack.try_send(done).is_ok(),
         }
@@ -46,8 +43,8 @@ type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Not behind a pointer: what one thread makes and another throws away is the larger part of what a record costs.
-    Append(Record, Ack),
+    /// A record that is required.
+    Append(Box<Record>, Ack),
     Flush(Answer<()>),
     Query(Box<Filter>, Answer<Found>),
     Misfiled(String, Part, Answer<Option<i64>>),
@@ -58,119 +55,60 @@ pub(super) enum Command {
     Erase(String, String, Answer<u64>),
 }
 
-impl Command {
-    /// Whether somebody waits until it is done.
-    pub(super) const fn is_waited_for(&self) -> bool {
-        !matches!(self, Self::Append(_, Ack::None))
-    }
-}
-
 pub(super) struct Worker {
     store: Box<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// Told when somebody waits, and when the queue fills.
-    hurry: Arc<Notify>,
-    /// Wanted records that the store has not taken yet.
-    waiting: VecDeque<Prepared>,
+    gathered: Arc<Gathered>,
+    /// What was gathered and the store has not taken yet. Until it does, no more is taken: callers wait.
+    held: Batch,
 }
 
 impl Worker {
-    pub(super) fn new(store: Box<dyn Store>, clock: Arc<dyn Clock>, hurry: Arc<Notify>) -> Self {
-        Self { store, clock, hurry, waiting: VecDeque::new() }
+    pub(super) fn new(store: Box<dyn Store>, clock: Arc<dyn Clock>, gathered: Arc<Gathered>) -> Self {
+        Self { store, clock, gathered, held: Batch::default() }
     }
 
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>, mut ends: mpsc::UnboundedReceiver<Command>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         loop {
-            let next = tokio::select! {
-                // Ends first: what has begun stands in the journal before its end does.
+            tokio::select! {
                 biased;
-                Some(command) = ends.recv() => Some(command),
-                command = queue.recv() => command,
-                () = tokio::time::sleep(REST), if !self.waiting.is_empty() => {
-                    self.write(Vec::new()).await;
-                    continue;
-                }
-            };
-            let Some(command) = next else { break };
-            if !command.is_waited_for() {
-                // Nothing that comes meanwhile wakes this thread, unless it hurries.
-                let _ = tokio::time::timeout(GATHER, self.hurry.notified()).await;
-            }
-            self.take(command, &mut queue, &mut ends).await;
-            // While the store does not take them, no more are taken in: the queue fills, and callers wait.
-            while self.waiting.len() >= BATCH {
-                self.write(Vec::new()).await;
-                if self.waiting.len() >= BATCH {
-                    tokio::time::sleep(REST).await;
-                    self.refuse(&mut queue);
-                }
-                if queue.is_closed() {
-                    break;
-                }
+                command = queue.recv() => match command {
+                    Some(command) => self.take(command, &mut queue).await,
+                    None => break,
+                },
+                () = self.rest() => self.write(&Batch::default(), Vec::new()).await,
             }
         }
-        self.write(Vec::new()).await;
-        if !self.waiting.is_empty() {
-            tracing::error!(target: "policy", records = self.waiting.len(), "the journal ended with records that its store did not take");
+        if !self.empties().await {
+            tracing::error!(target: "policy", "the journal ended with records that its store did not take");
         }
     }
 
-    /// Tells those who wait for a required record that it cannot be written now, while wanted ones are held back.
-    fn refuse(&mut self, queue: &mut mpsc::Receiver<Command>) {
-        let mut kept = 0;
-        while kept < BATCH
-            && let Ok(command) = queue.try_recv()
-        {
-            match command {
-                Command::Append(record, Ack::None) => {
-                    kept += 1;
-                    self.hold(record);
-                }
-                Command::Append(_, ack) => {
-                    let _ = ack.send(Err(unavailable()));
-                }
-                Command::Flush(answer) => drop(answer.send(Err(unavailable()))),
-                Command::Query(_, answer) => drop(answer.send(Err(unavailable()))),
-                Command::Misfiled(_, _, answer) => drop(answer.send(Err(unavailable()))),
-                Command::Ends(answer) => drop(answer.send(Err(unavailable()))),
-                Command::Checkpoint(_, answer) => drop(answer.send(Err(unavailable()))),
-                Command::LastBefore(_, _, answer) => drop(answer.send(Err(unavailable()))),
-                Command::Retain(_, answer) | Command::Erase(_, _, answer) => drop(answer.send(Err(unavailable()))),
-            }
-            if self.waiting.len() >= 4 * BATCH {
-                break;
-            }
+    /// Waits until there is something to write of what was gathered.
+    async fn rest(&self) {
+        if self.held.is_empty() {
+            self.gathered.begun().await;
+            // Nothing that is gathered meanwhile wakes this thread, unless it is much.
+            let _ = tokio::time::timeout(GATHER, self.gathered.much()).await;
+        } else {
+            tokio::time::sleep(REST).await;
         }
     }
 
-    fn hold(&mut self, record: Record) {
-        match prepare(record) {
-            Ok(prepared) => self.waiting.push_back(prepared),
-            Err(error) => tracing::error!(target: "policy", %error, "a record could not be prepared"),
-        }
-    }
-
-    async fn take(
-        &mut self,
-        command: Command,
-        queue: &mut mpsc::Receiver<Command>,
-        ends: &mut mpsc::UnboundedReceiver<Command>,
-    ) {
+    async fn take(&mut self, command: Command, queue: &mut mpsc::Receiver<Command>) {
+        let (mut required, mut acks) = (Batch::default(), Vec::new());
         let mut command = Some(command);
-        let mut required = Vec::new();
-        let mut taken = 0;
         while let Some(next) = command.take() {
             match next {
-                Command::Append(record, ack) => {
-                    taken += 1;
-                    match (prepare(record), ack) {
-                        (Ok(prepared), Ack::None) => self.waiting.push_back(prepared),
-                        (Ok(prepared), ack) => required.push((prepared, ack)),
-                        (Err(error), ack) => {
-                            let _ = ack.send(Err(error));
-                        }
+                Command::Append(record, ack) => match prepare(&record) {
+                    Ok(prepared) => {
+                        required.push(&record, prepared);
+                        acks.push((record, ack));
                     }
-                }
+                    Err(error) => {
+                        let _ = ack.send(Err(error));
+                    }
+                },
                 other @ (Command::Flush(_)
                 | Command::Query(..)
                 | Command::Misfiled(..)
@@ -179,66 +117,73 @@ impl Worker {
                 | Command::LastBefore(..)
                 | Command::Retain(..)
                 | Command::Erase(..)) => {
-                    self.write(std::mem::take(&mut required)).await;
-                    self.answer(other).await;
-                    return;
+                    self.write(&required, acks).await;
+                    let is_written = self.empties().await;
+                    return self.answer(other, is_written).await;
                 }
             }
-            if taken < BATCH {
-                command = ends.try_recv().ok().or_else(|| queue.try_recv().ok());
+            if acks.len() < REQUIRED {
+                command = queue.try_recv().ok();
             }
         }
-        self.write(required).await;
+        self.write(&required, acks).await;
     }
 
     /// Writes everything in one commit. What is required and fails is refused, and never written later.
-    async fn write(&mut self, required: Vec<(Prepared, Ack)>) {
-        if required.is_empty() && self.waiting.is_empty() {
+    async fn write(&mut self, required: &Batch, acks: Vec<(Box<Record>, Ack)>) {
+        if self.held.is_empty() {
+            self.gathered.take(&mut self.held);
+        }
+        if self.held.is_empty() && required.is_empty() {
             return;
         }
-        let (required, acks): (Vec<Prepared>, Vec<Ack>) = required.into_iter().unzip();
-        let held = self.waiting.len().min(BATCH);
-        let mut all: Vec<Prepared> = self.waiting.drain(..held).collect();
-        all.extend(required);
-        match self.store.append(&all).await {
+        match self.store.append([&self.held, required]).await {
             Ok(()) => {
-                for (Prepared { record, .. }, ack) in all.into_iter().skip(held).zip(acks) {
+                self.held.clear();
+                for (record, ack) in acks {
                     if !ack.send(Ok(())) {
                         // Whoever has stopped waiting has refused the work.
                         let mut end = end_of(&record, None, self.clock.now().0);
                         end.outcome = "deny";
-                        self.hold(end.detail("reason", Detail::Plain("the record was written too late".into())));
+                        self.hold(&end.detail("reason", Detail::Plain("the record was written too late".into())));
                     }
                 }
             }
             Err(error) => {
-                tracing::error!(target: "policy", %error, records = all.len(), "the journal's store does not take records");
-                for ack in acks {
+                let records = self.held.len() + required.len();
+                tracing::error!(target: "policy", %error, records, "the journal's store does not take records");
+                for (_, ack) in acks {
                     let _ = ack.send(Err(error.clone()));
                 }
-                all.truncate(held);
-                all.into_iter().rev().for_each(|held| self.waiting.push_front(held));
             }
         }
     }
 
-    async fn answer(&mut self, command: Command) {
+    fn hold(&mut self, record: &Record) {
+        match prepare(record) {
+            Ok(prepared) => self.held.push(record, prepared),
+            Err(error) => tracing::error!(target: "policy", %error, "a record could not be prepared"),
+        }
+    }
+
+    /// Writes what was gathered, also while more comes; whether the store took it.
+    async fn empties(&mut self) -> bool {
+        for _ in 0..2 {
+            self.write(&Batch::default(), Vec::new()).await;
+            if !self.held.is_empty() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn answer(&mut self, command: Command, is_written: bool) {
         // Whoever asked may have gone.
         match command {
             Command::Append(_, ack) => {
                 let _ = ack.send(Err(unavailable()));
             }
-            Command::Flush(answer) => {
-                while !self.waiting.is_empty() {
-                    let before = self.waiting.len();
-                    self.write(Vec::new()).await;
-                    if self.waiting.len() == before {
-                        break;
-                    }
-                }
-                let done = if self.waiting.is_empty() { Ok(()) } else { Err(unavailable()) };
-                drop(answer.send(done));
-            }
+            Command::Flush(answer) => drop(answer.send(if is_written { Ok(()) } else { Err(unavailable()) })),
             Command::Query(filter, answer) => drop(answer.send(self.store.query(&filter).await)),
             Command::Misfiled(scope, part, answer) => drop(answer.send(self.store.misfiled(&scope, part).await)),
             Command::Ends(answer) => drop(answer.send(self.store.ends().await)),

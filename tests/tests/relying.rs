@@ -177,6 +177,17 @@ async fn oidc_provider_signs_people_in() {
     let users = server.users().await;
     assert_eq!(users.len(), 1);
     assert_eq!(users[0].email.as_deref(), Some("alice@example.test"));
+    // A session is as good as the provider that vouched for it.
+    browser.signs_in(&server, "alice").await;
+    let me = format!("{}/api/auth/me", server.base);
+    assert_eq!(browser.ask("GET", &me, "").await.status, 204);
+    let shop = Scope::application("acme", "shop").unwrap();
+    server.prepared.store.drop_reference("certified", &shop).await.unwrap();
+    let began = Instant::now();
+    while browser.ask("GET", &me, "").await.status != 401 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the session of a provider that is used no more goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Signs out on one server of who is connected to another one.

@@ -9,10 +9,12 @@ use policy_runtime::admin::NewMember;
 use policy_runtime::audit::journal::Filter;
 use policy_runtime::audit::{AuditError, AuditFuture, RecordKind};
 use policy_runtime::authn::{AuthnCode, Chain, Outcome, api_key};
+use policy_runtime::client::{Client, ConnectOptions, Headers};
 use policy_runtime::clock::{Clock as _, SystemClock};
 use policy_runtime::config::{Config, Environment, resource_server};
 use policy_runtime::credential::{Credential, Credentials, Listener, LoginForm};
 use policy_runtime::events::{Actor, Event, EventKind, EventSink, MemoryEvents};
+use policy_runtime::gateway::Gateway;
 use policy_runtime::identity::{
     Change, Configuration, NewUser, ProviderSettings, ProvisioningSettings, Reference, ReferenceSettings,
 };
@@ -473,6 +475,19 @@ async fn lets_in(server: &Prepared, token: &Credential, expected: bool) {
     }
 }
 
+async fn connects(gateway: &Gateway, token: &Credential) -> Client {
+    let Credential::Bearer(token) = token else { panic!("{token:?}") };
+    let headers = Headers::bearer(token.expose().clone());
+    let options = ConnectOptions::new("127.0.0.1").port(gateway.local_addr().port()).connect_headers(headers);
+    Client::connect(options).await.unwrap()
+}
+
+/// Waits until so many connections are left, which is less than a second after the server knows why.
+async fn stay(gateway: &Gateway, expected: usize) {
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(gateway.connections(), expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_provider_counts_on_every_server_of_a_database_without_a_start() {
     const FILE: &str = "[application]\norganization = \"acme\"\nid = \"orders\"\n";
@@ -522,11 +537,14 @@ async fn a_changed_provider_counts_on_every_server_of_a_database_without_a_start
         lets_in(&there, &tokens[2], false).await;
         assert_eq!(offered().await, "acme~first", "who is stored can sign in on a page");
 
-        // A method that is off takes nobody, on either server, until it is on again.
+        // A method that is off takes nobody, on either server, until it is on again; who came by it does not stay.
+        let connected = connects(&gateway, &tokens[1]).await;
         here.admin.set_methods(&owner, &orders, Some(&["password".to_owned()].into())).await.unwrap();
         for server in [&here, &there] {
             lets_in(server, &tokens[1], false).await;
         }
+        stay(&gateway, 0).await;
+        drop(connected);
         here.admin.set_methods(&owner, &orders, None).await.unwrap();
         for server in [&here, &there] {
             lets_in(server, &tokens[1], true).await;
@@ -538,15 +556,18 @@ async fn a_changed_provider_counts_on_every_server_of_a_database_without_a_start
         here.store.put_configuration(&Configuration::new("acme/broken", acme.clone(), broken)).await.unwrap();
         let broken = Reference::new("acme/broken", orders.clone(), ReferenceSettings::default());
         here.store.put_reference(&broken).await.unwrap();
+        let _connected = connects(&gateway, &tokens[1]).await;
         here.admin.remove_provider(&owner, &acme, "first").await.unwrap();
         lets_in(&there, &tokens[2], false).await;
         lets_in(&there, &tokens[1], true).await;
         let (again, _) = start(&config).await;
         lets_in(&again, &tokens[1], true).await;
+        stay(&gateway, 1).await;
         here.admin.leave_provider(&owner, &orders, "acme/second").await.unwrap();
         for server in [&here, &there, &again] {
             lets_in(server, &tokens[1], false).await;
         }
+        stay(&gateway, 0).await;
         assert_eq!(offered().await, serde_json::Value::Null);
         gateway.shutdown().await;
     }

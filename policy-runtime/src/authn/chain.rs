@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use policy_core::Scope;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::hook::{HookCounters, PostAuthentication, run_hook};
@@ -34,9 +35,25 @@ use crate::events::{Actor, Event, EventKind, EventSink};
 pub struct Chain {
     authenticators: Arc<[Arc<dyn Authenticator>]>,
     methods: Arc<RwLock<BTreeMap<Scope, BTreeSet<String>>>>,
+    /// Which providers scopes use; without it, whichever an authenticator has.
+    used: Option<watch::Receiver<BTreeMap<Scope, BTreeSet<String>>>>,
     hook: Option<Arc<dyn PostAuthentication>>,
     counters: Arc<HookCounters>,
     events: Option<(Arc<dyn EventSink>, Arc<dyn Clock>)>,
+}
+
+/// By what somebody came in: methods, and the names of providers. It lets in for as long as all of them do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ways {
+    pub(super) methods: BTreeSet<String>,
+    pub(super) providers: BTreeSet<String>,
+}
+
+impl Ways {
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.methods.extend(other.methods.iter().cloned());
+        self.providers.extend(other.providers.iter().cloned());
+    }
 }
 
 /// Collects the parts of a [`Chain`].
@@ -63,6 +80,7 @@ pub struct Chain {
 pub struct ChainBuilder {
     authenticators: Vec<Arc<dyn Authenticator>>,
     methods: BTreeMap<Scope, BTreeSet<String>>,
+    used: Option<watch::Receiver<BTreeMap<Scope, BTreeSet<String>>>>,
     hook: Option<Arc<dyn PostAuthentication>>,
     events: Option<(Arc<dyn EventSink>, Arc<dyn Clock>)>,
 }
@@ -79,6 +97,14 @@ impl ChainBuilder {
     #[must_use]
     pub fn methods<'a>(mut self, scope: Scope, methods: impl IntoIterator<Item = &'a str>) -> Self {
         self.methods.insert(scope, methods.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// Follows which providers scopes use: what one of them has opened ends when it is used no more.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) fn using(mut self, used: watch::Receiver<BTreeMap<Scope, BTreeSet<String>>>) -> Self {
+        self.used = Some(used);
         self
     }
 
@@ -111,6 +137,7 @@ impl ChainBuilder {
         let chain = Chain {
             authenticators: self.authenticators.into(),
             methods: Arc::new(RwLock::new(self.methods)),
+            used: self.used,
             hook: self.hook,
             counters: Arc::default(),
             events: self.events,
@@ -154,9 +181,10 @@ impl Chain {
     ) -> Outcome {
         let started = Instant::now();
         let outcome = actor(None, None, request.facts()).scope(async {
-            self.admit(scope, method, request)?;
-            let found = proved.await?;
-            self.admit(found.participant().scope(), found.method(), request)?;
+            self.admit_to(scope, method, request)?;
+            let mut found = proved.await?;
+            found.ways.methods.insert(found.method().to_owned());
+            self.admit(&found, request)?;
             self.hooked(found, request).await
         });
         let outcome = outcome.await.unwrap_or_else(Outcome::Rejected);
@@ -259,11 +287,12 @@ impl Chain {
             match authenticator.authenticate(credential, request).await {
                 Outcome::NotPresented => {}
                 Outcome::Rejected(error) => return Err(error),
-                Outcome::Authenticated(found) => {
+                Outcome::Authenticated(mut found) => {
                     // A session is as good as what it was opened with, and so is a ticket of it.
                     let is_of_session = found.session().is_some();
-                    let method = if is_of_session { found.method() } else { authenticator.method() };
-                    self.admit(found.participant().scope(), method, request)?;
+                    let method = if is_of_session { found.method() } else { authenticator.method() }.to_owned();
+                    found.ways.methods.insert(method);
+                    self.admit(&found, request)?;
                     return Ok(*found);
                 }
             }
@@ -274,7 +303,13 @@ impl Chain {
         ))
     }
 
-    fn admit(&self, scope: &Scope, method: &str, request: &Credentials) -> Result<(), AuthnError> {
+    fn admit(&self, found: &Authenticated, request: &Credentials) -> Result<(), AuthnError> {
+        let scope = found.participant().scope();
+        found.ways.methods.iter().try_for_each(|method| self.admit_to(scope, method, request))?;
+        if self.still_takes(scope, &found.ways) { Ok(()) } else { Err(AuthnError::provider_off(scope)) }
+    }
+
+    fn admit_to(&self, scope: &Scope, method: &str, request: &Credentials) -> Result<(), AuthnError> {
         if !request.requested_scope().admits(scope) {
             return Err(AuthnError::new(AuthnCode::ScopeMismatch, format!("the credential is of scope `{scope}`")));
         }
@@ -293,7 +328,16 @@ impl Chain {
         methods.get(scope).is_none_or(|on| on.contains(method))
     }
 
-    /// Says which methods are on in a scope from now on, or with `None` that all are; who is in stays in.
+    /// Whether a scope takes all by which somebody came in: its methods are on, and its providers used.
+    pub(crate) fn still_takes(&self, scope: &Scope, ways: &Ways) -> bool {
+        let is_used = |name: &String| {
+            self.used.as_ref().is_none_or(|used| used.borrow().get(scope).is_some_and(|own| own.contains(name)))
+        };
+        ways.methods.iter().all(|method| self.is_on(scope, method)) && ways.providers.iter().all(is_used)
+    }
+
+    /// Says which methods are on in a scope from now on, or with `None` that all are. What others have opened ends: sessions are
+    /// not taken any more, and gateways close connections.
     ///
     /// ```
     /// use policy_runtime::Scope;
@@ -349,6 +393,7 @@ fn both(first: Authenticated, second: Authenticated) -> Result<Authenticated, Au
     joined.expires_at = ends;
     joined.epoch = joined.epoch.min(second.epoch);
     joined.session = joined.session.or(second.session);
+    joined.ways.join(&second.ways);
     for proof in second.amr {
         if !joined.amr.contains(&proof) {
             joined.amr.push(proof);

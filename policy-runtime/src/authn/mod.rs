@@ -46,6 +46,7 @@ pub mod session;
 #[cfg(feature = "token")]
 pub mod token;
 
+pub(crate) use chain::Ways;
 pub use chain::{Chain, ChainBuilder};
 #[cfg(feature = "engine")]
 pub(crate) use hook::with_attributes;
@@ -168,12 +169,21 @@ pub struct Authenticated {
     method: String,
     epoch: u64,
     session: Option<Arc<str>>,
+    ways: Ways,
 }
 
 impl Authenticated {
     /// Makes the result of a check that succeeded; only authenticators have a reason to.
     pub fn new(participant: Participant, method: &str) -> Self {
-        Self { participant, expires_at: None, amr: Vec::new(), method: method.to_owned(), epoch: 0, session: None }
+        Self {
+            participant,
+            expires_at: None,
+            amr: Vec::new(),
+            method: method.to_owned(),
+            epoch: 0,
+            session: None,
+            ways: Ways::default(),
+        }
     }
 
     /// Sets when the credential ends; a connection ends with it.
@@ -202,6 +212,16 @@ impl Authenticated {
     pub fn of_session(mut self, id: impl Into<Arc<str>>) -> Self {
         self.session = Some(id.into());
         self
+    }
+
+    /// Says whose word it is, by the name of the provider.
+    pub(crate) fn by_provider(mut self, name: &str) -> Self {
+        self.ways.providers.insert(name.to_owned());
+        self
+    }
+
+    pub(crate) const fn ways(&self) -> &Ways {
+        &self.ways
     }
 
     /// Who it is.
@@ -455,6 +475,10 @@ impl AuthnError {
     /// What the sign-in goes on with, where only a second factor is missing.
     pub fn pending(&self) -> Option<&Pending> {
         self.pending.as_deref()
+    }
+
+    fn provider_off(scope: &Scope) -> Self {
+        Self::new(AuthnCode::TokenIssuer, format!("the provider is no longer used in scope `{scope}`"))
     }
 
     fn method_off(scope: &Scope) -> Self {

@@ -206,7 +206,7 @@ impl Sessions {
             user: user.id.clone(),
             method: found.method().to_owned(),
             amr: found.proofs().to_vec(),
-            added: Added::of(participant, &user),
+            added: Added { providers: found.ways.providers.clone(), ..Added::of(participant, &user) },
             epoch: user.epoch,
             since: now,
             ends: self.ends(found, now),
@@ -458,7 +458,9 @@ pub(crate) fn going_on(session: &SessionRecord, user: &User, now: Millis) -> Opt
     if is_over || (session.added.is_of_sign_in() && session.epoch != user.epoch) {
         return None;
     }
-    let found = Authenticated::new(session.added.participant(user).build(), &session.method)
+    let found = Authenticated::new(session.added.participant(user).build(), &session.method);
+    let found = session.added.providers.iter().fold(found, |found, name| found.by_provider(name));
+    let found = found
         .expires_at(session.ends)
         .epoch(user.epoch)
         .amr(session.amr.iter().map(String::as_str))

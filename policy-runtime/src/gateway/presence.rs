@@ -108,6 +108,7 @@ pub(super) async fn watch(shared: Weak<Shared>, bound: Duration, mut number: Opt
         if *shared.run.borrow() == Run::Over {
             return;
         }
+        shared.sessions.end_untaken(&shared.chain);
         if let Some(cookies) = &shared.cookies {
             let live = cookies.live_ids();
             shared.sessions.end_sessions(|session| !live.contains(session) && !cookies.is_stored(session));

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::limits::Limits;
+use crate::authn::{Authenticated, Chain, Ways};
 
 /// What a connection is told from this side.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +61,8 @@ struct Open {
     order: watch::Sender<Order>,
     /// The session of its credential, which it ends with.
     session: Option<Arc<str>>,
+    /// By what it was opened.
+    ways: Ways,
 }
 
 impl Sessions {
@@ -97,12 +100,12 @@ impl Sessions {
     /// Counts an open connection and holds on to it.
     pub(super) fn open(
         self: &Arc<Self>,
-        participant: &Arc<Participant>,
-        session: Option<&Arc<str>>,
+        found: &Authenticated,
         alias: Option<&str>,
         looked_up: Instant,
     ) -> Result<(Registration, watch::Receiver<Order>), OpenError> {
         let mut inner = self.lock();
+        let participant = found.participant();
         let name: Arc<str> = participant.id().into();
         if inner.changed.get(&*name).is_some_and(|changed| *changed >= looked_up) {
             return Err(OpenError::Changed);
@@ -117,7 +120,8 @@ impl Sessions {
         let id = inner.next;
         inner.next += 1;
         let (order, orders) = watch::channel(Order::Stay);
-        inner.open.insert(id, Open { participant: participant.clone(), order, session: session.cloned() });
+        let (participant, session) = (Arc::new(participant.clone()), found.session().cloned());
+        inner.open.insert(id, Open { participant, order, session, ways: found.ways().clone() });
         inner.by_participant.entry(name.clone()).or_default().insert(id);
         let alias = alias.map(str::to_owned);
         Ok((Registration { sessions: self.clone(), id, participant: name, alias }, orders))
@@ -130,8 +134,7 @@ impl Sessions {
 
     /// Orders every connection to close.
     pub(super) fn revoke_all(&self) -> usize {
-        let inner = self.lock();
-        inner.open.values().filter(|open| open.order.send(Order::Revoked).is_ok()).count()
+        self.end(|_| true)
     }
 
     /// Notes that a participant has just changed.
@@ -179,8 +182,17 @@ impl Sessions {
 
     /// Orders every connection to close whose session is over.
     pub(super) fn end_sessions(&self, is_over: impl Fn(&str) -> bool) -> usize {
+        self.end(|open| open.session.as_deref().is_some_and(&is_over))
+    }
+
+    /// Orders every connection to close that was opened by what is not taken any more, and says how many there are.
+    pub(super) fn end_untaken(&self, chain: &Chain) -> usize {
+        self.end(|open| !chain.still_takes(open.participant.scope(), &open.ways))
+    }
+
+    fn end(&self, is_over: impl Fn(&Open) -> bool) -> usize {
         let inner = self.lock();
-        let over = inner.open.values().filter(|open| open.session.as_deref().is_some_and(&is_over));
+        let over = inner.open.values().filter(|open| is_over(open));
         over.filter(|open| open.order.send(Order::Revoked).is_ok()).count()
     }
 
@@ -251,10 +263,11 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// The connection goes on as the participant is now.
-    pub(super) fn renew(&self, participant: &Arc<Participant>) {
+    /// The connection goes on as the participant is now, by what renewed it too.
+    pub(super) fn renew(&self, participant: &Arc<Participant>, ways: &Ways) {
         if let Some(open) = self.sessions.lock().open.get_mut(&self.id) {
             open.participant = participant.clone();
+            open.ways.join(ways);
         }
     }
 }
@@ -305,13 +318,13 @@ mod tests {
     fn a_participant_is_disconnected_everywhere() {
         let sessions = sessions(&Limits { connections_per_participant: 2, ..Limits::default() });
         let scope = policy_core::Scope::application("default", "shop").unwrap();
-        let who = |id: &str| Arc::new(Participant::builder(scope.clone(), id).build());
+        let who = |id: &str| Authenticated::new(Participant::builder(scope.clone(), id).build(), "password");
         let (alice, bob, earlier) = (who("alice"), who("bob"), Instant::now());
-        let (_a, one) = sessions.open(&alice, None, None, earlier).unwrap();
-        let (b, two) = sessions.open(&alice, Some(&"s".into()), Some("x"), earlier).unwrap();
-        assert_eq!(sessions.open(&alice, None, None, earlier).unwrap_err(), OpenError::TooMany);
-        assert_eq!(sessions.open(&bob, None, Some("x"), earlier).unwrap_err(), OpenError::AliasInUse);
-        let (_c, other) = sessions.open(&bob, None, None, earlier).unwrap();
+        let (_a, one) = sessions.open(&alice, None, earlier).unwrap();
+        let (b, two) = sessions.open(&alice.clone().of_session("s"), Some("x"), earlier).unwrap();
+        assert_eq!(sessions.open(&alice, None, earlier).unwrap_err(), OpenError::TooMany);
+        assert_eq!(sessions.open(&bob, Some("x"), earlier).unwrap_err(), OpenError::AliasInUse);
+        let (_c, other) = sessions.open(&bob, None, earlier).unwrap();
         assert_eq!(sessions.end_session("s"), 1);
         assert_eq!((&*one.borrow(), &*two.borrow()), (&Order::Stay, &Order::Revoked));
         assert_eq!(sessions.revoke("alice"), 2);
@@ -320,10 +333,10 @@ mod tests {
             (&Order::Revoked, &Order::Revoked, &Order::Stay)
         );
         drop(b);
-        assert!(sessions.open(&bob, None, Some("x"), earlier).is_ok(), "the alias is free again");
+        assert!(sessions.open(&bob, Some("x"), earlier).is_ok(), "the alias is free again");
         assert_eq!(sessions.count(), 2);
         sessions.note_change("bob");
-        assert_eq!(sessions.open(&bob, None, None, earlier).unwrap_err(), OpenError::Changed);
+        assert_eq!(sessions.open(&bob, None, earlier).unwrap_err(), OpenError::Changed);
         assert!(sessions.has_changed("bob", earlier) && !sessions.has_changed("alice", earlier));
     }
 
@@ -333,18 +346,18 @@ mod tests {
         let earlier = Instant::now();
         let alice = |organization: &str, role: &str| {
             let scope = policy_core::Scope::application(organization, "shop").unwrap();
-            Arc::new(Participant::builder(scope, "alice").role(role).build())
+            Authenticated::new(Participant::builder(scope, "alice").role(role).build(), "password")
         };
         let (acme, globex) = (alice("acme", "user"), alice("globex", "user"));
-        let (_a, of_acme) = sessions.open(&acme, None, None, earlier).unwrap();
-        let (_b, of_globex) = sessions.open(&globex, None, None, earlier).expect("a limit of its own");
+        let (_a, of_acme) = sessions.open(&acme, None, earlier).unwrap();
+        let (_b, of_globex) = sessions.open(&globex, None, earlier).expect("a limit of its own");
         let mut held = Vec::new();
         sessions.held("alice", &mut held);
         assert_eq!(held.len(), 2);
-        let promoted = alice("acme", "admin");
-        assert_eq!(sessions.settle(&acme, Some(&promoted)), 1);
+        let promoted = Arc::new(alice("acme", "admin").into_participant());
+        assert_eq!(sessions.settle(acme.participant(), Some(&promoted)), 1);
         assert_eq!((&*of_acme.borrow(), &*of_globex.borrow()), (&Order::Renewed(promoted.clone()), &Order::Stay));
-        assert_eq!(sessions.settle(&acme, None), 0, "nobody is that any more");
+        assert_eq!(sessions.settle(acme.participant(), None), 0, "nobody is that any more");
         assert_eq!(sessions.settle(&promoted, None), 1);
         assert_eq!((&*of_acme.borrow(), &*of_globex.borrow()), (&Order::Revoked, &Order::Stay));
     }

@@ -63,6 +63,8 @@ pub struct Added {
     pub roles: Vec<String>,
     /// Attributes.
     pub attributes: Vec<(String, Value)>,
+    /// Who said so, by the names of configurations.
+    pub providers: BTreeSet<String>,
 }
 
 impl Added {
@@ -81,6 +83,7 @@ impl Added {
             tenant: differs(participant.tenant(), &user.tenant),
             roles: roles.filter(|role| !user.roles.contains(role)).collect(),
             attributes: own.filter(|own| !user.attributes.contains(own)).collect(),
+            providers: BTreeSet::new(),
         }
     }
 

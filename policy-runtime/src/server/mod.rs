@@ -232,6 +232,7 @@ impl Prepared {
             .with(ApiKeyAuthenticator::new(store.clone(), clock.clone()))
             .with(issuer.clone())
             .with(tokens)
+            .using(providers.used())
             .events(events.clone(), clock.clone());
         let cookies = config.secure_cookies.then(|| Sessions::new(clock.clone()).stored_in(sql.clone()));
         if let Some(cookies) = &cookies {

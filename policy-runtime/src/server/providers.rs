@@ -4,9 +4,11 @@
 //! same object, with the keys that were fetched for it: nobody who changes a provider takes another's keys away. Absent: what
 //! providers are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy_core::Scope;
 use tokio::sync::watch;
 
 use super::ServerError;
@@ -22,6 +24,7 @@ pub(super) struct Providers {
     clock: Arc<dyn Clock>,
     tokens: watch::Sender<Arc<[TokenSource]>>,
     offered: watch::Sender<Arc<[Offered]>>,
+    used: watch::Sender<BTreeMap<Scope, BTreeSet<String>>>,
     /// The number of the last change that was read.
     number: u64,
     known: (Vec<Configuration>, Vec<Reference>),
@@ -39,6 +42,7 @@ impl Providers {
             clock: clock.clone(),
             tokens: watch::Sender::new([].into()),
             offered: watch::Sender::new([].into()),
+            used: watch::Sender::default(),
             number: store.changed_since(None).await?.number,
             known: (Vec::new(), Vec::new()),
         };
@@ -58,6 +62,11 @@ impl Providers {
     /// With whom people sign in.
     pub(super) fn offered(&self) -> Followed<Offered> {
         self.offered.subscribe()
+    }
+
+    /// Which scopes use which, whether it can be used or not.
+    pub(super) fn used(&self) -> watch::Receiver<BTreeMap<Scope, BTreeSet<String>>> {
+        self.used.subscribe()
     }
 
     /// Looks again and again, for as long as it is polled; until the store answers, what was read last holds.
@@ -109,6 +118,11 @@ impl Providers {
         };
         offered.extend(self.offered.borrow().iter().filter(offers).cloned());
         offered.sort_by(|a, b| (a.provider.name(), &a.scope).cmp(&(b.provider.name(), &b.scope)));
+        let mut used = BTreeMap::<_, BTreeSet<_>>::new();
+        for one in &references {
+            used.entry(one.scope.clone()).or_default().insert(one.configuration.clone());
+        }
+        self.used.send_replace(used);
         self.known = (configurations, references);
         self.tokens.send_replace(tokens.into());
         self.offered.send_replace(offered.into());

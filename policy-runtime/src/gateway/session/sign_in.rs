@@ -95,8 +95,7 @@ impl Session {
         if alias.as_ref().is_some_and(|alias| alias.len() != 36 || uuid::Uuid::try_parse(alias).is_err()) {
             return self.connection.violated("reply-to-id must be a UUID", acts);
         }
-        let participant = Arc::new(found.participant().clone());
-        let opened = self.shared.sessions.open(&participant, found.session(), alias.as_deref(), self.peer.looked_up);
+        let opened = self.shared.sessions.open(&found, alias.as_deref(), self.peer.looked_up);
         match opened {
             Ok((registration, orders)) => {
                 self.registration = Some(registration);
@@ -113,7 +112,7 @@ impl Session {
             self.shared.owed.returned(returning, Instant::now());
         }
         count(&self.shared.metrics.connections);
-        tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, participant = participant.id(), method = found.method(), "connected");
+        tracing::info!(target: "policy::gateway", connection = self.peer.connection, address = %self.peer.address, participant = found.participant().id(), method = found.method(), "connected");
         let own = HeartBeat { sends: self.shared.limits.heart_beat, wants: self.shared.limits.heart_beat };
         let theirs = HeartBeat::parse(self.connect_headers.get(header::HEART_BEAT)).unwrap_or_default();
         self.sends_every = own.sending_to(theirs);
@@ -137,9 +136,10 @@ impl Session {
         let own = found.session().map(|session| (session.clone(), keep));
         // A renewal changes nothing about the session that it goes on in.
         let session = self.caller.take().map_or(own, |caller| caller.session);
+        let ways = found.ways().clone();
         let participant = Arc::new(found.into_participant());
         if let Some(registration) = &self.registration {
-            registration.renew(&participant);
+            registration.renew(&participant, &ways);
         }
         let info = ParticipantInfo::from(&*participant);
         let facts = Known {

@@ -20,6 +20,8 @@ struct Written {
     tenant: Option<String>,
     roles: Vec<String>,
     attributes: String,
+    #[serde(default)]
+    providers: BTreeSet<String>,
 }
 
 fn written(added: &Added) -> Result<String, StoreError> {
@@ -31,6 +33,7 @@ fn written(added: &Added) -> Result<String, StoreError> {
         tenant: added.tenant.clone(),
         roles: added.roles.clone(),
         attributes: encode::from_attributes(&added.attributes),
+        providers: added.providers.clone(),
     };
     serde_json::to_string(&written).map_err(|error| StoreError::Invalid(error.to_string()))
 }
@@ -51,6 +54,7 @@ fn read(row: &Row) -> Result<SessionRecord, StoreError> {
             tenant: added.tenant,
             roles: added.roles,
             attributes: encode::attributes(&added.attributes)?,
+            providers: added.providers,
         },
         epoch: u64::try_from(row.long(5)?).unwrap_or(0),
         since: Millis(row.long(6)?),

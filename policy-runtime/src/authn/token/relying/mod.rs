@@ -420,7 +420,8 @@ impl Offered {
         // What counts as a second factor is for the mapping to say.
         let others = said.iter().filter_map(Json::as_text).filter(|proof| *proof != "mfa");
         let proofs: Vec<&str> = others.chain(participant.mfa().then_some("mfa")).collect();
-        Ok(Authenticated::new(participant.clone(), Self::METHOD).epoch(epoch).amr(proofs))
+        let found = Authenticated::new(participant.clone(), Self::METHOD).epoch(epoch).amr(proofs);
+        Ok(found.by_provider(&self.identity(token).configuration))
     }
 
     /// Whether whoever is unknown may register.

@@ -35,6 +35,35 @@ pub trait Clock: Send + Sync + fmt::Debug {
     }
 }
 
+/// A moment by the clock that people set, and by the one that goes on.
+#[cfg(any(feature = "issue", feature = "sqlite", feature = "postgres"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) wall: Millis,
+    pub(crate) steady: Duration,
+}
+
+#[cfg(any(feature = "issue", feature = "sqlite", feature = "postgres"))]
+impl Moment {
+    pub(crate) fn of(clock: &dyn Clock) -> Self {
+        Self { wall: clock.now(), steady: clock.steady() }
+    }
+
+    /// Until when things are over at least, for whoever forgets them: no later than as long after this moment as went by, or what
+    /// is good once would be so again when somebody sets the time ahead and back.
+    #[cfg(feature = "issue")]
+    pub(crate) fn over(self, clock: &dyn Clock) -> Millis {
+        let by = clock.steady().saturating_sub(self.steady).as_millis();
+        clock.now().min(Millis(self.wall.0.saturating_add(i64::try_from(by).unwrap_or(i64::MAX))))
+    }
+}
+
+/// What goes on when somebody sets the clock, as milliseconds.
+#[cfg(feature = "password")]
+pub(crate) fn steady_millis(clock: &dyn Clock) -> Millis {
+    Millis(i64::try_from(clock.steady().as_millis()).unwrap_or(i64::MAX))
+}
+
 /// The system's clock.
 ///
 /// ```

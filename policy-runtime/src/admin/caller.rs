@@ -38,6 +38,6 @@ impl Admin {
 
     /// Whether nobody has begun this before, on whichever server.
     pub(super) async fn begin_once(&self, id: &str, until: Millis) -> Result<bool, AdminError> {
-        Ok(self.store.use_once(id, until, self.now()).await?)
+        Ok(self.store.use_once(id, until, self.begun.over(&**self.policy.clock())).await?)
     }
 }

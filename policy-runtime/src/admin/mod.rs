@@ -61,6 +61,7 @@ use tokio::sync::Mutex;
 
 use crate::audit::journal::Journal;
 use crate::authn::password::Passwords;
+use crate::clock::Moment;
 use crate::events::{AllEvents, EventSink};
 use crate::identity::{Directory, FactorStore, SessionStore};
 use crate::mail::Mails;
@@ -191,6 +192,7 @@ pub use trying::DryRun;
 #[derive(Debug, Clone)]
 pub struct Admin {
     policy: Policy,
+    begun: Moment,
     store: Arc<dyn Directory>,
     passwords: Passwords,
     sets: PolicySets,
@@ -212,6 +214,7 @@ impl Admin {
         let (passwords, events) = (Passwords::new(store.clone()), Arc::new(AllEvents::default()));
         Self {
             policy: policy.clone(),
+            begun: Moment::of(&**policy.clock()),
             store,
             passwords,
             sets,

@@ -215,11 +215,13 @@ impl Authenticated {
     }
 
     /// Says whose word it is, by the name of the provider.
+    #[cfg(any(feature = "token", feature = "users"))]
     pub(crate) fn by_provider(mut self, name: &str) -> Self {
         self.ways.providers.insert(name.to_owned());
         self
     }
 
+    #[cfg(feature = "gateway")]
     pub(crate) const fn ways(&self) -> &Ways {
         &self.ways
     }

@@ -91,14 +91,23 @@ struct Kept {
 struct Session {
     id: Arc<str>,
     found: Authenticated,
+    since: Millis,
     ends: Millis,
     idle_ends: Millis,
 }
 
 impl Session {
     fn is_over(&self, now: Millis) -> bool {
-        self.ends <= now || self.idle_ends <= now
+        is_over((self.since, self.ends, self.idle_ends), now)
     }
+}
+
+/// How far clocks of servers may be apart, in milliseconds.
+const APART_MS: i64 = 60_000;
+
+/// Whether it has ended, or a clock that was ahead has opened it: it would go on for longer than it may.
+const fn is_over((since, ends, idle_ends): (Millis, Millis, Millis), now: Millis) -> bool {
+    ends.0 <= now.0 || idle_ends.0 <= now.0 || since.0.saturating_sub(now.0) > APART_MS
 }
 
 fn digest(value: &str) -> [u8; 32] {
@@ -233,7 +242,7 @@ impl Sessions {
         }
         let ends = self.ends(found, now);
         let found = found.clone().expires_at(ends).of_session(id);
-        let session = Session { id: id.into(), found, ends, idle_ends: after(now, self.idle) };
+        let session = Session { id: id.into(), found, since: now, ends, idle_ends: after(now, self.idle) };
         live.insert(digest(value.expose()), session);
         Ok(())
     }
@@ -453,7 +462,7 @@ impl Sessions {
 
 /// Who goes on in a stored session, as their user is now; nobody when it is over.
 pub(crate) fn going_on(session: &SessionRecord, user: &User, now: Millis) -> Option<Authenticated> {
-    let is_over = session.ends <= now || session.idle_ends <= now || !user.enabled;
+    let is_over = is_over((session.since, session.ends, session.idle_ends), now) || !user.enabled;
     // What a provider or a hook said of somebody who has changed since, only a sign-in says again.
     if is_over || (session.added.is_of_sign_in() && session.epoch != user.epoch) {
         return None;

@@ -124,6 +124,8 @@ struct Caller {
     context: SecurityContext,
     facts: Facts,
     expires_at: Option<Millis>,
+    /// When it expires whatever the clock is set to meanwhile.
+    ends: Option<Instant>,
     /// The session of a cookie, and what keeps it alive.
     session: Option<(Arc<str>, KeepAlive)>,
 }
@@ -296,8 +298,8 @@ impl Session {
         if !self.connection.is_open() {
             at(self.begun + limits.connect_time);
         }
-        if let Some(end) = self.caller.as_ref().and_then(|caller| caller.expires_at) {
-            at(Instant::now() + self.left(end));
+        if let Some(left) = self.caller.as_ref().and_then(|caller| self.left(caller)) {
+            at(Instant::now() + left);
         }
         if let Some(since) = out.stalled() {
             at(since + limits.stalled);
@@ -308,17 +310,17 @@ impl Session {
         due
     }
 
-    /// How long a credential still lasts.
-    fn left(&self, end: Millis) -> Duration {
-        let left = end.0.saturating_sub(self.shared.policy.clock().now().0);
-        Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    /// How long the credential of a caller still lasts, if it ends.
+    fn left(&self, caller: &Caller) -> Option<Duration> {
+        let left = self.shared.until(caller.expires_at?);
+        Some(caller.ends.map_or(left, |end| left.min(end.saturating_duration_since(Instant::now()))))
     }
 
     fn tick(&mut self, out: &mut Outbound) {
         self.keep_session(KeepAlive::Connection);
         let (now, limits) = (Instant::now(), &self.shared.limits);
         let silent = now.duration_since(self.heard);
-        if self.caller.as_ref().and_then(|caller| caller.expires_at).is_some_and(|end| self.left(end).is_zero()) {
+        if self.caller.as_ref().and_then(|caller| self.left(caller)).is_some_and(|left| left.is_zero()) {
             count(&self.shared.metrics.expired);
             self.end = Some(End::Expired);
         } else if !self.connection.is_open() && now >= self.begun + limits.connect_time {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy_core::context::OwnAttributes;
-use policy_core::value::ValueRef;
+use policy_core::value::{Millis, ValueRef};
 use policy_core::{ActionId, Context, Participant, Request, Scope};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -116,6 +117,12 @@ impl Shared {
             context: Context { time: self.policy.clock().now(), facts: context.facts() },
             args,
         }
+    }
+
+    /// How long it is until then.
+    pub(super) fn until(&self, end: Millis) -> Duration {
+        let left = end.0.saturating_sub(self.policy.clock().now().0);
+        Duration::from_millis(u64::try_from(left).unwrap_or_default())
     }
 
     fn is_over(&self, found: &Authenticated) -> bool {

@@ -23,6 +23,7 @@ use policy_core::value::Millis;
 
 use super::currency::Currency;
 use super::store::{FIRST, Head, PolicySets, SetVersion, SetsError, load};
+use crate::clock::Moment;
 use crate::database::{DatabaseError, Listener};
 use crate::policy::Policy;
 
@@ -75,13 +76,6 @@ struct State {
     again: HashSet<Scope>,
 }
 
-/// A moment by the clock that people set, and by the one that goes on.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    wall: Millis,
-    steady: Duration,
-}
-
 /// What decides for a scope whose active set cannot be used: nothing is allowed there, and elsewhere all goes on.
 const CLOSED: &str = "@id(\"closed\") forbid (principal, action, resource);";
 
@@ -132,8 +126,7 @@ impl Follower {
     }
 
     fn now(&self) -> Moment {
-        let clock = self.policy.clock();
-        Moment { wall: clock.now(), steady: clock.steady() }
+        Moment::of(&**self.policy.clock())
     }
 
     /// How much of the bound is left since a moment, by the steady clock.

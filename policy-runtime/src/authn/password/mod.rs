@@ -27,7 +27,7 @@ pub use throttle::Throttle;
 use self::throttle::Key;
 use super::second_factor::SecondFactors;
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Off, Outcome};
-use crate::clock::Clock;
+use crate::clock::{Clock, steady_millis};
 use crate::credential::{Credential, Credentials, MAX_PASSCODE, RequestedScope};
 use crate::identity::{EmailKey, StoreError, User, UserStore};
 use crate::secret::Secret;
@@ -210,7 +210,7 @@ impl PasswordAuthenticator {
         match &result {
             Ok(_) => self.throttle.succeeded(&keys),
             Err(error) if matches!(error.code(), AuthnCode::WrongCredentials | AuthnCode::MethodOff) => {
-                self.throttle.failed(&keys, self.clock.now());
+                self.throttle.failed(&keys, steady_millis(&*self.clock));
             }
             Err(_) => {}
         }
@@ -218,7 +218,7 @@ impl PasswordAuthenticator {
     }
 
     fn allowed(&self, keys: &[Key]) -> Result<(), AuthnError> {
-        self.throttle.check(keys, self.clock.now()).map_err(|seconds| {
+        self.throttle.check(keys, steady_millis(&*self.clock)).map_err(|seconds| {
             AuthnError::new(AuthnCode::Throttled, "too many failures of the account or address").retry_after(seconds)
         })
     }

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::password::Throttle;
 use super::password::throttle::Key;
 use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome, Pending};
-use crate::clock::Clock;
+use crate::clock::{Clock, steady_millis};
 use crate::credential::{Credential, Credentials};
 use crate::id::NoRandom;
 use crate::identity::{ADMIN_ROLES, Factor, FactorStore, SecondFactorRule, StoreError, User, UserStore};
@@ -294,7 +294,7 @@ impl SecondFactors {
     }
 
     fn allowed(&self, user: &User) -> Result<(), AuthnError> {
-        self.throttle.check(&Self::keys(user), self.clock.now()).map_err(|seconds| {
+        self.throttle.check(&Self::keys(user), steady_millis(&*self.clock)).map_err(|seconds| {
             AuthnError::new(AuthnCode::Throttled, "too many wrong codes")
                 .retry_after(seconds)
                 .concerning(&user.id, &user.scope)
@@ -306,7 +306,7 @@ impl SecondFactors {
             self.throttle.succeeded(&Self::keys(user));
             return Ok(found);
         }
-        self.throttle.failed(&Self::keys(user), self.clock.now());
+        self.throttle.failed(&Self::keys(user), steady_millis(&*self.clock));
         Err(wrong("the code is wrong, over, or was used").concerning(&user.id, &user.scope))
     }
 

@@ -12,7 +12,7 @@ use super::jws::{Algorithm, Unverified};
 use super::rules::{TokenRules, VerifiedToken};
 use super::signing::{KeyRing, SigningKey};
 use crate::authn::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outcome};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::credential::{Credential, Credentials};
 use crate::id::random_id;
 use crate::identity::{Directory, Stored, User, UserStore};
@@ -105,6 +105,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     users: Arc<dyn UserStore>,
     used: Mutex<BTreeMap<String, Millis>>,
+    begun: Moment,
 }
 
 /// How long a ticket's id is remembered past its end: longer than the leeway within which it would still verify.
@@ -151,6 +152,7 @@ impl Issuer {
                 access,
                 tickets: rules(format!("{url}#connect")).kind(TICKET_KIND).max_lifetime_s(TICKET_S).leeway_s(5),
                 url: url.to_owned(),
+                begun: Moment::of(&*clock),
                 clock,
                 users,
                 used: Mutex::default(),
@@ -377,17 +379,17 @@ impl Issuer {
     async fn use_once(&self, ticket: &VerifiedToken) -> Result<(), AuthnError> {
         let id = ticket.claims().get("jti").and_then(super::Json::as_text);
         let id = id.ok_or_else(|| AuthnError::new(AuthnCode::TokenClaim, "the ticket has no id"))?;
-        let now = self.inner.clock.now();
+        let over = self.inner.begun.over(&*self.inner.clock);
         let until = Millis(ticket.expires_at().0.saturating_add(PAST_END_MS));
         let replayed = || AuthnError::new(AuthnCode::TokenReplayed, "the ticket was used before");
         if let Some(store) = &self.shared {
-            let first = store.use_once(id, until, now).await;
+            let first = store.use_once(id, until, over).await;
             let first = first.map_err(|error| AuthnError::new(AuthnCode::Unavailable, error.to_string()))?;
             return if first { Ok(()) } else { Err(replayed()) };
         }
         let mut used = self.inner.used.lock().unwrap_or_else(PoisonError::into_inner);
         // Kept past the end by the leeway, within which the ticket would still verify.
-        used.retain(|_, until| until.0 >= now.0);
+        used.retain(|_, until| *until >= over);
         if used.insert(id.to_owned(), until).is_none() { Ok(()) } else { Err(replayed()) }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use policy_core::value::Millis;
 use tokio::sync::Mutex as Turn;
 use tokio::task::JoinHandle;
 
@@ -122,9 +121,9 @@ enum Place {
 #[derive(Debug, Default)]
 struct State {
     keys: Option<Arc<KeySet>>,
-    fetched: Option<Millis>,
+    fetched: Option<Duration>,
     /// When the issuer was last asked without getting what was needed.
-    in_vain: Option<Millis>,
+    in_vain: Option<Duration>,
     attempts: u64,
     renewing: bool,
 }
@@ -227,8 +226,8 @@ impl RemoteKeys {
     }
 
     fn plan(&self, kid: Option<&str>) -> Plan {
-        let now = self.clock.now();
-        let since = |at: Option<Millis>| at.map_or(Duration::MAX, |at| millis(now.0.saturating_sub(at.0)));
+        let now = self.clock.steady();
+        let since = |at: Option<Duration>| at.map_or(Duration::MAX, |at| now.saturating_sub(at));
         let mut state = self.state();
         let age = since(state.fetched);
         if age > self.times.stale {
@@ -266,7 +265,7 @@ impl RemoteKeys {
             return;
         }
         let answer = self.ask().await;
-        let now = Some(self.clock.now());
+        let now = Some(self.clock.steady());
         let mut state = self.state();
         state.attempts += 1;
         state.renewing = false;
@@ -284,10 +283,6 @@ impl RemoteKeys {
             }
         }
     }
-}
-
-fn millis(n: i64) -> Duration {
-    Duration::from_millis(u64::try_from(n).unwrap_or(0))
 }
 
 enum Plan {

@@ -125,13 +125,13 @@ impl Session {
     }
 
     fn expires_in_ms(&self) -> Option<u64> {
-        let end = self.caller.as_ref()?.expires_at?;
-        u64::try_from(self.left(end).as_millis()).ok()
+        u64::try_from(self.left(self.caller.as_ref()?)?.as_millis()).ok()
     }
 
     /// Makes an authenticated participant the caller of this connection.
     fn install(&mut self, found: Authenticated) -> ParticipantInfo {
         let expires_at = found.expiry();
+        let ends = expires_at.and_then(|end| Instant::now().checked_add(self.shared.until(end)));
         let keep = KeepAlive::parse(self.connect_headers.get(header::SESSION_KEEP_ALIVE));
         let own = found.session().map(|session| (session.clone(), keep));
         // A renewal changes nothing about the session that it goes on in.
@@ -150,7 +150,7 @@ impl Session {
             ..Known::default()
         };
         let context = self.shared.context(participant);
-        self.caller = Some(Caller { context, facts, expires_at, session });
+        self.caller = Some(Caller { context, facts, expires_at, ends, session });
         info
     }
 

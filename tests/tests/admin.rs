@@ -8,7 +8,7 @@ use policy_core::platform::{ORGANIZATION_ACTIONS, SYSTEM_ACTIONS};
 use policy_runtime::admin::{Admin, AdminError, MemberChange, NewKey, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal};
 use policy_runtime::database::{Database, DatabaseAddress};
-use policy_runtime::identity::{SqlStore, User};
+use policy_runtime::identity::{ProviderSettings, ReferenceSettings, SqlStore, User};
 use policy_runtime::secret::Secret;
 use policy_runtime::sets::PolicySets;
 use policy_runtime::{Baseline, Code, Participant, Policy, Scope, SecurityContext, SetSource};
@@ -254,6 +254,27 @@ async fn the_last_owner_cannot_lock_the_organization_out() {
     assert_eq!(told(&admin.change_user(boss, acme, ann, fewer).await), "yes");
     let zoe = SecurityContext::new(&stand.policy, second.participant().build().into());
     assert!(locked(admin.remove_user(&zoe, acme, &second.id).await.unwrap_err()), "now she is the last");
+}
+
+#[tokio::test]
+async fn no_method_or_provider_is_taken_away_without_which_no_owner_signs_in() {
+    let stand = stand().await;
+    let (admin, acme, boss) = (&stand.admin, &stand.acme, &stand.owner());
+    let locked = |done: Result<(), AdminError>| matches!(done, Err(AdminError::LockedOut(_)));
+    let password = Some(Secret::new("a quite long pass phrase".to_owned()));
+    admin.change_user(boss, acme, &stand.owner.id, MemberChange { password, ..MemberChange::default() }).await.unwrap();
+    let on = |method: &str| Some([method.to_owned()].into());
+    assert!(locked(admin.set_methods(boss, acme, on("token").as_ref()).await));
+    assert!(locked(admin.set_methods(boss, acme, on("pasword").as_ref()).await));
+    admin.set_methods(boss, acme, on("password").as_ref()).await.unwrap();
+    let settings = ProviderSettings::of("oidc").issuer("https://idp.example").audience("desk").client("ours");
+    let made = admin.put_provider(boss, acme, "idp", settings, None, None).await.unwrap();
+    admin.use_provider(boss, acme, &made.name, ReferenceSettings::default()).await.unwrap();
+    admin.set_methods(boss, acme, on("token").as_ref()).await.unwrap();
+    assert!(locked(admin.leave_provider(boss, acme, &made.name).await));
+    assert!(locked(admin.remove_provider(boss, acme, "idp").await));
+    admin.set_methods(boss, acme, None).await.unwrap();
+    admin.leave_provider(boss, acme, &made.name).await.unwrap();
 }
 
 #[tokio::test]

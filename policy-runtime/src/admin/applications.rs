@@ -99,10 +99,11 @@ impl Admin {
         Ok(scope)
     }
 
-    /// Says which methods of signing in are on in a scope, or with `None` that all are; servers follow, and who is in stays in.
+    /// Says which methods of signing in are on in a scope, or with `None` that all are; servers follow, and
+    /// what others have opened ends.
     ///
     /// # Errors
-    /// When the caller may not.
+    /// When the caller may not, or nobody could sign in, or nobody of those who may change the policies.
     pub async fn set_methods(
         &self,
         cx: &SecurityContext,
@@ -114,6 +115,7 @@ impl Admin {
         if methods.is_some_and(BTreeSet::is_empty) {
             return Err(AdminError::LockedOut(format!("without a method nobody could sign in to `{scope}`")));
         }
+        self.refuse_shut_out(cx, scope, methods, None).await?;
         let listed = methods.map_or_else(|| "all".into(), |on| on.iter().cloned().collect::<Vec<_>>().join(" "));
         let permitted = permitted.about("scope", &scope.to_string()).detail("methods", listed);
         self.change(permitted, async { Ok(self.store.set_methods(scope, methods).await?) }).await

@@ -1,5 +1,7 @@
 //! Whether the caller may, whether somebody would get more than the caller has, and whether anybody could undo it.
 
+use std::collections::BTreeSet;
+
 use policy_core::decision::DenialKind;
 use policy_core::pdp::{Engine, May};
 use policy_core::{Context, Decision, Facts, Participant, Request, Scope};
@@ -238,6 +240,42 @@ impl Admin {
             )));
         }
         Ok(())
+    }
+}
+
+impl Admin {
+    /// Refuses when somebody who may change the policies of the scope could sign in by its methods and providers, and nobody could
+    /// by these methods, or without one of the providers.
+    pub(super) async fn refuse_shut_out(
+        &self,
+        cx: &SecurityContext,
+        scope: &Scope,
+        methods: Option<&BTreeSet<String>>,
+        without: Option<&str>,
+    ) -> Result<(), AdminError> {
+        if scope.application_id().is_some() {
+            return Ok(());
+        }
+        let on = self.store.methods().await?.into_iter().find(|(own, _)| own == scope).map(|(_, on)| on);
+        let references = self.store.references().await?;
+        let (mut could, mut can) = (Vec::new(), Vec::new());
+        for user in self.store.users(scope).await? {
+            let has_password = self.store.password_hash(&user.id).await?.is_some();
+            let comes = |on: Option<&BTreeSet<String>>, without: Option<&str>| {
+                let is_on = |method| on.is_none_or(|on| on.contains(method));
+                let mut used = references.iter().filter(|one| one.scope == *scope);
+                has_password && is_on("password")
+                    || is_on("token") && used.any(|one| Some(one.configuration.as_str()) != without)
+            };
+            if comes(on.as_ref(), None) {
+                could.push(user.clone());
+            }
+            if comes(methods.or(on.as_ref().filter(|_| without.is_some())), without) {
+                can.push(user);
+            }
+        }
+        let engine = self.policy.engine();
+        self.refuse_lock_out(cx, scope, (engine, &could), (engine, &can))
     }
 }
 

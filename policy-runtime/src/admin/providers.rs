@@ -124,11 +124,13 @@ impl Admin {
     /// Removes a provider, with its uses.
     ///
     /// # Errors
-    /// When the caller may not, there is none, it stands in the configuration file, or users are known by it.
+    /// When the caller may not, there is none, it stands in the configuration file, users are known by it, or nobody of those
+    /// who may change the policies of the scope could sign in without it.
     pub async fn remove_provider(&self, cx: &SecurityContext, scope: &Scope, name: &str) -> Result<(), AdminError> {
         let permitted = self.permit(cx, Right::DELETE_PROVIDER, scope).await?;
         let found = self.owned(scope, name).await?;
         not_declared(found.declared, &found.name)?;
+        self.refuse_shut_out(cx, scope, None, Some(&found.name)).await?;
         let permitted = permitted.about("provider", &found.name);
         self.change(permitted, async { Ok(self.store.drop_configuration(&found.name).await?) }).await
     }
@@ -198,15 +200,16 @@ impl Admin {
         self.change(permitted, async { Ok(self.store.put_reference(&reference).await?) }).await
     }
 
-    /// Lets a scope use a provider no more.
+    /// Lets a scope use a provider no more. What it opened there ends within seconds.
     ///
     /// # Errors
-    /// When the caller may not, or it does not use it.
+    /// When the caller may not, it does not use it, or nobody of those who may change the policies could sign in without it.
     pub async fn leave_provider(&self, cx: &SecurityContext, scope: &Scope, name: &str) -> Result<(), AdminError> {
         let permitted = self.permit(cx, Right::CONFIGURE_PROVIDER, scope).await?;
         let all = self.store.references().await?;
         let found = all.iter().find(|one| one.configuration == name && one.scope == *scope);
         not_declared(found.ok_or_else(|| missing(name))?.declared, name)?;
+        self.refuse_shut_out(cx, scope, None, Some(name)).await?;
         let permitted = permitted.about("provider", name).detail("leave", scope.to_string());
         self.change(permitted, async { Ok(self.store.drop_reference(name, scope).await?) }).await
     }

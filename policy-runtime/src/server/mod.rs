@@ -224,14 +224,13 @@ impl Prepared {
         let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
         let throttle = || if config.rate_limits { Throttle::default() } else { Throttle::off() };
         let second_factors = second_factors(config, &key, &store, &sql, &clock)?.throttle(throttle());
-        let tokens = second_factors.demanded_of(tokens);
         let by_password = PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle());
         let mut chain = Chain::builder()
             .with(by_password.second_factors(second_factors.clone()))
             .with(second_factors.clone())
             .with(ApiKeyAuthenticator::new(store.clone(), clock.clone()))
             .with(issuer.clone())
-            .with(tokens)
+            .with(second_factors.demanded_of(tokens))
             .using(providers.used())
             .events(events.clone(), clock.clone());
         let cookies = config.secure_cookies.then(|| Sessions::new(clock.clone()).stored_in(sql.clone()));

@@ -156,6 +156,11 @@ async fn failures_of_known_and_unknown_accounts_wait_alike() {
         assert_eq!((error.code(), error.answer().retry_after_s), (AuthnCode::Throttled, Some(1)), "{name}");
         assert_eq!(error.answer().status, 429);
     }
+    // To set the clock shortens no wait, and makes none longer.
+    f.clock.jump(3_600_000);
+    let error = try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap_err();
+    assert_eq!(error.code(), AuthnCode::Throttled);
+    f.clock.jump(-7_200_000);
     f.clock.advance(1_000);
     try_login(&chain, &login("alice@example.com", PASSWORD)).await.unwrap();
 }

@@ -292,7 +292,7 @@ async fn better_auth_is_linked_and_signs_in_and_its_tokens_prove_one_factor() {
          [[provider]]\nname = \"tokens\"\nowner = \"org:acme\"\npreset = \"better-auth\"\nissuer = \"{base}\"\naudience = [\"{base}\"]\n\
          [[provider.use]]\nscope = \"app:acme/vault\"\n"
     );
-    let server = start(&file, "sqlite::memory:", port).await;
+    let server = start(&file, &tests::postgres::fresh_database().unwrap(), port).await;
     let hashed = hash(&Secret::new(PASSWORD.to_owned())).unwrap();
     let shop = Scope::application("acme", "shop").unwrap();
     let alice = NewUser::new(shop, "alice@example.com").password_hash(hashed);

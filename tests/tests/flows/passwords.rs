@@ -55,9 +55,18 @@ async fn somebody_forgets_a_password_in_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_password_ends_sessions_on_other_servers() {
+async fn a_new_password_ends_sessions_on_other_servers_in_sqlite() {
     let database = Sqlite::new("elsewhere");
-    let (first, second) = (Stand::of(&database.url(), "").await, second_server(&database.url()).await);
+    ends_elsewhere(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_ends_sessions_on_other_servers_in_postgres() {
+    ends_elsewhere(&tests::postgres::fresh_database().unwrap()).await;
+}
+
+async fn ends_elsewhere(database: &str) {
+    let (first, second) = (Stand::of(database, "").await, second_server(database).await);
     first.user("shop", "ann@example.com").await;
     let login = json!({ "email": "ann@example.com", "password": PASSWORD }).to_string();
     let headers = [("content-type", "application/json")];
@@ -86,15 +95,15 @@ async fn second_server(database: &str) -> Gateway {
     prepared.gateway(&config).bind(config.listen).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_takes_the_old_password_and_a_profile_only_what_is_listed() {
-    let stand = Stand::new().await;
+/// The own password and profile are changed.
+async fn changes(database: &str) {
+    let stand = Stand::of(database, "").await;
     stand.user("shop", "ann@example.com").await;
     let cookie = stand.login("shop", "ann@example.com", PASSWORD).await.cookies();
     let body = json!({ "oldPassword": "not the old one", "newPassword": OTHER });
     assert_eq!(stand.post_with(&cookie, "/password/change", body).await.status, 401);
     let body = json!({ "oldPassword": PASSWORD, "newPassword": OTHER });
-    assert_eq!(stand.post("/password/change", body).await.status, 401, "nobody is signed in");
+    assert_eq!(stand.post("/password/change", body.clone()).await.status, 401, "nobody is signed in");
 
     let change = json!({ "displayName": "Ann", "attributes": { "phone": "123" } });
     let told = stand.post_with(&cookie, "/profile", change).await;
@@ -114,4 +123,18 @@ async fn a_change_takes_the_old_password_and_a_profile_only_what_is_listed() {
     }
     let user = stand.prepared.store.users(&scope("shop")).await.unwrap().remove(0);
     assert_eq!((user.roles.len(), user.attributes.len()), (1, 1));
+
+    assert_eq!(stand.post_with(&cookie, "/password/change", body).await.status, 204);
+    assert_eq!(stand.login("shop", "ann@example.com", PASSWORD).await.status, 401);
+    assert_eq!(stand.login("shop", "ann@example.com", OTHER).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_takes_the_old_password_and_a_profile_only_what_is_listed_in_sqlite() {
+    changes("sqlite::memory:").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_takes_the_old_password_and_a_profile_only_what_is_listed_in_postgres() {
+    changes(&tests::postgres::fresh_database().unwrap()).await;
 }

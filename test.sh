@@ -65,10 +65,10 @@ if cargo tree --quiet -p resource-server --edges normal | grep -qE 'sqlx|sea-que
     echo "a server without the database contains a store, or passwords" >&2
     exit 1
 fi
-cargo check --quiet -p policy-core --no-default-features
-cargo check --quiet -p policy-runtime --no-default-features --features pull
-cargo check --quiet -p policy-runtime --no-default-features
-cargo check --quiet -p policy-runtime --no-default-features --features client
+cargo clippy --quiet -p policy-core --no-default-features -- -D warnings
+for features in "" pull client config; do
+    cargo clippy --quiet -p policy-runtime --no-default-features --features "$features" -- -D warnings
+done
 
 step "packages from npm"
 packages() { [ -d "$1/node_modules" ] || (cd "$1" && npm ci --no-audit --no-fund --loglevel=error); }

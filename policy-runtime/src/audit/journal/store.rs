@@ -27,6 +27,10 @@ pub(super) struct Found {
 
 /// The records after one, up to another.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "what memory is found by is the record itself")
+)]
 pub(super) struct Part {
     pub(super) after: i64,
     pub(super) upto: i64,

@@ -195,6 +195,7 @@ impl TokenRules {
     }
 
     /// Accepts only tokens of one kind of our own.
+    #[cfg(any(feature = "issue", feature = "pull"))]
     #[must_use]
     pub(crate) fn kind(mut self, typ: &str) -> Self {
         self.kinds = vec![Some(typ.to_ascii_lowercase())];

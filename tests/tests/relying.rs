@@ -103,12 +103,16 @@ impl Browser {
     async fn signs_in(&mut self, server: &Server, login: &str) -> (Answer, String) {
         let page = self.ask("GET", &server.question(), "").await;
         let link = between(&page.body, "<a href=\"", "\"").replace("&amp;", "&");
-        let mut url = format!("{}{link}", server.base);
-        let mut answer = self.ask("GET", &url, "").await;
+        self.follows("GET", format!("{}{link}", server.base), login, CALLBACK).await
+    }
+
+    /// Goes where it is led, signs in with the provider on the way, and stops before it asks for what begins with `until`.
+    async fn follows(&mut self, method: &str, mut url: String, login: &str, until: &str) -> (Answer, String) {
+        let mut answer = self.ask(method, &url, "").await;
         for _ in 0..20 {
             if let Some(next) = header(&answer, "location") {
                 url = if next.starts_with('/') { format!("http://{}{next}", host(&url)) } else { next };
-                if url.starts_with(CALLBACK) {
+                if url.starts_with(until) {
                     break;
                 }
                 answer = self.ask("GET", &url, "").await;
@@ -188,6 +192,64 @@ async fn oidc_provider_signs_people_in() {
         assert!(began.elapsed() < Duration::from_secs(5), "the session of a provider that is used no more goes on");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_is_founded_with_oidc_provider_which_signs_its_owner_in_again() {
+    let port = free_port();
+    let base = format!("http://127.0.0.1:{port}/api/auth/org");
+    let callbacks = format!("{base}/signup/social/callback/main,{base}/login/sso/callback/main");
+    let provider =
+        Provider::start("start-oidc-provider.mjs", &[("PORT", "0"), ("REDIRECT_URIS", &*callbacks)]).await.unwrap();
+    let secret = provider.facts["clients"]["web-app"].as_str().unwrap();
+    let file = format!(
+        "[server]\nfounding = true\n[application]\norganization = \"acme\"\nid = \"shop\"\n\
+         [[provider]]\nname = \"main\"\nowner = \"sys\"\npreset = \"oidc\"\nissuer = \"{}\"\n\
+         client_id = \"web-app\"\nclient_secret = \"{secret}\"\n\
+         [[provider.use]]\nscope = \"sys\"\nprovisioning = {{ mode = \"registration\" }}\n",
+        provider.fact("issuer")
+    );
+    let server = start(&file, &tests::postgres::fresh_database().unwrap(), port).await;
+    let (begin, page) = (format!("{base}/signup/social/start/main"), format!("{}/auth/signup/provider", server.base));
+    let (_, url) = Browser::default().follows("POST", begin.clone(), "bob", &page).await;
+    assert!(url.ends_with("/login?error=email_not_verified"), "{url}");
+
+    let mut alice = Browser::default();
+    let (answer, url) = alice.follows("POST", begin, "alice", &page).await;
+    assert!(url.starts_with(&page), "{url}: {} {}", answer.status, answer.body);
+    assert!(alice.ask("GET", &url, "").await.body.contains("name=\"organization\""));
+    let told = alice.ask("POST", &url, "organization=Rockets+%26+more").await;
+    assert!(told.status == 200 && told.body.contains("You are known here now"), "{}", told.body);
+    let rockets = Scope::organization("rockets-more").unwrap();
+    let owner = server.prepared.store.users(&rockets).await.unwrap().remove(0);
+    assert!(owner.roles.contains("owner") && owner.email.as_deref() == Some("alice@example.test"), "{owner:?}");
+    let profile = format!("{}/api/auth/profile", server.base);
+    assert_eq!(alice.ask("GET", &profile, "").await.json().unwrap()["id"].as_str(), Some(&*owner.id));
+
+    // Within seconds every server lets the owner in so, and nobody else.
+    let again = async |login: &str| {
+        let mut browser = Browser::default();
+        let begun = async || {
+            let headers = [("organizationid", "rockets-more"), ("origin", &*server.base)];
+            send("POST", &format!("{base}/login/social/start/main"), &headers, "").await.unwrap()
+        };
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut begun_at = begun().await;
+        while begun_at.status == 400 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            begun_at = begun().await;
+        }
+        let cookie = begun_at.cookies();
+        let (name, value) = cookie.split_once('=').unwrap();
+        browser.cookies.entry(host(&server.base)).or_default().insert(name.to_owned(), value.to_owned());
+        let leads = header(&begun_at, "location").unwrap();
+        let (_, url) = browser.follows("GET", leads, login, &format!("{}/login?", server.base)).await;
+        (browser.ask("GET", &profile, "").await, url)
+    };
+    let (told, url) = again("alice").await;
+    assert_eq!(told.json().unwrap()["id"].as_str(), Some(&*owner.id), "{url} {}", told.body);
+    let (told, url) = again("bob").await;
+    assert!(told.status == 401 && url.ends_with("/login?error=no_account"), "{url} {}", told.body);
 }
 
 /// Signs out on one server of who is connected to another one.

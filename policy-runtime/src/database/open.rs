@@ -17,6 +17,12 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens a database to look at it: no table is made or changed.
+    #[cfg(feature = "server")]
+    pub(crate) async fn as_it_stands(address: &DatabaseAddress) -> Result<Self, DatabaseError> {
+        Self::connect(address).await
+    }
+
     async fn connect(address: &DatabaseAddress) -> Result<Self, DatabaseError> {
         match address {
             #[cfg(feature = "sqlite")]

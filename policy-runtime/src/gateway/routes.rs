@@ -152,8 +152,10 @@ async fn signed_in(
     let (parts, body) = request.into_parts();
     let bad = |_| error(StatusCode::BAD_REQUEST, "Invalid request body");
     let bytes = axum::body::to_bytes(body, LOGIN_BODY).await.map_err(bad)?;
-    let login: Login = serde_json::from_slice(&bytes)
-        .map_err(|_| error(StatusCode::BAD_REQUEST, "email and password are required"))?;
+    let login: Login = serde_json::from_slice(&bytes).map_err(|bad| {
+        let why = if bad.is_data() { "email and password are required" } else { "Invalid request body" };
+        error(StatusCode::BAD_REQUEST, why)
+    })?;
     let credential =
         Credential::Login { name: login.email, passcode: Secret::new(login.password), form: LoginForm::Passcode };
     let mut credentials = Credentials::of(credential)
@@ -271,14 +273,19 @@ async fn ready(
     Extension(arrived): Extension<Arrived>,
     headers: HeaderMap,
 ) -> Response {
-    match *shared.run.borrow() {
+    let run = *shared.run.borrow();
+    match run {
         Run::Serving if !shared.policy.engine().is_fresh(shared.policy.clock().now()) => {
             (StatusCode::SERVICE_UNAVAILABLE, "policies cannot be confirmed\n").into_response()
         }
         Run::Serving if shared.policy.is_stale() => "STALE\n".into_response(),
         Run::Serving if is_here(&headers, arrived.address) => {
-            let remarks = shared.remarks.iter().map(|remark| format!("{remark}\n"));
-            std::iter::once("ready\n".to_owned()).chain(remarks).collect::<String>().into_response()
+            let remarks = match &shared.remarks {
+                Some(ask) => ask().await,
+                None => Vec::new(),
+            };
+            let lines = std::iter::once("ready".to_owned()).chain(remarks);
+            lines.map(|line| line + "\n").collect::<String>().into_response()
         }
         Run::Serving => "ready\n".into_response(),
         Run::Draining | Run::Over => upgrade::status(StatusCode::SERVICE_UNAVAILABLE),

@@ -29,9 +29,11 @@ use super::presence::{self, Feed};
 use super::routes;
 use super::services::{Mount, MountError, Services};
 use super::sessions::Sessions;
-use super::shared::{AddAttributes, Run, Shared};
+use super::shared::{AddAttributes, Remarks, Run, Shared};
 use super::tls::Tls;
 use super::upgrade::{self, Arrived};
+#[cfg(feature = "server")]
+use crate::authn::BoxFuture;
 use crate::authn::Chain;
 use crate::authn::session::Sessions as Cookies;
 use crate::credential::{Facts, Listener};
@@ -121,7 +123,7 @@ pub struct GatewayBuilder {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     entities: Vec<Published>,
     routes: Router,
-    remarks: Vec<String>,
+    remarks: Option<Remarks>,
     pub(super) connected: Connected,
 }
 
@@ -317,11 +319,11 @@ impl GatewayBuilder {
         self
     }
 
-    /// Lets `/ready` say something more to this machine, such as what the configuration lacks.
+    /// Lets `/ready` say something more to this machine, such as what is lacking now.
     #[cfg(feature = "server")]
     #[must_use]
-    pub(crate) fn remark(mut self, text: impl Into<String>) -> Self {
-        self.remarks.push(text.into());
+    pub(crate) fn remarks(mut self, ask: impl Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync + 'static) -> Self {
+        self.remarks = Some(Arc::new(ask));
         self
     }
 
@@ -422,7 +424,7 @@ impl Gateway {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             entities: Vec::new(),
             routes: Router::new(),
-            remarks: Vec::new(),
+            remarks: None,
             connected: Connected::default(),
         }
     }

@@ -18,7 +18,7 @@ use super::presence::Feed;
 use super::services::Services;
 use super::sessions::Sessions;
 use crate::authn::session::Sessions as Cookies;
-use crate::authn::{Authenticated, AuthnCode, AuthnError, Chain, Outcome};
+use crate::authn::{Authenticated, AuthnCode, AuthnError, BoxFuture, Chain, Outcome};
 use crate::credential::{Credentials, Facts as Presented, Listener};
 use crate::edge::{Limiter, Origins, TrustedProxies};
 use crate::guard::{self, Permit};
@@ -42,6 +42,9 @@ pub(super) enum Run {
 pub(super) struct AddAttributes(pub(super) Arc<AddFn>);
 
 type AddFn = dyn Fn(&Presented, &mut OwnAttributes) + Send + Sync;
+
+/// What `/ready` says beside that, asked for each time.
+pub(super) type Remarks = Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 
 impl fmt::Debug for AddAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,8 +70,7 @@ pub(super) struct Shared {
     pub(super) hosts: Arc<Hosts>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) owed: Owed,
-    /// What `/ready` says beside that.
-    pub(super) remarks: Vec<String>,
+    pub(super) remarks: Option<Remarks>,
     pub(super) metrics: Metrics,
     pub(super) run: watch::Sender<Run>,
 }

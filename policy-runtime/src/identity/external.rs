@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use policy_core::Scope;
+use serde::{Deserialize, Serialize};
 
 use super::{EmailKey, StoreError, User};
 
@@ -17,7 +18,7 @@ use super::{EmailKey, StoreError, User};
 ///     subject: "u-1".into(),
 /// };
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ExternalIdentity {
     /// The configuration that verified it.
     pub configuration: String,

@@ -3,7 +3,9 @@
 use policy_core::Scope;
 use policy_core::value::Millis;
 
-use super::EmailKey;
+use serde::{Deserialize, Serialize};
+
+use super::{EmailKey, ExternalIdentity};
 
 /// What a link is for; it is good for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub(crate) enum Purpose {
     Register,
     /// Proves the address of somebody who wants to found an organization.
     Found,
+    /// Says whom a provider vouches for who wants to found an organization.
+    FoundWith,
     /// Lets a user choose a new password.
     Reset,
 }
@@ -21,6 +25,7 @@ impl Purpose {
         match self {
             Self::Register => "register",
             Self::Found => "found",
+            Self::FoundWith => "found-with",
             Self::Reset => "reset",
         }
     }
@@ -29,13 +34,20 @@ impl Purpose {
     pub(crate) const fn life_ms(self) -> i64 {
         match self {
             Self::Register | Self::Found => 24 * 3_600_000,
+            Self::FoundWith => 10 * 60_000,
             Self::Reset => 30 * 60_000,
         }
     }
-}
 
-/// How long nobody is sent another letter for one purpose, in milliseconds.
-pub(super) const PAUSE_MS: i64 = 60_000;
+    /// How long nobody is sent another letter for it, in milliseconds.
+    pub(super) const fn pause_ms(self) -> i64 {
+        match self {
+            Self::Register | Self::Found | Self::Reset => 60_000,
+            // No letter is sent: whoever comes back from a provider goes on with the link of that time.
+            Self::FoundWith => 0,
+        }
+    }
+}
 
 /// What is kept with a link.
 #[derive(Debug, Clone)]
@@ -48,8 +60,18 @@ pub(crate) struct Link {
     /// Whom it is about; nobody where no letter goes out.
     pub(crate) user: Option<String>,
     pub(crate) display_name: Option<String>,
-    /// The question of a client that is gone on with afterwards.
+    /// The question of a client that is gone on with afterwards; of [`Purpose::FoundWith`], the [`Founder`].
     pub(crate) back: Option<String>,
+}
+
+/// Whom a provider vouches for who founds an organization.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Founder {
+    pub(crate) identity: ExternalIdentity,
+    /// Whether the provider has proved a second factor.
+    pub(crate) mfa: bool,
+    /// The hash of the browser that was sent there: nobody else's goes on.
+    pub(crate) browser: String,
 }
 
 /// A link that is about to be made.

@@ -41,7 +41,7 @@ use crate::edge::{Origins, Rates};
 use crate::events::{Actor, AllEvents, EventSink, LoggedEvents, RecordedEvents};
 use crate::gateway::{Connected, Gateway, GatewayBuilder, StoredChanges, Tls};
 use crate::identity::{Directory, SqlStore, StoreError};
-use crate::mail::{FileMailer, MailError};
+use crate::mail::{FileMailer, MailError, Mails};
 use crate::policy::{Policy, PolicyError};
 use crate::seal::SealingKeys;
 use crate::secret::Secret;
@@ -159,8 +159,9 @@ pub struct Prepared {
     pub follower: Follower,
     /// What writes letters into files, where nobody sends them: say whom it tells their paths.
     pub letters: Option<FileMailer>,
-    /// The scopes that need mail and lack it.
+    /// The scopes that needed mail and lacked it at the start; `/ready` says which do now.
     pub lacks_mail: Vec<Scope>,
+    mails: Mails,
     clock: Arc<dyn Clock>,
     /// Sessions of browsers; none where their cookies could go over plain http.
     cookies: Option<Sessions>,
@@ -176,7 +177,7 @@ pub struct Prepared {
 const FOLLOWED: Duration = Duration::from_secs(1);
 
 /// What people may do for themselves.
-fn people(config: &Config, mails: &crate::mail::Mails) -> People {
+fn people(config: &Config, mails: &Mails) -> People {
     People {
         mails: mails.clone(),
         rules: config.people.clone(),
@@ -247,10 +248,8 @@ impl Prepared {
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
         sign_in.keep_keys();
         let (mails, letters) = mail::mails(config)?;
-        let lacks_mail = mail::lacking(config, &mails);
-        for scope in &lacks_mail {
-            tracing::warn!(target: "policy::server", %scope, "the scope needs mail and lacks it");
-        }
+        let lacks_mail = mail::lacking(store.as_ref(), config.system_sign_in, &mails).await?;
+        mail::warn(&lacks_mail);
         let sign_in = sign_in.people(people(config, &mails), passwords.clone()).second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
@@ -260,7 +259,7 @@ impl Prepared {
         let watched = connected.clone();
         let admin = Admin::new(&policy, administered, sets.clone(), journal.clone()).telling(told).on_break(on_break);
         let admin = admin.with_second_factors(sql.clone()).with_sessions(sql.clone());
-        let admin = admin.letters(mails, &config.base_url).with_connections(move || watched.participants());
+        let admin = admin.letters(mails.clone(), &config.base_url).with_connections(move || watched.participants());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
         let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);
         let follower = Follower::new(&policy, sets.clone())
@@ -298,6 +297,7 @@ impl Prepared {
             follower,
             letters,
             lacks_mail,
+            mails,
             clock,
             cookies,
             tls,
@@ -325,8 +325,16 @@ impl Prepared {
             .routes(bootstrap::routes(self))
             .routes(sign_in.routes())
             .routes(self.administration(config, &listener));
-        let remarks = self.lacks_mail.iter().map(|scope| format!("scope `{scope}` needs mail and lacks it"));
-        let builder = remarks.fold(builder, GatewayBuilder::remark);
+        let (store, mails, system) = (self.store.clone(), self.mails.clone(), config.system_sign_in);
+        let builder = builder.remarks(move || {
+            let (store, mails) = (store.clone(), mails.clone());
+            Box::pin(async move {
+                match mail::lacking(store.as_ref(), system, &mails).await {
+                    Ok(all) => all.iter().map(|scope| format!("scope `{scope}` needs mail and lacks it")).collect(),
+                    Err(_) => vec!["which scopes lack mail is not known: the store cannot be asked".to_owned()],
+                }
+            })
+        });
         let builder = if config.rate_limits { builder } else { builder.rates(&Rates::UNLIMITED) };
         let builder = match &self.cookies {
             Some(cookies) => builder.cookies(cookies.clone()),

@@ -29,11 +29,17 @@ pub(super) enum Purpose {
     Register,
     Accept,
     Link,
+    Found,
 }
 
 impl Purpose {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::SignIn, "sign-in"), (Self::Register, "register"), (Self::Accept, "accept"), (Self::Link, "link")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::SignIn, "sign-in"),
+        (Self::Register, "register"),
+        (Self::Accept, "accept"),
+        (Self::Link, "link"),
+        (Self::Found, "found"),
+    ];
 
     fn word(self) -> &'static str {
         Self::ALL.iter().find(|(own, _)| *own == self).map_or("", |(_, word)| word)
@@ -95,6 +101,11 @@ impl Browser {
         format!("{COOKIE}={}; Path=/; Max-Age={ERRAND_S}; Secure; HttpOnly; SameSite={site}", self.0.expose())
     }
 
+    /// What it is compared by.
+    pub(super) fn hash(&self) -> String {
+        digest(self.0.expose())
+    }
+
     /// A text that nobody can make without the cookie.
     fn made(&self, purpose: &str, state: &str) -> String {
         let mut hash = Sha256::new();
@@ -146,7 +157,7 @@ impl Errands {
         tx.run("DELETE FROM policy_logins WHERE until <= $1", vec![now.into()]).await?;
         let row: Vec<Arg> = vec![
             hash.into(),
-            digest(browser.0.expose()).into(),
+            browser.hash().into(),
             errand.configuration.as_str().into(),
             errand.scope.to_string().into(),
             errand.user.clone().into(),
@@ -170,7 +181,7 @@ impl Errands {
         // Whoever deletes the row was first. Another browser's answer ends nothing.
         let sql = "DELETE FROM policy_logins WHERE hash = $1 AND browser = $2 AND until > $3 \
                    RETURNING configuration, scope, user_id, question, purpose";
-        let args = vec![digest(state).into(), digest(browser.0.expose()).into(), self.clock.now().0.into()];
+        let args = vec![digest(state).into(), browser.hash().into(), self.clock.now().0.into()];
         let Some(row) = tx.row(sql, args).await? else { return Ok(None) };
         tx.commit().await?;
         let damaged = || DatabaseError::Unavailable("a stored errand is damaged".into());

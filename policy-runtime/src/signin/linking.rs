@@ -17,15 +17,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::authorize::{Instead, see_other, unavailable, with_cookie};
-use super::errands::{Errand, Purpose};
+use super::clients::fresh_secret;
+use super::errands::{Browser, Errand, Purpose};
 use super::flows::json::{Asked, Done, empty, gives, told};
-use super::flows::{Flows, No, Whence, hash_of, no, refused};
+use super::flows::{Flows, No, Whence, hash_of, name, no, refused};
+use super::relying::{failed, word};
 use super::{Pages, SignIn};
 use crate::authn::second_factor::Need;
 use crate::authn::token::{Answer, Offered, VerifiedToken, name_in_addresses};
 use crate::authn::{AuthnCode, AuthnError};
 use crate::endpoint::{Endpoint, at};
 use crate::events::Actor;
+use crate::identity::link::{self, Founder, Link, NewLink};
 use crate::identity::{Directory as _, EmailKey, ExternalIdentity, IdentityStore as _, StoreError, Unlinked, User};
 
 /// How long ago somebody must have signed in to change how they sign in, in milliseconds.
@@ -58,7 +61,6 @@ struct At {
 #[serde(deny_unknown_fields)]
 struct Invitation {
     token: String,
-    provider: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -134,6 +136,64 @@ impl SignIn {
         })
     }
 
+    /// What somebody is sent for who founds an organization.
+    pub(super) fn founding(&self, flows: &Flows, provider: &str) -> Result<Errand, No> {
+        if !flows.people.founding {
+            return no(StatusCode::FORBIDDEN, "nobody founds an organization here by themselves");
+        }
+        if !self.providers_to_found_with(flows).iter().any(|own| own == provider) {
+            return no(StatusCode::BAD_REQUEST, "Unknown provider");
+        }
+        Ok(Errand { purpose: Purpose::Found, ..Errand::of(provider, Scope::System, "") })
+    }
+
+    /// Those with whom people found organizations.
+    pub(super) fn providers_to_found_with(&self, flows: &Flows) -> Vec<String> {
+        let all = self.pages.iter().flat_map(|pages| pages.offered_in(&Scope::System));
+        let all = all.filter(|offered| flows.people.founding && offered.founds());
+        all.map(|offered| offered.provider.name().to_owned()).collect()
+    }
+
+    /// Keeps whom a provider vouches for who founds an organization, and leads to where they name it. Nothing is made before.
+    pub(super) async fn founds(
+        &self,
+        browser: &Browser,
+        offered: &Offered,
+        brought: &Answer<'_>,
+    ) -> Result<Response, Instead> {
+        if !offered.founds() || !self.inner.chain.is_on(&Scope::System, Offered::METHOD) {
+            return failed("config_not_found");
+        }
+        let known = async {
+            let token = offered.provider.identify(brought).await?;
+            if token.is_machine() {
+                return Err(AuthnError::new(AuthnCode::TokenSubject, "no machine founds an organization"));
+            }
+            Ok((offered.identity(&token), offered.proved(&token)?))
+        };
+        let (identity, proved) = match known.await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::info!(target: "policy::signin", provider = offered.provider.name(), code = %error.code(), detail = error.detail(), "founding refused");
+                return failed(word(&error));
+            }
+        };
+        let email = proved.email().and_then(|email| Some((email.to_owned(), EmailKey::new(email).ok()?)));
+        let Some((email, key)) = email else { return failed("email_not_verified") };
+        let founder = serde_json::to_string(&Founder { identity, mfa: proved.mfa(), browser: browser.hash() });
+        let Ok(back) = founder else { return failed("signup_failed") };
+        let display_name = name(proved.display_name()).ok().flatten();
+        let (scope, purpose) = (Scope::System, link::Purpose::FoundWith);
+        let link = Link { purpose, scope, email, user: None, display_name, back: Some(back) };
+        let (token, hash) = fresh_secret("").map_err(|error| unavailable(&error))?;
+        let new = NewLink { link: &link, email: &key, hash: &hash, now: self.inner.stored.clock.now() };
+        let made = self.inner.stored.sql.offer_link(new).await.map_err(|error| unavailable(&error.into()))?;
+        if !made {
+            return failed("signup_failed");
+        }
+        see_other(&format!("/auth/signup/provider?token={}", token.expose()))
+    }
+
     /// The roles of those who register with a provider; `None` where nobody does.
     fn registers_with<'a>(&self, flows: &'a Flows, scope: &Scope, provider: &str) -> Option<Vec<&'a String>> {
         let offered = self.pages.as_ref()?.offered(scope, provider)?;
@@ -169,15 +229,15 @@ impl SignIn {
         if store.user_of(&errand.scope, &identity).await.map_err(unreachable)?.is_some() {
             return Ok(());
         }
-        let (email, name) = offered.proved(token)?;
-        let email = email.ok_or_else(|| nobody("the provider proves no address"))?;
-        let key = EmailKey::new(&email).map_err(|_| nobody("the provider's address is none"))?;
+        let proved = offered.proved(token)?;
+        let email = proved.email().ok_or_else(|| nobody("the provider proves no address"))?;
+        let key = EmailKey::new(email).map_err(|_| nobody("the provider's address is none"))?;
         let (what, user) = if errand.purpose == Purpose::Register {
             let roles =
                 self.flows.as_ref().and_then(|flows| self.registers_with(flows, &errand.scope, &errand.configuration));
             let roles: Vec<String> =
                 roles.ok_or_else(|| nobody("nobody registers here by themselves"))?.into_iter().cloned().collect();
-            match store.create(&errand.scope, &email, name.as_deref(), &roles, &identity).await {
+            match store.create(&errand.scope, email, proved.display_name(), &roles, &identity).await {
                 // Whoever has the address links the provider once they are signed in.
                 Err(StoreError::Exists { .. }) => return Err(nobody("the address belongs to another user")),
                 made => ("user.create", made.map_err(unreachable)?),
@@ -207,29 +267,29 @@ impl SignIn {
         brought: &Answer<'_>,
         actor: impl Fn(&User) -> Actor,
     ) -> Result<Response, Instead> {
-        let failed = |word: &str| see_other(&format!("/?link_error={word}"));
+        let unlinked = |word: &str| see_other(&format!("/?link_error={word}"));
         let user = self.inner.users.user(errand.user.as_deref().unwrap_or_default()).await;
         let user = user.map_err(|error| unavailable(&error.into()))?;
         let Some(user) = user.filter(|user| user.enabled && user.scope == errand.scope) else {
-            return failed("no_account");
+            return unlinked("no_account");
         };
         // Whoever has signed out meanwhile, or as somebody else, has nothing linked. A form of another site brings no session along,
         // so that it is asked for by its id.
         let sessions = pages.sessions.of_user(&user.id).await.map_err(|error| unavailable(&error.into()))?;
         if !sessions.iter().any(|session| session.id == errand.question) {
-            return failed("session_ended");
+            return unlinked("session_ended");
         }
         let token = match offered.provider.identify(brought).await {
             Ok(token) if !token.is_machine() && self.inner.chain.is_on(&errand.scope, Offered::METHOD) => token,
-            Ok(_) => return failed("invalid_token"),
+            Ok(_) => return unlinked("invalid_token"),
             Err(error) => {
                 tracing::info!(target: "policy::signin", provider = errand.configuration, code = %error.code(), detail = error.detail(), "linking refused");
-                return failed("invalid_token");
+                return unlinked("invalid_token");
             }
         };
         let linked = self.inner.stored.sql.link_identity(&user, &offered.identity(&token)).await;
         if !linked.map_err(|error| unavailable(&error.into()))? {
-            return failed("taken");
+            return unlinked("taken");
         }
         self.tell("identity.link", &user, actor(&user)).await;
         see_other(&format!("/?linked={}", errand.configuration))
@@ -301,10 +361,10 @@ async fn register(
     told(done.await)
 }
 
-async fn accept(State(server): State<SignIn>, request: Request) -> Response {
+async fn accept(State(server): State<SignIn>, Path(provider): Path<String>, request: Request) -> Response {
     let done = async {
         let Asked { from, body, .. } = server.asked_with::<Invitation>(request).await?;
-        server.departs_as_json(&from, &server.accepting(&body.token, &body.provider).await?).await
+        server.departs_as_json(&from, &server.accepting(&body.token, &provider).await?).await
     };
     told(done.await)
 }
@@ -328,7 +388,7 @@ pub(super) fn endpoints() -> Vec<Endpoint<SignIn>> {
         .gives::<Leads>(200),
         at(
             "post",
-            "/invite/provider",
+            "/invite/oidc/start/{provider}",
             "acceptWithProvider",
             "Leaves for a provider that proves the invited address",
             accept,

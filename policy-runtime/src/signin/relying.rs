@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::authorize::{Instead, LATER, see_other, unavailable, with_cookie};
 use super::errands::{Browser, Errand, Made, Purpose};
+use super::flows::json::told;
 use super::form::{Form, json as answer};
 use super::{Pages, SignIn, SignInError, page};
 use crate::authn::token::{Answer, DISABLED, Offered};
@@ -35,12 +36,17 @@ pub(super) fn routes() -> Router<SignIn> {
         .route("/api/auth/app/{organization}/{application}/login/providers", get(of_application))
         .route("/api/auth/org/login/social/start/{provider}", post(start))
         .route("/api/auth/app/{organization}/{application}/login/oidc/start/{provider}", post(start_in))
+        .route("/api/auth/org/signup/social/start/{provider}", post(start_founding))
+        .route("/api/auth/org/signup/social/callback/{provider}", callback())
         .route("/api/auth/org/login/sso/callback/{provider}", callback())
         .route("/api/auth/app/{organization}/{application}/login/oidc/callback/{provider}", callback())
 }
 
-/// The path of a provider's callback in a scope.
-fn callback_path(scope: &Scope, provider: &str) -> String {
+/// The path of a provider's callback in a scope; where nobody of the scope signs in, another.
+fn callback_path(scope: &Scope, provider: &str, purpose: Purpose) -> String {
+    if purpose == Purpose::Found {
+        return format!("/api/auth/org/signup/social/callback/{provider}");
+    }
     match (scope.organization_id(), scope.application_id()) {
         (Some(organization), Some(application)) => {
             format!("/api/auth/app/{organization}/{application}/login/oidc/callback/{provider}")
@@ -50,7 +56,7 @@ fn callback_path(scope: &Scope, provider: &str) -> String {
 }
 
 /// What somebody is told whom a provider did not sign in, in the words of Kinotic's pages.
-fn word(error: &AuthnError) -> &'static str {
+pub(super) fn word(error: &AuthnError) -> &'static str {
     let code = error.code();
     if code == AuthnCode::NotProvisioned {
         "no_account"
@@ -168,6 +174,19 @@ async fn start_in(
     server.starts(scope, provider, came).await.unwrap_or_else(|instead| *instead)
 }
 
+/// A browser leaves from a page of somebody else's, to found an organization.
+async fn start_founding(State(server): State<SignIn>, Path(provider): Path<String>, request: Request) -> Response {
+    let came = Came::of(&server, &request);
+    let (parts, _) = request.into_parts();
+    let left = async {
+        let came = came?;
+        let errand = server.asked(&parts).and_then(|(flows, _)| server.founding(flows, &provider));
+        let errand = errand.map_err(|no| Instead::from(told(Err(no))))?;
+        server.leaves(&came.pages, &came.headers, &errand).await
+    };
+    left.await.unwrap_or_else(|instead| *instead)
+}
+
 /// A browser comes back with an address.
 async fn by_address(State(server): State<SignIn>, request: Request) -> Response {
     let came = Came::of(&server, &request);
@@ -214,8 +233,8 @@ impl SignIn {
         self.leaves(&came.pages, &came.headers, &errand).await
     }
 
-    fn callback(&self, offered: &Offered) -> String {
-        format!("{}{}", self.inner.issuer.url(), callback_path(&offered.scope, offered.provider.name()))
+    fn callback(&self, offered: &Offered, purpose: Purpose) -> String {
+        format!("{}{}", self.inner.issuer.url(), callback_path(&offered.scope, offered.provider.name(), purpose))
     }
 
     /// Sends a browser to a provider.
@@ -247,7 +266,7 @@ impl SignIn {
             None => Browser::new()?,
         };
         let made = self.inner.stored.errands.begin(&browser, errand).await?;
-        let callback = self.callback(&offered);
+        let callback = self.callback(&offered, errand.purpose);
         let address = offered.provider.address(&made.question(&callback, errand.purpose == Purpose::Link)).await?;
         Ok(Some((address, browser.set_cookie(offered.provider.answers_by_form()))))
     }
@@ -267,7 +286,7 @@ impl SignIn {
             return failed("config_not_found");
         };
         // What one provider answers must not be taken to another, nor to another scope.
-        let is_here = path == callback_path(&offered.scope, offered.provider.name());
+        let is_here = path == callback_path(&offered.scope, offered.provider.name(), errand.purpose);
         if !is_here || by_form != offered.provider.answers_by_form() {
             return failed("state_mismatch");
         }
@@ -280,7 +299,7 @@ impl SignIn {
             let told = if form.get("error") == Some("access_denied") { "access_denied" } else { "invalid_callback" };
             return self.not_signed_in(&pages, asked.as_ref(), told);
         };
-        let callback = self.callback(&offered);
+        let callback = self.callback(&offered, errand.purpose);
         let made = Made::of(&browser, state.into());
         let name = form.get("user").and_then(name_of).filter(|_| by_form);
         let question = made.question(&callback, errand.purpose == Purpose::Link);
@@ -288,6 +307,9 @@ impl SignIn {
         let actor = |user: &User| Actor::new(Some(&user.id), Some(&user.scope)).from_address(Some(arrival.address));
         if errand.purpose == Purpose::Link {
             return self.links(&pages, &errand, &offered, &brought, actor).await;
+        }
+        if errand.purpose == Purpose::Found {
+            return self.founds(&browser, &offered, &brought).await;
         }
         let credentials = Credentials::default()
             .in_scope(offered.scope.clone())
@@ -328,7 +350,7 @@ impl SignIn {
 }
 
 /// Where Kinotic's pages tell it.
-fn failed(word: &str) -> Result<Response, Instead> {
+pub(super) fn failed(word: &str) -> Result<Response, Instead> {
     see_other(&format!("/login?error={word}"))
 }
 

@@ -54,6 +54,10 @@ async fn bodies_say_no_more_than_they_may() {
     let told = stand.post("/register/complete", json!({ "token": token, "password": "ab7 ".repeat(400) })).await;
     assert_eq!(told.status, 422, "{}", told.body);
     assert_eq!(stand.post("/register/complete", json!({ "token": token, "password": PASSWORD })).await.status, 204);
+    for (body, why) in [("{\"email\"", "Invalid request body"), ("{}", "email and password are required")] {
+        let told = stand.send("POST", "/api/auth/login", &[("content-type", "application/json")], body).await;
+        assert_eq!((told.status, told.json().unwrap()["error"].as_str()), (400, Some(why)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +137,19 @@ async fn without_mail_production_refuses_and_says_so_where_it_is_asked() {
     let ready = send("GET", &format!("http://{}/ready", gateway.local_addr()), &forwarded, "").await.unwrap();
     assert_eq!(ready.body, "ready\n", "that is nobody's business elsewhere");
 
+    // Whatever was made at run time is named at once, too, and by a doctor that has the file alone.
+    prepared.store.add_organization("late").await.unwrap();
+    prepared.store.add_application("late", "kiosk").await.unwrap();
+    prepared.store.add_application("late", "keys").await.unwrap();
+    let keys = Scope::application("late", "keys").unwrap();
+    prepared.store.set_methods(&keys, Some(&["api-key".to_owned()].into())).await.unwrap();
+    let ready = send("GET", &format!("http://{}/ready", gateway.local_addr()), &[], "").await.unwrap();
+    let doctor = examine_mail(&config, None).await.to_string();
+    for scope in ["org:late", "app:late/kiosk"] {
+        let lacks = format!("scope `{scope}` needs mail and lacks it");
+        assert!(ready.body.contains(&lacks) && doctor.contains(&lacks), "{lacks}: {} {doctor}", ready.body);
+    }
+    assert!(!ready.body.contains("app:late/keys") && !doctor.contains("app:late/keys"), "nobody has a password there");
     let found = examine_mail(&config, Some("admin@example.com")).await;
     assert!(found.0.contains(&Finding::Good("mail of `app:acme/desk`: a letter was handed over".into())), "{found}");
     assert!(!found.is_good() && found.to_string().contains("scope `app:acme/shop` needs mail"), "{found}");

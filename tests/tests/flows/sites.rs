@@ -20,7 +20,7 @@ fn endpoints() -> Vec<(String, String, Option<Body>)> {
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let parts = [("{organization}", "acme"), ("{application}", "shop"), ("{id}", "s_1")];
+            let parts = [("{organization}", "acme"), ("{application}", "shop"), ("{id}", "s_1"), ("{provider}", "x")];
             let path = parts.iter().fold(path.clone(), |path, (part, with)| path.replace(part, with));
             let schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
             let body = schema.map(|name| {
@@ -51,6 +51,7 @@ async fn no_page_of_another_site_does_anything() {
         ("logout", None),
         ("org/login/social/start/x", None),
         ("app/acme/shop/login/oidc/start/x", None),
+        ("org/signup/social/start/x", None),
     ] {
         ways.push(("POST".to_owned(), format!("/api/auth/{path}"), body.cloned()));
     }

@@ -196,7 +196,11 @@ impl SecondFactors {
     }
 
     /// Whether whoever has these roles in a scope must have one.
-    fn requires<'a, R: AsRef<str> + 'a>(&self, scope: &Scope, roles: impl IntoIterator<Item = &'a R>) -> bool {
+    pub(crate) fn requires<'a, R: AsRef<str> + 'a>(
+        &self,
+        scope: &Scope,
+        roles: impl IntoIterator<Item = &'a R>,
+    ) -> bool {
         let organization = scope.organization_id().cloned().map(Scope::Organization);
         let mut scopes = [Some(scope.clone()), organization, Some(Scope::System)].into_iter().flatten();
         let mut roles = roles.into_iter();

@@ -4,11 +4,12 @@
 use policy_core::value::Millis;
 use policy_core::{Scope, Slug};
 
-use super::users::{insert_in, password_in, user_in};
+use super::providers::use_in;
+use super::users::{insert_identity, insert_in, password_in, user_in};
 use super::{SqlStore, announce, announce_end, encode, named, slug};
 use crate::database::{Arg, Row, Transaction};
-use crate::identity::link::{Link, NewLink, PAUSE_MS, Purpose};
-use crate::identity::{NewUser, StoreError, User};
+use crate::identity::link::{Link, NewLink, Purpose};
+use crate::identity::{ExternalIdentity, NewUser, StoreError, User};
 use crate::secret::Secret;
 
 fn read(purpose: Purpose, row: &Row) -> Result<Link, StoreError> {
@@ -41,7 +42,7 @@ impl SqlStore {
         tx.run("DELETE FROM policy_links WHERE until <= $1", vec![now.into()]).await?;
         let sql = "DELETE FROM policy_links WHERE purpose = $1 AND scope = $2 AND email_key = $3 AND since <= $4";
         let mut older = whose.to_vec();
-        older.push((now - PAUSE_MS).into());
+        older.push((now - link.purpose.pause_ms()).into());
         tx.run(sql, older).await?;
         let mut row: Vec<Arg> = vec![new.hash.into()];
         row.extend(whose);
@@ -96,7 +97,8 @@ impl SqlStore {
         Ok(Some(user))
     }
 
-    /// Makes an organization and its first owner, whose address a link proves.
+    /// Makes an organization and its first owner, whose address a link proves. With an identity
+    /// that is how the owner signs in, and the organization uses its provider from then on.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when there is such an organization; the link stays good then.
@@ -106,9 +108,11 @@ impl SqlStore {
         now: Millis,
         organization: &Slug,
         owner: &NewUser,
+        with: Option<&ExternalIdentity>,
     ) -> Result<Option<User>, StoreError> {
         let mut tx = self.database.begin().await?;
-        let Some(link) = take_in(&mut tx, Purpose::Found, hash, now).await? else { return Ok(None) };
+        let purpose = if with.is_some() { Purpose::FoundWith } else { Purpose::Found };
+        let Some(link) = take_in(&mut tx, purpose, hash, now).await? else { return Ok(None) };
         if link.email != owner.email || owner.scope != Scope::Organization(organization.clone()) {
             return Ok(None);
         }
@@ -117,7 +121,11 @@ impl SqlStore {
             .await
             .map_err(|error| named(error, "organization", organization.as_str()))?;
         let user = insert_in(&mut tx, owner).await?;
-        tx.commit().await?;
+        if let Some(identity) = with {
+            insert_identity(&mut tx, &owner.scope, &user.id, identity).await?;
+            use_in(&mut tx, &identity.configuration, &owner.scope).await?;
+        }
+        announce(tx, &[]).await?;
         Ok(Some(user))
     }
 

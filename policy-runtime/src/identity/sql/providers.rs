@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{SqlStore, announce, encode, missing, require};
 use crate::database::{Arg, DatabaseError, Row, Transaction};
 use crate::identity::directory::not_shared;
-use crate::identity::{Configuration, Reference, StoreError};
+use crate::identity::{Configuration, ProvisioningSettings, Reference, ReferenceSettings, StoreError};
 use crate::secret::Secret;
 
 fn to_json<T: Serialize>(settings: &T) -> Result<String, StoreError> {
@@ -18,6 +18,21 @@ fn to_json<T: Serialize>(settings: &T) -> Result<String, StoreError> {
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Unavailable(format!("stored settings: {error}")))
+}
+
+/// Lets a new organization use a provider of System, which lets nobody in there but who is known, and gives nobody a role.
+pub(super) async fn use_in(tx: &mut Transaction, name: &str, scope: &Scope) -> Result<(), StoreError> {
+    let sql = "SELECT settings FROM policy_configuration_references WHERE configuration = $1 AND scope = $2";
+    let row = tx.row(sql, vec![name.into(), Scope::System.to_string().into()]).await?;
+    let row = row.ok_or_else(|| missing("reference to configuration", name))?;
+    let of_system: ReferenceSettings = from_json(&row.text(0)?)?;
+    let known_alone = ProvisioningSettings::PreCreated { domains: Vec::new() };
+    let settings = ReferenceSettings { mfa: of_system.mfa, ..ReferenceSettings::default() }.provisioning(known_alone);
+    let sql = "INSERT INTO policy_configuration_references (configuration, scope, settings, declared) \
+               VALUES ($1, $2, $3, 0)";
+    let row: Vec<Arg> = vec![name.into(), scope.to_string().into(), to_json(&settings)?.into()];
+    tx.run(sql, row).await?;
+    Ok(())
 }
 
 fn place(name: &str) -> String {

@@ -1,16 +1,19 @@
 //! How somebody becomes a user: by registering, by founding an organization, by an invitation.
 
 use http::StatusCode;
-use policy_core::Scope;
+use policy_core::{Scope, Slug};
 use sha2::{Digest as _, Sha256};
 
-use super::{Flows, No, Whence, address, bad_link, name, no};
-use crate::authn::Authenticated;
-use crate::identity::link::{Link, Purpose};
-use crate::identity::{NewUser, StoreError, User, slug_of};
+use super::{Flows, No, WRONG, Whence, address, bad_link, name, no, refused};
+use crate::authn::token::{Offered, name_in_addresses};
+use crate::authn::{Authenticated, Outcome};
+use crate::credential::Credentials;
+use crate::identity::link::{Founder, Link, Purpose};
+use crate::identity::{ExternalIdentity, NewUser, StoreError, User, slug_of};
 use crate::secret::Secret;
 use crate::signin::SignIn;
 use crate::signin::clients::digest;
+use crate::signin::errands::Browser;
 
 /// Somebody who has just become a user, and whether they are signed in with it.
 pub(in crate::signin) struct Joined {
@@ -22,6 +25,11 @@ pub(in crate::signin) struct Joined {
 
 pub(in crate::signin) fn hash_of(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
+}
+
+fn organization_id(name: &str) -> Result<Slug, No> {
+    slug_of(name)
+        .or_else(|_| no(StatusCode::BAD_REQUEST, "the organization needs a name with letters or digits, not too long"))
 }
 
 impl SignIn {
@@ -122,25 +130,85 @@ impl SignIn {
     ) -> Result<Joined, No> {
         let link = self.link(Purpose::Found, token).await?;
         let Some(link) = link.filter(|_| flows.people.founding) else { return bad_link() };
-        let Ok(id) = slug_of(organization) else {
-            return no(StatusCode::BAD_REQUEST, "the organization needs a name with letters or digits, not too long");
-        };
+        let id = organization_id(organization)?;
         let scope = Scope::Organization(id.clone());
         let mut known = vec![link.email.as_str(), organization];
         known.extend(link.display_name.as_deref());
         // Its own rules are still to come; until then those of System hold.
         let hashed = self.hashed(flows, &scope, &password, &known).await?;
         let owner = NewUser::new(scope, &link.email).role("owner").password_hash(hashed);
+        let user = self.founded(from, (token, &link), &id, owner, None).await?;
+        let signed_in = self.by_password(&user, &password, None, from).await;
+        Ok(Joined { user, signed_in, back: None })
+    }
+
+    /// Makes an organization and its owner, whom a provider vouches for.
+    pub(in crate::signin) async fn found_with(
+        &self,
+        flows: &Flows,
+        from: &Whence,
+        token: &str,
+        organization: &str,
+    ) -> Result<Joined, No> {
+        let Some(link) = self.link(Purpose::FoundWith, token).await? else { return bad_link() };
+        let founder = link.back.as_deref().and_then(|back| serde_json::from_str::<Founder>(back).ok());
+        let providers = self.providers_to_found_with(flows);
+        let browser = Browser::of(&from.headers).map(|browser| browser.hash());
+        let counts = |founder: &Founder| {
+            let provider = name_in_addresses(&founder.identity.configuration);
+            browser.as_ref() == Some(&founder.browser) && providers.contains(&provider)
+        };
+        let Some(founder) = founder.filter(counts) else { return bad_link() };
+        let id = organization_id(organization)?;
+        let scope = Scope::Organization(id.clone());
+        // Nobody could sign in to it.
+        if !founder.mfa && self.second_factors.as_ref().is_some_and(|all| all.requires(&scope, &["owner"])) {
+            return no(StatusCode::FORBIDDEN, "your provider must ask you for a second factor");
+        }
+        let owner = NewUser::new(scope, &link.email).role("owner");
+        let user = self.founded(from, (token, &link), &id, owner, Some(&founder.identity)).await?;
+        let signed_in = self.by_founder(&user, &founder, from).await;
+        Ok(Joined { user, signed_in, back: None })
+    }
+
+    /// Makes the organization of a link.
+    async fn founded(
+        &self,
+        from: &Whence,
+        (token, link): (&str, &Link),
+        id: &Slug,
+        owner: NewUser,
+        with: Option<&ExternalIdentity>,
+    ) -> Result<User, No> {
         let owner = link.display_name.iter().fold(owner, |owner, name| owner.display_name(name));
         let now = self.inner.stored.clock.now();
-        let user = match self.inner.stored.sql.found_by_link(&digest(token), now, &id, &owner).await {
+        let user = match self.inner.stored.sql.found_by_link(&digest(token), now, id, &owner, with).await {
             Err(StoreError::Exists { .. }) => return no(StatusCode::CONFLICT, "there is an organization of that name"),
             made => made?,
         };
         let Some(user) = user else { return bad_link() };
         self.tell("organization.found", &user, from.actor(&user)).await;
-        let signed_in = self.by_password(&user, &password, None, from).await;
-        Ok(Joined { user, signed_in, back: None })
+        Ok(user)
+    }
+
+    /// Signs a founder in by what the provider has said of them.
+    async fn by_founder(&self, user: &User, founder: &Founder, from: &Whence) -> Result<Box<Authenticated>, No> {
+        let wrong = || No::Told(StatusCode::UNAUTHORIZED, WRONG.to_owned());
+        let pages = self.pages.as_ref().ok_or_else(wrong)?;
+        let credentials = Credentials::default()
+            .in_scope(user.scope.clone())
+            .from_peer(from.arrival.address)
+            .at("POST", &from.path)
+            .on(pages.listener.clone());
+        let participant = user.participant().auth_type("oidc").subject(&founder.identity.subject).mfa(founder.mfa);
+        let found = Authenticated::new(participant.build(), Offered::METHOD).epoch(user.epoch);
+        let found = if founder.mfa { found.amr(["mfa"]) } else { found };
+        let proved = async { Ok(found) };
+        match Box::pin(self.inner.chain.vouched((&user.scope, Offered::METHOD), proved, &credentials)).await {
+            Outcome::Authenticated(found) => Ok(found),
+            Outcome::Rejected(error) => Err(refused(error)),
+            Outcome::NotPresented => Err(wrong()),
+        }
     }
 
     /// Whom an invitation is for.

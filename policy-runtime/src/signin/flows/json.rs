@@ -139,6 +139,13 @@ impl SignIn {
             Err(_) => Ok(response),
         }
     }
+
+    /// Tells somebody which organization they have founded.
+    async fn founder(&self, joined: Joined, from: &Whence) -> Done {
+        let org_id = joined.user.scope.organization_id().map(ToString::to_string).unwrap_or_default();
+        let response = gives(StatusCode::OK, &Founded { message: "the organization is founded", org_id })?;
+        self.joined(joined, from, response).await
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -171,6 +178,16 @@ struct Founding {
     #[serde(rename = "orgDescription")]
     _description: Option<String>,
     password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FoundingWith {
+    token: String,
+    org_name: String,
+    /// Taken for Kinotic's pages, and not kept.
+    #[serde(rename = "orgDescription")]
+    _description: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -310,10 +327,16 @@ async fn complete_sign_up(State(server): State<SignIn>, request: Request) -> Res
         let Asked { flows, from, body } = server.asked_with::<Founding>(request).await?;
         let password = Secret::new(body.password);
         let joined = server.found(flows, &from, &body.token, &body.org_name, password).await?;
-        let org_id = joined.user.scope.organization_id().map(ToString::to_string).unwrap_or_default();
-        let founded = Founded { message: "the organization is founded", org_id };
-        let response = gives(StatusCode::OK, &founded)?;
-        server.joined(joined, &from, response).await
+        server.founder(joined, &from).await
+    };
+    told(done.await)
+}
+
+async fn complete_sign_up_with(State(server): State<SignIn>, request: Request) -> Response {
+    let done = async {
+        let Asked { flows, from, body } = server.asked_with::<FoundingWith>(request).await?;
+        let joined = server.found_with(flows, &from, &body.token, &body.org_name).await?;
+        server.founder(joined, &from).await
     };
     told(done.await)
 }
@@ -447,6 +470,15 @@ fn endpoints() -> Vec<Endpoint<SignIn>> {
             complete_sign_up,
         )
         .takes::<Founding>()
+        .gives::<Founded>(200),
+        at(
+            "post",
+            "/org/signup/social/complete",
+            "completeSignUpWithProvider",
+            "Makes an organization and its owner, whom a provider vouches for",
+            complete_sign_up_with,
+        )
+        .takes::<FoundingWith>()
         .gives::<Founded>(200),
         at("get", "/invite/details", "invitation", "Whom an invitation is for", invitation).gives::<Invited>(200),
         at("post", "/invite/accept", "acceptInvitation", "Gives an invited user a password", accept).takes::<Choice>(),

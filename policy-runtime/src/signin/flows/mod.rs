@@ -151,7 +151,7 @@ fn address(text: &str) -> Result<EmailKey, No> {
 }
 
 /// A name to show, if it is one line that fits on a page.
-fn name(text: Option<&str>) -> Result<Option<String>, No> {
+pub(super) fn name(text: Option<&str>) -> Result<Option<String>, No> {
     match text.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) if text.chars().count() > 100 || text.chars().any(char::is_control) => {
             no(StatusCode::BAD_REQUEST, "a name is one line of 100 characters at most")

@@ -26,6 +26,7 @@ enum Page {
     SignUp,
     CompleteRegistration,
     CompleteSignUp,
+    CompleteSignUpWith,
     Reset,
     Invitation,
 }
@@ -35,20 +36,20 @@ impl Page {
         match self {
             Self::Register | Self::CompleteRegistration => "Register",
             Self::Forgot => "Forgotten your password?",
-            Self::SignUp | Self::CompleteSignUp => "Found an organization",
+            Self::SignUp | Self::CompleteSignUp | Self::CompleteSignUpWith => "Found an organization",
             Self::Reset => "Choose a new password",
             Self::Invitation => "You are invited",
         }
     }
 
     const fn fields(self) -> &'static [Field] {
-        const SIGN_UP: &[Field] =
-            &[Field::new("organization", "Name of the organization", "text", "organization"), Field::NEW_PASSWORD];
+        const NAME: Field = Field::new("organization", "Name of the organization", "text", "organization");
         match self {
             Self::Register | Self::SignUp => const { &[Field::EMAIL, Field::NAME] },
             Self::Forgot => const { &[Field::EMAIL] },
             Self::CompleteRegistration | Self::Reset => const { &[Field::NEW_PASSWORD] },
-            Self::CompleteSignUp => SIGN_UP,
+            Self::CompleteSignUp => const { &[NAME, Field::NEW_PASSWORD] },
+            Self::CompleteSignUpWith => const { &[NAME] },
             Self::Invitation => const { &[Field::NEW_PASSWORD, Field::NAME] },
         }
     }
@@ -75,6 +76,7 @@ pub(in crate::signin) fn router() -> Router<SignIn> {
         ("/auth/signup", Page::SignUp),
         ("/auth/register/complete", Page::CompleteRegistration),
         ("/auth/signup/complete", Page::CompleteSignUp),
+        ("/auth/signup/provider", Page::CompleteSignUpWith),
         ("/auth/reset", Page::Reset),
         ("/auth/invite", Page::Invitation),
     ];
@@ -135,9 +137,14 @@ impl SignIn {
                     providers = user.iter().flat_map(|user| self.providers_of(&user.scope)).collect();
                     user.is_some()
                 }
-                Page::Forgot | Page::SignUp => true,
+                Page::SignUp => {
+                    providers = self.providers_to_found_with(flows);
+                    true
+                }
+                Page::Forgot => true,
                 Page::CompleteRegistration => self.link(Purpose::Register, token).await?.is_some(),
                 Page::CompleteSignUp => self.link(Purpose::Found, token).await?.is_some(),
+                Page::CompleteSignUpWith => self.link(Purpose::FoundWith, token).await?.is_some(),
                 Page::Reset => self.link(Purpose::Reset, token).await?.is_some(),
             };
             if is_good {
@@ -201,6 +208,10 @@ impl SignIn {
                 let joined = self.found(flows, from, token, field("organization"), password).await?;
                 self.welcome(page, joined, from).await
             }
+            Page::CompleteSignUpWith => {
+                let joined = self.found_with(flows, from, token, field("organization")).await?;
+                self.welcome(page, joined, from).await
+            }
             Page::Invitation => {
                 let joined = self.accept(flows, from, token, password, name).await?;
                 self.welcome(page, joined, from).await
@@ -230,7 +241,12 @@ impl SignIn {
                 let asked = Form::parse(query).unwrap_or_default();
                 self.accepting(asked.get("token").unwrap_or_default(), provider).await?
             }
-            Page::Forgot | Page::SignUp | Page::CompleteRegistration | Page::CompleteSignUp | Page::Reset => {
+            Page::SignUp => self.founding(flows, provider)?,
+            Page::Forgot
+            | Page::CompleteRegistration
+            | Page::CompleteSignUp
+            | Page::CompleteSignUpWith
+            | Page::Reset => {
                 return no(StatusCode::BAD_REQUEST, "no provider is asked here");
             }
         };

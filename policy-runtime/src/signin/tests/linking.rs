@@ -11,7 +11,7 @@ use crate::identity::ProvisioningSettings;
 
 const OTHER: &str = "/api/auth/app/acme/shop/login/oidc/callback/other";
 
-fn known_alone() -> ProvisioningSettings {
+pub(super) fn known_alone() -> ProvisioningSettings {
     ProvisioningSettings::PreCreated { domains: Vec::new() }
 }
 
@@ -20,7 +20,7 @@ fn other_bob() -> Value {
 }
 
 impl Stage {
-    async fn post(&self, path: &str, cookie: &str, body: &Value) -> Told {
+    pub(super) async fn post(&self, path: &str, cookie: &str, body: &Value) -> Told {
         let headers = [
             ("content-type", "application/json"),
             ("host", "id.example"),
@@ -66,7 +66,7 @@ impl Stage {
         self.comes_back(if provider == "corp" { AT } else { OTHER }, &told.cookie(), &brought).await
     }
 
-    fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         self.f.events.all().iter().map(|event| event.what.clone()).collect()
     }
 
@@ -239,7 +239,7 @@ async fn an_invitation_is_accepted_by_who_has_its_address_at_a_provider() {
     let carol = stage.f.store.add_user(carol).await.unwrap();
     let hash: [u8; 32] = Sha256::digest("the-token").into();
     stage.f.store.invite(&carol.id, &hash, Millis(NOW + 3_600_000)).await.unwrap();
-    let body = json!({ "token": "the-token", "provider": "corp" });
+    let (path, body) = ("/invite/oidc/start/corp", json!({ "token": "the-token" }));
     let says = |email: &str, proved: Value| json!({ "sub": "carol-1", "email": email, "email_verified": proved });
     for claims in [
         says("bob@corp.example", json!(true)),
@@ -247,21 +247,21 @@ async fn an_invitation_is_accepted_by_who_has_its_address_at_a_provider() {
         says("carol@corp.example.evil.example", json!(true)),
         json!({ "sub": "carol-1" }),
     ] {
-        let (brought, cookies) = stage.errand("/invite/provider", "", &body, claims.clone()).await;
+        let (brought, cookies) = stage.errand(path, "", &body, claims.clone()).await;
         assert!(nobody(&stage.comes_back(AT, &cookies, &brought).await), "{claims}");
     }
     assert_eq!(stage.told().len(), 0, "it is good yet");
     let page = stage.f.get("/auth/invite?token=the-token", "").await;
     assert!(page.body.contains("name=\"provider\" value=\"corp\""), "{}", page.body);
     let good = says("carol@corp.example", json!(true));
-    let (first, cookies) = stage.errand("/invite/provider", "", &body, good.clone()).await;
+    let (first, cookies) = stage.errand(path, "", &body, good.clone()).await;
     let mut claims = good.clone();
     claims["sub"] = json!("carol-2");
-    let (second, others) = stage.errand("/invite/provider", "", &body, claims).await;
+    let (second, others) = stage.errand(path, "", &body, claims).await;
     let told = stage.comes_back(AT, &cookies, &first).await;
     assert_eq!(stage.f.get("/api/auth/profile", &told.cookie()).await.text("id"), carol.id);
     assert!(nobody(&stage.comes_back(AT, &others, &second).await), "it is used");
-    assert_eq!(stage.post("/invite/provider", "", &body).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(stage.post(path, "", &body).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(stage.told(), ["user.accept"]);
     assert!(stage.enters("corp", good).await.cookie().starts_with("__Host-policy-session="));
 }

@@ -20,6 +20,7 @@ use crate::identity::{Directory, NewUser, User};
 use crate::seal::SealingKeys;
 
 mod authorize;
+mod founding;
 mod keys;
 mod leaving;
 mod linking;

@@ -14,6 +14,8 @@ use crate::identity::{
 /// The sign-in server, a provider and a browser.
 pub(super) struct Stage {
     pub(super) f: Fixture,
+    /// The server as it stands, with providers and flows.
+    pub(super) server: SignIn,
     pub(super) provider: Provider,
     pub(super) shop: Scope,
 }
@@ -43,7 +45,9 @@ pub(super) async fn stage(preset: &str, provisioning: ProvisioningSettings, secr
     }
     let shop = Scope::application("acme", "shop").unwrap();
     let desk = Scope::application("acme", "desk").unwrap();
-    for (name, scope) in [("corp", &shop), ("corp", &desk), ("other", &shop)] {
+    let main = Configuration::new("main", Scope::System, settings).client_secret(Secret::new(secret.to_owned()));
+    f.store.put_configuration(&main).await.unwrap();
+    for (name, scope) in [("corp", &shop), ("corp", &desk), ("other", &shop), ("main", &Scope::System)] {
         f.store.put_reference(&Reference::new(name, scope.clone(), reference.clone())).await.unwrap();
     }
     let (store, clock): (Arc<dyn Directory>, Arc<dyn Clock>) = (f.store.clone(), Arc::new(f.clock.clone()));
@@ -52,11 +56,12 @@ pub(super) async fn stage(preset: &str, provisioning: ProvisioningSettings, secr
     assert_eq!(faults, []);
     let registration = Some(Registration { roles: ["customer".to_owned()].into() });
     let rules = PeopleRules { registration, ..PeopleRules::default() };
-    let people = People { rules: [(shop.clone(), rules)].into(), limited: false, ..People::default() };
+    let rules = [(shop.clone(), rules)].into();
+    let people = People { rules, founding: true, limited: false, ..People::default() };
     let server =
         f.server.clone().people(people, Passwords::new(store.clone())).providers(watch::channel(offered.into()).1);
     f.router = server.routes();
-    Stage { f, provider, shop }
+    Stage { f, server, provider, shop }
 }
 
 pub(super) fn bob() -> Value {

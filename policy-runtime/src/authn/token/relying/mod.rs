@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use policy_core::Scope;
 use policy_core::value::Millis;
+use policy_core::{Participant, Scope};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -399,6 +399,7 @@ pub struct Offered {
     pub provider: Arc<LoginProvider>,
     /// The scope.
     pub scope: Scope,
+    owner: Scope,
     users: Arc<Provisioned>,
 }
 
@@ -429,10 +430,14 @@ impl Offered {
         self.users.registers()
     }
 
-    /// The address that a provider proves of whoever a token names, and the name that it tells.
-    pub(crate) fn proved(&self, token: &VerifiedToken) -> Result<(Option<String>, Option<String>), AuthnError> {
-        let mapped = self.users.mapped(token)?;
-        Ok((mapped.email().map(str::to_owned), mapped.display_name().map(str::to_owned)))
+    /// Whether organizations are founded with it: it is System's own, so that each of them may use it.
+    pub(crate) fn founds(&self) -> bool {
+        self.registers() && self.scope == Scope::System && self.owner == Scope::System
+    }
+
+    /// What a provider says of whoever a token names; of addresses, the one that it proves.
+    pub(crate) fn proved(&self, token: &VerifiedToken) -> Result<Participant, AuthnError> {
+        self.users.mapped(token)
     }
 
     /// What the provider calls whoever a token names.
@@ -477,6 +482,7 @@ pub fn login_providers(
                 Ok(mapping) => offered.extend(users_of(reference, mapping, store).map(|users| Offered {
                     provider: provider.clone(),
                     scope: reference.scope.clone(),
+                    owner: configuration.owner.clone(),
                     users: Arc::new(users),
                 })),
                 Err(problem) => faults.push(fault(problem)),

@@ -195,6 +195,47 @@ async fn oidc_provider_signs_people_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_registers_with_oidc_provider_once() {
+    let port = free_port();
+    let callback = format!("http://127.0.0.1:{port}/api/auth/app/acme/shop/login/oidc/callback/certified");
+    let settings = [("PORT", "0"), ("REDIRECT_URIS", &*callback)];
+    let provider = Provider::start("start-oidc-provider.mjs", &settings).await.unwrap();
+    let secret = provider.facts["clients"]["web-app"].as_str().unwrap();
+    let file = format!(
+        "[application]\norganization = \"acme\"\nid = \"shop\"\n\
+         [[scope]]\nscope = \"app:acme/shop\"\nregistration = {{ roles = [\"customer\"] }}\n\
+         [[provider]]\nname = \"certified\"\nowner = \"org:acme\"\npreset = \"oidc\"\nissuer = \"{}\"\n\
+         client_id = \"web-app\"\nclient_secret = \"{secret}\"\n\
+         [[provider.use]]\nscope = \"app:acme/shop\"\nprovisioning = {{ mode = \"registration\" }}\n",
+        provider.fact("issuer")
+    );
+    let server = start(&file, &tests::postgres::fresh_database().unwrap(), port).await;
+    let registers = async |login: &str| {
+        let begin = format!("{}/api/auth/app/acme/shop/register/provider", server.base);
+        let json = [("content-type", "application/json")];
+        let begun = send("POST", &begin, &json, r#"{"provider":"certified"}"#).await.unwrap();
+        let mut browser = Browser::default();
+        let cookies = begun.cookies();
+        let (name, value) = cookies.split_once('=').unwrap();
+        browser.cookies.entry(host(&server.base)).or_default().insert(name.to_owned(), value.to_owned());
+        let leads = begun.json().unwrap()["redirect"].as_str().unwrap().to_owned();
+        let (_, url) = browser.follows("GET", leads, login, &format!("{}/login?", server.base)).await;
+        let profile = browser.ask("GET", &format!("{}/api/auth/profile", server.base), "").await;
+        (profile, url)
+    };
+    // Whose address is not verified.
+    let (profile, url) = registers("bob").await;
+    assert!(profile.status == 401 && url.contains("/login?error="), "{url}");
+    assert!(server.users().await.is_empty());
+    for round in ["is made", "is known"] {
+        let (profile, url) = registers("alice").await;
+        let users = server.users().await;
+        assert!(users.len() == 1 && users[0].roles.iter().eq(["customer"]), "{round} {url}: {users:?}");
+        assert_eq!(profile.json().unwrap()["id"].as_str(), Some(&*users[0].id), "{round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_organization_is_founded_with_oidc_provider_which_signs_its_owner_in_again() {
     let port = free_port();
     let base = format!("http://127.0.0.1:{port}/api/auth/org");

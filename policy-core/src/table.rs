@@ -360,7 +360,7 @@ impl Table {
         let place = |attribute: &str| columns.iter().position(|c| *c.attribute == *attribute);
         let id = place(declared.id).ok_or_else(|| wrong(format!("the id `{}` is no attribute", declared.id)))?;
         let fit = |at: usize, test: &dyn Fn(&Described) -> bool| columns.get(at).is_some_and(|c| test(&c.ty));
-        if !fit(id, &|ty| !ty.optional && matches!(ty.kind, Kind::Text | Kind::Long | Kind::Uuid | Kind::Enum(_))) {
+        if !fit(id, &is_id) {
             return Err(wrong(format!(
                 "the id `{}` is not a Text, Long, Uuid or Enum that is always there",
                 declared.id
@@ -386,6 +386,36 @@ impl Table {
         Ok(Self { entity: entity.name.into(), schema, name: name.into(), id, tenant, columns })
     }
 
+    /// The table of an entity of which nothing is known but its kind: a column for each attribute, no tenant. Its id is the
+    /// attribute `id`, or where that cannot be one, a text of its own. `None` for what is no record.
+    ///
+    /// ```
+    /// # use policy_core::contract::{field, record};
+    /// # use policy_core::kind::{Described, Kind};
+    /// # use policy_core::table::Table;
+    /// let photo = record("Photo", [field("size", "size", Described::required(Kind::Long), false)]);
+    /// let table = Table::of_kind("com::example::Photo", &photo.kind).unwrap();
+    /// assert_eq!((table.columns.len(), table.id), (2, 1));
+    /// ```
+    pub fn of_kind(entity: &str, kind: &Kind) -> Option<Self> {
+        let Kind::Record(record) = kind else { return None };
+        let column = |Field { name, rust_name, ty, secret }: &Field| Column {
+            attribute: name.clone(),
+            rust_name: rust_name.clone(),
+            name: name.clone(),
+            ty: ty.clone(),
+            secret: *secret,
+        };
+        let mut columns: Vec<Column> = record.fields.iter().map(column).collect();
+        let id = columns.iter().position(|c| *c.attribute == *"id" && is_id(&c.ty)).unwrap_or(columns.len());
+        if id == columns.len() {
+            let ty = Described::required(Kind::Text);
+            let [attribute, rust_name, name] = [(); 3].map(|()| Arc::from("id"));
+            columns.push(Column { attribute, rust_name, name, ty, secret: false });
+        }
+        Some(Self { entity: entity.into(), schema: None, name: entity.into(), id, tenant: None, columns })
+    }
+
     /// The column of an attribute.
     pub fn column(&self, attribute: &str) -> Option<&Column> {
         self.columns.iter().find(|c| *c.attribute == *attribute)
@@ -395,6 +425,10 @@ impl Table {
     pub fn id_column(&self) -> Option<&Column> {
         self.columns.get(self.id)
     }
+}
+
+const fn is_id(ty: &Described) -> bool {
+    !ty.optional && matches!(ty.kind, Kind::Text | Kind::Long | Kind::Uuid | Kind::Enum(_))
 }
 
 fn columns(declared: &TableDecl, record: &RecordType) -> Result<Vec<Column>, String> {

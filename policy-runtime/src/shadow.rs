@@ -52,11 +52,17 @@ impl Turn {
             (Decision::Allow(_), Decision::Allow(_)) | (Decision::Deny(_), Decision::Deny(_)) => return None,
         };
         let action = engine.registry().action(request.action).map(|entry| entry.name.to_string()).unwrap_or_default();
-        let participant = request.participant;
-        let apart = *set == Scope::System && *participant.scope() != Scope::System;
-        let caller = if apart { participant.scope().to_string() } else { participant.uid_id().to_owned() };
+        let (caller, _) = caller_of(set, request);
         Some(Self { opens, rule: blamed(denial), action, caller })
     }
+}
+
+/// Who is told of a request's participant to whom a set belongs, and whether it is the scope alone: operators do not look into
+/// organizations.
+pub(crate) fn caller_of(set: &Scope, request: &Request<'_>) -> (String, bool) {
+    let participant = request.participant;
+    let apart = *set == Scope::System && *participant.scope() != Scope::System;
+    (if apart { participant.scope().to_string() } else { participant.uid_id().to_owned() }, apart)
 }
 
 /// What denies: a policy, or the tier in which nothing permits.

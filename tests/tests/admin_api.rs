@@ -297,27 +297,6 @@ async fn what_nobody_gets_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_with_a_key_is_done_once() {
-    let stand = Stand::start().await;
-    let root = stand.sign_in("root@example.com", SYSTEM).await;
-    let root = [("authorization", root.as_str()), ("idempotency-key", "k-1")];
-    let body = json!({ "id": "acme", "owner": user("boss@acme.example", &[]) });
-    let first = stand.send("POST", "/organizations", &root, Some(body.clone())).await.expect(201);
-    let again = stand.send("POST", "/organizations", &root, Some(body)).await.expect(201);
-    assert_eq!(first, again);
-    let other = json!({ "id": "globex", "owner": user("boss@globex.example", &[]) });
-    stand.send("POST", "/organizations", &root, Some(other.clone())).await.expect(400);
-    stand.send("POST", "/organizations", &root[..1], Some(other)).await.expect(201);
-    // What is shown once is not shown again, and not made again.
-    let boss = stand.sign_in("boss@acme.example", ACME).await;
-    let boss = [("authorization", boss.as_str()), ("idempotency-key", "k-1")];
-    stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({}))).await.expect(201);
-    stand.send("POST", "/scopes/org:acme/keys", &boss, Some(json!({}))).await.expect(409);
-    let keys = stand.send("GET", "/scopes/org:acme/keys", &boss[..1], None).await.expect(200);
-    assert_eq!(keys["items"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_the_routes() {
     let stand = Stand::start().await;
     let served = stand.send("GET", "/openapi.json", &[], None).await.expect(200);

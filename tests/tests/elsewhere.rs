@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use policy_runtime::admin::{Admin, AdminError, Asked, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal, Recording};
-use policy_runtime::authzen::{AuthZen, Catalog};
+use policy_runtime::authzen::{AuthZen, AuthZenBuilder, Catalog};
 use policy_runtime::database::{Database, DatabaseAddress};
 use policy_runtime::identity::{Directory as _, SqlStore};
 use policy_runtime::sets::{ManifestState, OnBreak, PolicySets};
@@ -117,14 +117,25 @@ async fn the_newest_registered_program_decides_with_the_sets_that_are_active() {
     // Who may, and what somebody may: a user as stored, who has no department.
     let user = stand.admin.add_user(&stand.owner, &stand.orders, NewMember::new("vic@acme.example")).await.unwrap();
     let may = stand.admin.may(&stand.owner, &stand.orders, &user.id).await.unwrap();
-    assert_eq!(may.get(PLACE), Some(&(May::Never, May::Never)), "{may:?}");
-    assert!(stand.admin.who(&stand.owner, &stand.orders, PLACE).await.unwrap().is_empty());
+    let may = &may[PLACE];
+    assert_eq!((may.may, may.with_mfa), (May::Never, May::Never));
+    let unknown: Vec<_> = may.unknown.iter().map(|name| &**name).collect();
+    assert_eq!(unknown, ["department"], "what is not stored may be added at sign-in, and the answer says so");
+    let who = stand.admin.who(&stand.owner, &stand.orders, PLACE).await.unwrap();
+    assert_eq!(who.iter().map(|one| (&*one.name, &one.open)).collect::<Vec<_>>(), [("vic@acme.example", may)]);
     let missing = stand.admin.who(&stand.owner, &stand.orders, "com.acme.Orders.plac").await;
     assert!(matches!(missing, Err(AdminError::Missing { what: "action", .. })), "{missing:?}");
 }
 
 /// AuthZEN's endpoints for the application, and what asks them.
 async fn decisions(stand: &Stand) -> impl AsyncFn(&str, Value) -> (u16, Value) {
+    decisions_of(stand, |builder| builder).await
+}
+
+async fn decisions_of(
+    stand: &Stand,
+    set_up: impl FnOnce(AuthZenBuilder) -> AuthZenBuilder,
+) -> impl AsyncFn(&str, Value) -> (u16, Value) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let (chain, key) = tests::todo::caller(stand.orders.clone(), "enforcer").unwrap();
@@ -137,13 +148,11 @@ async fn decisions(stand: &Stand) -> impl AsyncFn(&str, Value) -> (u16, Value) {
         "tom",
         person("tom", "stock"),
     );
-    let router = AuthZen::builder(&stand.policy, &format!("http://{at}"))
+    let builder = AuthZen::builder(&stand.policy, &format!("http://{at}"))
         .registered(&stand.sets, &stand.orders)
         .subjects(people)
-        .believe_properties()
-        .build()
-        .unwrap()
-        .router(chain);
+        .believe_properties();
+    let router = set_up(builder).build().unwrap().router(chain);
     tokio::spawn(async move { axum::serve(listener, router).await });
     let key = key.expose().clone();
     async move |path: &str, body: Value| {
@@ -214,4 +223,22 @@ async fn authzen_decides_for_it_and_its_records_are_made_again_under_a_draft() {
     let now = explained.now.unwrap();
     assert_eq!(now["nearest"]["flips"][0]["wanted"], json!("order.amount < 100"), "{now}");
     assert!(!explained.record.to_json().to_string().contains("4000-1234"), "no secret is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_audited_is_not_allowed_without_its_record_there_either() {
+    let mut stand = Stand::start().await;
+    stand.register(&manifest(100), 0).await;
+    let wanted = |builder: AuthZenBuilder| builder.require_audit(PLACE);
+    let (_, said) = decisions_of(&stand, wanted).await("evaluation", place("sam", 5)).await;
+    assert_eq!(said["decision"], true, "{said}");
+    stand.journal.flush().await.unwrap();
+    let records = stand.journal.query(&Filter::scope("app:acme/orders").action(PLACE)).await.unwrap();
+    assert_eq!(records.len(), 2, "its beginning, and its end");
+
+    // A server without a log: only what nobody requires to be recorded is allowed.
+    stand.policy = Policy::builder().organization("acme").application("desk").build().unwrap();
+    assert_eq!(decisions(&stand).await("evaluation", place("sam", 5)).await.1["decision"], true);
+    let (_, said) = decisions_of(&stand, wanted).await("evaluation", place("sam", 5)).await;
+    assert_eq!(said["decision"], false, "{said}");
 }

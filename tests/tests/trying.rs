@@ -2,17 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use policy_runtime::admin::{Admin, AdminError, Asked, NewMember};
+use policy_runtime::admin::{Admin, AdminError, Asked, DryRun, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal, Recording};
 use policy_runtime::config::{Config, Environment};
 use policy_runtime::database::{Database, DatabaseAddress};
+use policy_runtime::entity::{Entities, Paging, Pool};
 use policy_runtime::identity::{Directory as _, SqlStore};
 use policy_runtime::sets::PolicySets;
 use policy_runtime::shadow::Turn;
-use policy_runtime::{Attributes, Denied, May, Participant, Policy, Scope, SecurityContext, SetSource, abac_policy};
+use policy_runtime::{
+    Attributes, Denied, Entity, May, Participant, Policy, Scope, SecurityContext, SetSource, abac_policy,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[derive(Attributes)]
@@ -27,6 +32,18 @@ struct Payment {
 fn pay(payment: &Payment) -> Result<(), Denied> {
     let _ = payment;
     Ok(())
+}
+
+#[derive(Entity, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[entity(namespace = "com.example.trying", table = "letters", tenant = branch)]
+#[abac_policy(all_read(entity.ownerId == participant.id or participant.roles contains "clerk"))]
+#[abac_policy(all_create(entity.ownerId == participant.id))]
+struct Letter {
+    id: String,
+    owner_id: String,
+    branch: String,
+    pages: i64,
 }
 
 struct Stand {
@@ -194,6 +211,117 @@ async fn recorded_decisions_are_made_again_under_a_draft_and_never_guessed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recorded_lists_are_made_again_under_a_draft() {
+    let stand = Stand::start(Recording::all().with_inputs()).await;
+    let folder = std::env::temp_dir().join(format!("policy-trying-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let rows = Pool::connect(&format!("sqlite:{}/rows.db?mode=rwc", folder.display())).await.unwrap();
+    let entities = Entities::new(rows).unwrap();
+    entities.create_table::<Letter>().await.unwrap();
+    let letters = entities.repository::<Letter>().await.unwrap();
+    let caller = |id: &str, role: &str| {
+        let caller = Participant::builder(stand.shop.clone(), id).tenant("north").role(role);
+        SecurityContext::new(&stand.policy, caller.build().into())
+    };
+    let (bob, clerk) = (caller("bob", "guest"), caller("carol", "clerk"));
+    let letter = Letter { id: "l-1".into(), owner_id: "bob".into(), branch: String::new(), pages: 3 };
+    letters.save(&bob, letter).await.unwrap();
+    for cx in [&bob, &bob, &clerk] {
+        letters.find_all(cx, &Paging::page(0, 10)).await.unwrap();
+    }
+    stand.journal.flush().await.unwrap();
+
+    let find_all = "com.example.trying.Letter.findAll";
+    let run = async |number| {
+        let found = stand.admin.dry_run(&stand.owner, &stand.acme, number, Filter::default().action(find_all)).await;
+        let found = found.unwrap();
+        assert!(found.turns.is_empty() && found.looked == 3, "{found:?}");
+        found
+    };
+    let told = |found: &DryRun| {
+        let lists = found.lists.iter();
+        let told = lists.map(|(turn, change)| {
+            let clauses = |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join("; ");
+            assert_eq!(u64::try_from(change.decisions.len()).unwrap(), change.count);
+            format!(
+                "{} {} by {} for {}: +{} -{}",
+                change.count,
+                turn.becomes,
+                turn.rule,
+                turn.caller,
+                clauses(&change.came),
+                clauses(&change.went)
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    // A clause comes, for some.
+    let long = stand
+        .draft("long", &format!("forbid {find_all} when entity.pages > 5 and not participant.roles contains 'clerk'"))
+        .await;
+    let found = run(long).await;
+    assert_eq!((found.replayed, found.not_replayed.len()), (3, 0), "{found:?}");
+    let narrower = "2 narrower by `long` for app:acme/shop/bob: +entity.pages <= 5 -";
+    assert_eq!(told(&found), [narrower]);
+    // Nothing is left.
+    let none = stand.draft("none", &format!("forbid {find_all} unless participant.mfa")).await;
+    let nothing = |who: &str, n: u8| format!("{n} narrower by `none` for app:acme/shop/{who}: +never -");
+    assert_eq!(told(&run(none).await), [nothing("bob", 2), nothing("carol", 1)]);
+
+    // Beside an active rule: its bound moves, it goes, another one takes its place.
+    stand.admin.validate(&stand.owner, &stand.acme, long).await.unwrap();
+    stand.admin.activate(&stand.owner, &stand.acme, long, 0).await.unwrap();
+    letters.find_all(&bob, &Paging::page(0, 10)).await.unwrap();
+    stand.journal.flush().await.unwrap();
+    let bobs = async |rule: &str| {
+        let draft = stand.draft("long", rule).await;
+        let filter = Filter::default().action(find_all).actor("app:acme/shop/bob");
+        let found = stand.admin.dry_run(&stand.owner, &stand.acme, draft, filter).await.unwrap();
+        assert_eq!(
+            (found.looked, found.replayed),
+            (3, 3),
+            "also those of other policies, under the active ones: {found:?}"
+        );
+        told(&found)
+    };
+    let of = |text: &str| vec![format!("3 {text}")];
+    assert_eq!(
+        bobs(&format!("forbid {find_all} when entity.pages > 9")).await,
+        of("wider by `long` for app:acme/shop/bob: +entity.pages <= 9 -entity.pages <= 5")
+    );
+    assert_eq!(
+        bobs(&format!("forbid {find_all} when entity.pages < 2")).await,
+        of("other by `long` for app:acme/shop/bob: +entity.pages >= 2 -entity.pages <= 5")
+    );
+    assert_eq!(bobs(&format!("forbid {find_all} when 5 < entity.pages")).await, [""; 0], "it says the same");
+    assert_eq!(
+        bobs("forbid Platform.keys.create").await,
+        of("wider by `long` for app:acme/shop/bob: + -entity.pages <= 5")
+    );
+
+    // What only a row can tell is not guessed.
+    let sum = "@id(\"sum\") forbid (principal, action == com::example::trying::Action::\"Letter.findAll\", resource) \
+               when { resource.pages + 1 > 5 };";
+    let source = SetSource { cedar: vec![("sum".into(), sum.into())], ..SetSource::default() };
+    let draft = stand.admin.draft(&stand.owner, &stand.acme, &source, "", None).await.unwrap();
+    let found =
+        stand.admin.dry_run(&stand.owner, &stand.acme, draft, Filter::default().action(find_all)).await.unwrap();
+    assert_eq!((found.replayed, found.lists.len()), (0, 0), "{found:?}");
+    assert_eq!(found.not_replayed, [("it is a list, whose rows `sum` must see".to_owned(), 4)].into());
+
+    // And explained, recorded or supposed: what each tier asks of a row.
+    let last = stand.journal.query(&Filter::scope("app:acme/shop").action(find_all)).await.unwrap().pop().unwrap();
+    let explained = stand.admin.explain_decision(&stand.owner, &stand.shop, &last.decision).await.unwrap();
+    let now = explained.now.unwrap();
+    assert_eq!((&now["decision"], &now["tiers"][2]["filter"]), (&json!("list"), &json!("entity.pages <= 5")), "{now}");
+    let request = json!({ "participant": { "id": "vic" }, "action": find_all });
+    let asked = Asked { request, hypothetical: true };
+    let (text, _) = stand.admin.explain(&stand.owner, &stand.shop, asked).await.unwrap();
+    assert!(text.starts_with(&format!("LIST {find_all}")) && text.contains("entity.ownerId == 'vic'"), "{text}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_explained_by_the_id_that_the_caller_was_told() {
     let stand = Stand::start(Recording::denials().with_inputs()).await;
     let denied = stand.caller("bob", false).run(|| pay(&payment(5_000, "EUR"))).unwrap_err();
@@ -225,8 +353,9 @@ async fn what_somebody_may_and_who_may() {
     };
     let (auditor, admin) = (add("aud@acme.example", "auditor").await, add("adm@acme.example", "admin").await);
     let may = stand.admin.may(&stand.owner, &stand.acme, &auditor.id).await.unwrap();
-    assert_eq!(may["Platform.audit.view"], (May::Always, May::Always));
-    assert_eq!(may["Platform.keys.create"], (May::Never, May::Never));
+    let told = |action: &str| (may[action].may, may[action].with_mfa, may[action].unknown.len());
+    assert_eq!(told("Platform.audit.view"), (May::Always, May::Always, 0));
+    assert_eq!(told("Platform.keys.create"), (May::Never, May::Never, 0));
     let who = stand.admin.who(&stand.owner, &stand.acme, "Platform.keys.create").await.unwrap();
     let who: Vec<_> = who.iter().map(|one| &*one.name).collect();
     assert_eq!(who, ["adm@acme.example"]);

@@ -15,6 +15,7 @@
 //! A kind is what is compared, not the Rust type: a number below zero in the column of a `u64` is a number to every condition, and
 //! cannot be read as a row; a repository answers with an error then, and hands out nothing.
 
+mod implied;
 mod leaf;
 pub(crate) mod partial;
 mod predicate;

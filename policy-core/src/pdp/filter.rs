@@ -18,6 +18,7 @@ use crate::ir::eval::Facts as _;
 use crate::kind::Kind;
 use crate::name::Tier;
 use crate::policy::Effect;
+use crate::registry::ActionEntry;
 use crate::request::Request;
 use crate::syntax::ast::CompareOp;
 use crate::table::Table;
@@ -229,41 +230,52 @@ impl Engine {
         visit: &mut dyn FnMut(TierFilter),
         told: bool,
     ) -> Result<[Revision; 3], Box<Denial>> {
-        let request = Request { resource: None, ..*request };
         let entry = self.registry.action(request.action).ok_or_else(|| Box::new(Denial::unknown_action()))?;
-        let sets = snapshot.sets(entry, &request)?;
-        let asked = Asked::new(entry, &request, sets.stack);
-        let mut beside = vec![tenant(table, &request)];
-        let mut usable = HashSet::new();
-        for check in sets.tiers().flat_map(|tier| sets.parts(tier)).flat_map(|set| set.checks(request.action)) {
-            if check.path().root != Root::Resource {
-                if check.look(&asked).is_err() {
-                    return Err(Box::new(explain::denial(&sets, &asked)));
-                }
-            } else if usable.insert(check.path()) {
-                beside.push(self::usable(table, &check.path().slots));
-            }
-        }
-        visit(TierFilter { tier: None, predicate: Predicate::all(beside), policies: Vec::new() });
-        for tier in sets.tiers() {
-            let mut policies = Vec::new();
-            let predicate = of_tier(&sets, tier, &asked, table, &mut |member, predicate| {
-                let passes = match member.policy.effect {
-                    Effect::Permit => predicate.is_never(),
-                    Effect::Forbid => predicate.is_always(),
-                };
-                if told && !passes {
-                    policies.push(Contribution {
-                        id: member.policy.id.clone(),
-                        effect: member.policy.effect,
-                        predicate: predicate.clone(),
-                    });
-                }
-            });
-            visit(TierFilter { tier: Some(tier), predicate, policies });
-        }
-        Ok(sets.stack.revisions)
+        rows_by(&snapshot.sets(entry, request)?, entry, request, table, visit, told)
     }
+}
+
+/// What these sets ask of a row, tier by tier.
+pub(super) fn rows_by(
+    sets: &Sets<'_>,
+    entry: &ActionEntry,
+    request: &Request<'_>,
+    table: &Table,
+    visit: &mut dyn FnMut(TierFilter),
+    told: bool,
+) -> Result<[Revision; 3], Box<Denial>> {
+    let request = Request { resource: None, ..*request };
+    let asked = Asked::new(entry, &request, sets.stack);
+    let mut beside = vec![tenant(table, &request)];
+    let mut usable = HashSet::new();
+    for check in sets.tiers().flat_map(|tier| sets.parts(tier)).flat_map(|set| set.checks(request.action)) {
+        if check.path().root != Root::Resource {
+            if check.look(&asked).is_err() {
+                return Err(Box::new(explain::denial(sets, &asked)));
+            }
+        } else if usable.insert(check.path()) {
+            beside.push(self::usable(table, &check.path().slots));
+        }
+    }
+    visit(TierFilter { tier: None, predicate: Predicate::all(beside), policies: Vec::new() });
+    for tier in sets.tiers() {
+        let mut policies = Vec::new();
+        let predicate = of_tier(sets, tier, &asked, table, &mut |member, predicate| {
+            let passes = match member.policy.effect {
+                Effect::Permit => predicate.is_never(),
+                Effect::Forbid => predicate.is_always(),
+            };
+            if told && !passes {
+                policies.push(Contribution {
+                    id: member.policy.id.clone(),
+                    effect: member.policy.effect,
+                    predicate: predicate.clone(),
+                });
+            }
+        });
+        visit(TierFilter { tier: Some(tier), predicate, policies });
+    }
+    Ok(sets.stack.revisions)
 }
 
 /// Where no forbid of a tier is satisfied or errs, and of each set that must permit one permit is satisfied.

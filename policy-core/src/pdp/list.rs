@@ -1,14 +1,19 @@
 //! What may this participant do here: for user interfaces, which show a button only where it can work.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::Engine;
 use super::asked::Asked;
 use super::stack::{Sets, Snapshot};
 use crate::context::Context;
 use crate::ir::code::Seen;
+use crate::ir::{Path, Root};
 use crate::name::{ActionName, Scope};
-use crate::participant::Participant;
+use crate::participant::{BUILT_IN, Participant};
 use crate::registry::ActionEntry;
 use crate::request::{ActionId, Request, Resource};
+use crate::value::{Record as _, ValueRef};
 
 /// Whether an action is open, as far as it can be told without arguments and without a resource.
 ///
@@ -134,6 +139,45 @@ impl Engine {
             snapshot.sets(entry, request).map_or(May::Never, |sets| may(&sets, entry, request, false))
         };
         self.current.read(sets)
+    }
+
+    /// The attributes, but for built-in ones, that policies about the action read and that the participant does not have: whatever adds
+    /// one of them may change the answer.
+    ///
+    /// ```
+    /// # use policy_core::{Context, Facts, Participant, Request, Scope, value::Millis};
+    /// # use policy_core::pdp::Engine;
+    /// # use policy_core::registry::Registry;
+    /// # let engine = Engine::new(Registry::of(&[], &[]).unwrap().into()).unwrap();
+    /// # let facts = Facts::default();
+    /// # let operator = Participant::builder(Scope::System, "u-1").build();
+    /// # let request = Request { participant: &operator, action: engine.action("Platform.createOrganization").unwrap(),
+    /// #     scope: &Scope::System, resource: None, context: Context { time: Millis(0), facts: &facts }, args: &[] };
+    /// assert!(engine.unknown_of(&request).is_empty(), "the platform's own rules read built-in attributes alone");
+    /// ```
+    pub fn unknown_of(&self, request: &Request<'_>) -> BTreeSet<Arc<str>> {
+        let Some(entry) = self.registry.action(request.action) else { return BTreeSet::new() };
+        self.current.read(|snapshot| {
+            let mut out = BTreeSet::new();
+            let Ok(sets) = snapshot.sets(entry, request) else { return out };
+            let asked = Asked::new(entry, request, sets.stack);
+            let mut visit = |path: &Path| {
+                if let (Root::Participant, Some(slot)) = (&path.root, path.slots.first())
+                    && BUILT_IN.field(&slot.name).is_none()
+                    && matches!(request.participant.field(slot), ValueRef::Absent)
+                {
+                    out.insert(slot.name.clone());
+                }
+            };
+            for set in sets.tiers().flat_map(|tier| sets.parts(tier)) {
+                set.rows(&asked, &mut |member| {
+                    if let Some(condition) = &member.policy.condition {
+                        condition.each_path(&mut visit);
+                    }
+                });
+            }
+            out
+        })
     }
 
     /// The action of a declaration's full dotted name.

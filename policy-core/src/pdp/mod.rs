@@ -66,7 +66,7 @@ pub use filter::{Contribution, Filter, TierFilter};
 pub use list::{May, Possible};
 pub use moment::{At, Moment};
 pub use nearest::{Flip, Nearest};
-pub use suppose::{Supposition, Written};
+pub use suppose::{SupposedRows, Supposition, Written};
 
 use admit::Shipped;
 use asked::Asked;

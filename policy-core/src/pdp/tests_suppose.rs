@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::context::{Context, Facts};
+use crate::decl::{ActionDecl, ResourceDecl};
+use crate::filter::Predicate;
 use crate::testdata::*;
 use crate::value::ValueRef;
 
@@ -53,4 +55,58 @@ fn a_supposed_set_decides_as_if_it_were_active() {
         seen.contains(&(true, false)) && seen.contains(&(true, true)) && seen.contains(&(false, false)),
         "{seen:?}"
     );
+}
+
+#[test]
+fn a_supposed_set_asks_of_rows_what_it_would_if_it_were_active() {
+    let find_all = ActionDecl {
+        id: "Photo.findAll",
+        function: "shop::Photo::find_all",
+        resource: ResourceDecl::Entity { entity: photo },
+        params: &[],
+        ..place_order(&["entity.ownerId == participant.id"])
+    };
+    let engine = engine(vec![find_all]);
+    let (alice, facts) = (alice().build(), Facts::default());
+    let request = Request {
+        participant: &alice,
+        action: engine.action("com.example.Photo.findAll").unwrap(),
+        scope: &orders(),
+        resource: None,
+        context: Context { time: Millis(1_800_000_000_000), facts: &facts },
+        args: &[],
+    };
+    let large = rules(&[("large", "forbid com.example.Photo.findAll when entity.amount > 5")]);
+    let sum = |more: i64| {
+        let text = format!(
+            "@id(\"sum\") forbid (principal, action == com::example::Action::\"Photo.findAll\", resource) \
+             when {{ resource.amount + {more} > 5 }};"
+        );
+        SetSource { cedar: vec![("sum".into(), text)], ..SetSource::default() }
+    };
+    let said = |tiers: &Result<Vec<TierFilter>, _>| {
+        let tiers = tiers.as_ref().unwrap().iter();
+        Predicate::all(tiers.filter(|part| part.tier.is_some()).map(|part| part.predicate.clone())).to_string()
+    };
+    let own = "entity.ownerId exists and entity.ownerId == 'alice'";
+    for scope in [acme(), orders()] {
+        let rows = engine.rows_supposing(&engine.suppose(&scope, &large).unwrap(), &request).unwrap();
+        assert_eq!(said(&rows.active), own);
+        assert_eq!(said(&rows.supposed), format!("entity.amount <= 5 and {own}"), "{scope}");
+        let activated = engine.supposing(&scope, &large).unwrap();
+        let nothing = activated.suppose(&Scope::System, &SetSource::default()).unwrap();
+        let active = activated.rows_supposing(&nothing, &request).unwrap().active;
+        assert_eq!(active.unwrap(), rows.supposed.unwrap());
+        assert_eq!(rows.unsure, None);
+    }
+    // Of rules that need the row, only that they are the same can be told.
+    let drafted = |engine: &Engine, draft: &SetSource| {
+        let draft = engine.suppose(&acme(), draft).unwrap();
+        engine.rows_supposing(&draft, &request).unwrap().unsure
+    };
+    assert_eq!(drafted(&engine, &sum(1)).as_deref(), Some("sum"));
+    engine.replace(&acme(), &sum(1)).unwrap();
+    assert_eq!(drafted(&engine, &sum(1)), None);
+    assert_eq!(drafted(&engine, &sum(2)).as_deref(), Some("sum"));
+    assert_eq!(drafted(&engine, &SetSource::default()).as_deref(), Some("sum"));
 }

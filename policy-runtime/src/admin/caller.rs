@@ -35,9 +35,4 @@ impl Admin {
     pub(super) fn now(&self) -> Millis {
         self.policy.clock().now()
     }
-
-    /// Whether nobody has begun this before, on whichever server.
-    pub(super) async fn begin_once(&self, id: &str, until: Millis) -> Result<bool, AdminError> {
-        Ok(self.store.use_once(id, until, self.begun.over(&**self.policy.clock())).await?)
-    }
 }

@@ -1,10 +1,10 @@
 //! Why something was decided, what somebody may do, and who may do something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::pdp::{Engine, May};
 use policy_core::value::ValueRef;
-use policy_core::{Context, Facts, Participant, Request, Scope};
+use policy_core::{Context, Facts, Request, Scope};
 use serde_json::Value;
 
 use super::decide::{Right, governing};
@@ -43,7 +43,7 @@ pub struct Explained {
 /// use policy_runtime::May;
 /// use policy_runtime::admin::Who;
 /// fn is_sure(who: &Who) -> bool {
-///     who.may == May::Always
+///     who.open.may == May::Always
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -57,10 +57,35 @@ pub struct Who {
     pub name: String,
     /// Whether it is a key.
     pub is_key: bool,
-    /// Whether it is open without a second factor, with one, whatever the arguments are.
+    /// Whether it is open.
+    pub open: Open,
+}
+
+/// Whether something is open to somebody.
+///
+/// ```
+/// use policy_runtime::May;
+/// use policy_runtime::admin::Open;
+/// fn is_sure(open: &Open) -> bool {
+///     open.may == May::Always && open.unknown.is_empty()
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Open {
+    /// Whether it is open without a second factor, whatever the arguments are.
     pub may: May,
     /// The same with a second factor.
     pub with_mfa: May,
+    /// Attributes that rules read and that are not stored: absent here, they may be added at sign-in or by an attribute source.
+    pub unknown: BTreeSet<String>,
+}
+
+impl Open {
+    /// Whether nothing opens it, attributes that may be added included.
+    fn is_out(&self) -> bool {
+        (self.may, self.with_mfa) == (May::Never, May::Never) && self.unknown.is_empty()
+    }
 }
 
 /// A request that is supposed, to be explained.
@@ -155,19 +180,25 @@ impl Admin {
         cx: &SecurityContext,
         scope: &Scope,
         user: &str,
-    ) -> Result<BTreeMap<String, (May, May)>, AdminError> {
+    ) -> Result<BTreeMap<String, Open>, AdminError> {
         let _ = self.permit(cx, Right::SEARCH, scope).await?;
         let user = self.somebody(scope, user).await?;
         let mut found = BTreeMap::new();
         for engine in self.sets.deciders(&self.policy, scope).await? {
+            let engine: &Engine = &engine;
             let [plain, with_mfa] = [false, true].map(|mfa| {
                 let (participant, facts) = (user.participant().mfa(mfa).build(), Facts { mfa, ..Facts::default() });
                 let context = Context { time: self.now(), facts: &facts };
-                let all = engine.possible(&participant, scope, context);
-                all.into_iter().map(|one| (one.action.to_string(), one.may)).collect::<Vec<_>>()
+                let all = engine.possible(&participant, scope, context).into_iter().filter_map(|one| {
+                    let action = engine.registry().number(one.action)?;
+                    let request =
+                        Request { participant: &participant, action, scope, resource: None, context, args: &[] };
+                    Some((one.action.to_string(), one.may, unknown(engine, &request)))
+                });
+                all.collect::<Vec<_>>()
             });
-            for ((action, plain), (_, with_mfa)) in plain.into_iter().zip(with_mfa) {
-                found.entry(action).or_insert((plain, with_mfa));
+            for ((action, may, unknown), (_, with_mfa, _)) in plain.into_iter().zip(with_mfa) {
+                found.entry(action).or_insert(Open { may, with_mfa, unknown });
             }
         }
         Ok(found)
@@ -184,10 +215,12 @@ impl Admin {
         let id = engine.action(action).ok_or_else(missing)?;
         let params = engine.registry().action(id).map_or(0, |entry| entry.params.len());
         let args = vec![ValueRef::Absent; params];
-        let may = |participant: &Participant| {
-            let facts = Facts { mfa: participant.mfa(), ..Facts::default() };
+        let ask = |user: &User, mfa: bool| {
+            let (participant, facts) = (user.participant().mfa(mfa).build(), Facts { mfa, ..Facts::default() });
             let context = Context { time: self.now(), facts: &facts };
-            engine.may(&Request { participant, action: id, scope, resource: None, context, args: &args })
+            let request =
+                Request { participant: &participant, action: id, scope, resource: None, context, args: &args };
+            (engine.may(&request), unknown(engine, &request))
         };
         let mut all = Vec::new();
         let own = governing(scope);
@@ -199,9 +232,10 @@ impl Admin {
             let keys = self.store.keys(home).await?.into_iter().filter(|key| key.enabled);
             let keys = keys.map(|key| (holder(&key), key.name, true));
             for (user, name, is_key) in users.chain(keys) {
-                let [plain, with_mfa] = [false, true].map(|mfa| may(&user.participant().mfa(mfa).build()));
-                if (plain, with_mfa) != (May::Never, May::Never) {
-                    all.push(Who { id: user.id, scope: home.clone(), name, is_key, may: plain, with_mfa });
+                let ((may, unknown), (with_mfa, _)) = (ask(&user, false), ask(&user, true));
+                let open = Open { may, with_mfa, unknown };
+                if !open.is_out() {
+                    all.push(Who { id: user.id, scope: home.clone(), name, is_key, open });
                 }
             }
         }
@@ -215,6 +249,10 @@ impl Admin {
         let found = self.store.user(id).await?.filter(meant);
         found.ok_or_else(|| AdminError::Missing { what: "user", name: id.to_owned() })
     }
+}
+
+fn unknown(engine: &Engine, request: &Request<'_>) -> BTreeSet<String> {
+    engine.unknown_of(request).iter().map(ToString::to_string).collect()
 }
 
 /// A policy as it stands in the sets that decide for a scope. Those of the tiers above are their own affair.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use policy_core::decision::DenialKind;
 use policy_core::pdp::{Engine, Supposition};
-use policy_core::{Denial, Scope};
+use policy_core::{Denial, Request, Scope};
 use serde_json::Value;
 
 use super::decide::Right;
+use super::lists::{self, ListChange, ListTurn};
 use super::{Admin, AdminError};
 use crate::audit::journal::{Filter, Stored};
 use crate::audit::{INPUTS, TOO_LARGE};
@@ -18,14 +19,14 @@ use crate::shadow::Turn;
 /// How many decisions are looked at.
 const MOST: usize = 100_000;
 /// How many ids of decisions are told of each kind.
-const TOLD: usize = 10;
+pub(super) const TOLD: usize = 10;
 
 /// What a draft would have decided otherwise.
 ///
 /// ```
 /// use policy_runtime::admin::DryRun;
 /// fn is_harmless(run: &DryRun) -> bool {
-///     run.turns.is_empty() && run.not_replayed.is_empty() && !run.more
+///     run.turns.is_empty() && run.lists.is_empty() && run.not_replayed.is_empty() && !run.more
 /// }
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct DryRun {
     pub replayed: usize,
     /// What the draft turns: by what denies, the action and the caller; how often, and the ids of some.
     pub turns: BTreeMap<Turn, (u64, Vec<String>)>,
+    /// What it changes of lists, by what becomes of their rows, the policy, the action and the caller.
+    pub lists: BTreeMap<ListTurn, ListChange>,
     /// Why others were not decided again, and how many.
     pub not_replayed: BTreeMap<String, u64>,
     /// Whether there are more records than are looked at.
@@ -125,17 +128,28 @@ impl DryRun {
         match again(engine, draft, record) {
             Ok(turn) => {
                 self.replayed += 1;
-                if let Some(turn) = turn {
-                    let (count, ids) = self.turns.entry(turn).or_default();
-                    *count += 1;
-                    if ids.len() < TOLD {
-                        ids.push(record.decision.clone());
+                match turn {
+                    Again::Same => {}
+                    Again::Turned(turn) => {
+                        let (count, ids) = self.turns.entry(turn).or_default();
+                        *count += 1;
+                        if ids.len() < TOLD {
+                            ids.push(record.decision.clone());
+                        }
                     }
+                    Again::List((turn, clauses)) => self.lists.entry(turn).or_default().add(&record.decision, clauses),
                 }
             }
             Err(why) => *self.not_replayed.entry(why).or_default() += 1,
         }
     }
+}
+
+/// What comes of a decision that is made again with a draft.
+enum Again {
+    Same,
+    Turned(Turn),
+    List(lists::Changed),
 }
 
 /// What was decided about, as a record has it.
@@ -150,34 +164,46 @@ pub(super) fn recorded(engine: &Engine, record: &Stored) -> Result<Hypothetical,
         }
         .to_owned());
     };
-    let asked = Hypothetical::recorded(text, engine.registry()).map_err(|wrong| {
+    Hypothetical::recorded(text, engine.registry()).map_err(|wrong| {
         // Its help is for who writes requests.
         wrong.message.lines().next().unwrap_or_default().to_owned()
-    })?;
-    let whole =
-        asked.ask(|request| engine.registry().action(request.action).is_some_and(|entry| asked.is_whole(entry)));
-    if whole { Ok(asked) } else { Err("it is a list, which is decided row by row".to_owned()) }
+    })
 }
 
-fn again(engine: &Engine, draft: &Supposition, record: &Stored) -> Result<Option<Turn>, String> {
+fn again(engine: &Engine, draft: &Supposition, record: &Stored) -> Result<Again, String> {
     let asked = recorded(engine, record)?;
     asked.ask(|request| {
+        if asked.is_list(engine.registry()) {
+            let changed = lists::again(engine, draft, record, &asked, request)?;
+            return Ok(changed.map_or(Again::Same, Again::List));
+        }
         let (active, supposed) = (engine.decide(request), engine.decide_supposing(draft, request));
         for decision in [&active, &supposed] {
             decision.denial().map_or(Ok(()), |denial| is_sure(&asked, denial))?;
         }
-        let body: Value = serde_json::from_str(&record.body).unwrap_or_default();
-        let revisions = engine.revisions(request.scope).map(|revision| Value::from(revision.to_string()));
-        let same = body.get("revisions").and_then(Value::as_array).is_some_and(|then| **then == revisions);
-        if same && active.is_allowed() != (record.outcome == "allow") {
-            return Err("by the same policies it does not come out as it was recorded".to_owned());
-        }
-        Ok(Turn::between(engine, request, draft.scope(), (&active, &supposed)))
+        is_as_recorded(engine, request, record, active.is_allowed() == (record.outcome == "allow"))?;
+        let turn = Turn::between(engine, request, draft.scope(), (&active, &supposed));
+        Ok(turn.map_or(Again::Same, Again::Turned))
     })
 }
 
+/// By the sets that decided then, what was decided must come out again.
+pub(super) fn is_as_recorded(
+    engine: &Engine,
+    request: &Request<'_>,
+    record: &Stored,
+    same: bool,
+) -> Result<(), String> {
+    let body: Value = serde_json::from_str(&record.body).unwrap_or_default();
+    let revisions = engine.revisions(request.scope).map(|revision| Value::from(revision.to_string()));
+    if !same && body.get("revisions").and_then(Value::as_array).is_some_and(|then| **then == revisions) {
+        return Err("by the same policies it does not come out as it was recorded".to_owned());
+    }
+    Ok(())
+}
+
 /// Whether a denial does not come of what is not known.
-fn is_sure(asked: &Hypothetical, denial: &Denial) -> Result<(), String> {
+pub(super) fn is_sure(asked: &Hypothetical, denial: &Denial) -> Result<(), String> {
     let known = asked.is_unabridged() || (denial.kind != DenialKind::Unusable && denial.errors.is_empty());
     let scope = matches!(denial.kind, DenialKind::UnknownScope | DenialKind::Stale);
     match (known, scope) {

@@ -1,14 +1,14 @@
 //! The set-up: whose decisions, who is looked up where, which names requests use, what is believed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::sync::{Mutex, PoisonError};
 
 use policy_core::Scope;
 use policy_core::pdp::Engine;
-use policy_core::registry::Registry;
+use policy_core::registry::{ActionEntry, Registry};
 
 use super::ask::Refused;
 use super::catalog::{Catalog, Resources, Subjects};
@@ -82,6 +82,7 @@ pub struct AuthZen {
     pub(super) subjects: Arc<dyn Subjects>,
     pub(super) resources: Arc<dyn Resources>,
     pub(super) mapping: Arc<Mapping>,
+    audited: Arc<BTreeSet<String>>,
     pub(super) believes_properties: bool,
     pub(super) believes_context: bool,
     pub(super) pages: Arc<PageKey>,
@@ -128,6 +129,7 @@ pub struct AuthZenBuilder {
     subjects: Arc<dyn Subjects>,
     resources: Arc<dyn Resources>,
     mapped: Mapped,
+    audited: BTreeSet<String>,
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     elsewhere: Option<(PolicySets, Scope)>,
     believes_properties: bool,
@@ -144,6 +146,7 @@ impl AuthZen {
             subjects: Arc::new(Catalog::default()),
             resources: Arc::new(Catalog::default()),
             mapped: Mapped::new(),
+            audited: BTreeSet::new(),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             elsewhere: None,
             believes_properties: false,
@@ -160,6 +163,15 @@ impl AuthZen {
     /// Whether this process's own engine decides.
     pub(super) const fn is_own(&self) -> bool {
         self.engine.is_none()
+    }
+
+    /// Whether an action is decided only with an audit record that was written before: as it declares itself, as the set-up says, or
+    /// as this process says of an action of that name.
+    pub(super) fn must_audit(&self, entry: &ActionEntry) -> bool {
+        let own = || self.policy.engine().registry().number(&entry.name);
+        entry.must_audit
+            || own().is_some_and(|action| self.policy.must_audit(action))
+            || (!self.audited.is_empty() && self.audited.contains(&entry.name.to_string()))
     }
 
     /// The same, as the newest program of the application and the active sets decide now.
@@ -246,6 +258,25 @@ impl AuthZenBuilder {
         self
     }
 
+    /// Decides about an action only with an audit record that was written before, as [`Policy::require_audit`] does; of a program
+    /// elsewhere, which this process does not know, too.
+    ///
+    /// ```
+    /// use policy_runtime::Policy;
+    /// use policy_runtime::authzen::{AuthZen, SetupError};
+    ///
+    /// let policy = Policy::for_application("shop")?;
+    /// let builder = AuthZen::builder(&policy, "https://pdp.example.com").require_audit("com.acme.Orders.place");
+    /// let refused = builder.build().unwrap_err();
+    /// assert!(matches!(refused, SetupError::UnknownAction { .. }), "this program declares no such action");
+    /// # Ok::<(), policy_runtime::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn require_audit(mut self, action: &str) -> Self {
+        self.audited.insert(action.replace("::", "."));
+        self
+    }
+
     /// Makes tokens of pages with this key, which servers share, rather than with one of this process.
     #[must_use]
     pub fn page_key(mut self, key: Secret<[u8; 32]>) -> Self {
@@ -273,7 +304,8 @@ impl AuthZenBuilder {
         #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
         let (is_own, application) = (true, self.policy.application().clone());
         let (mapping, wrong) = if is_own { mapping(registry, &self.mapped) } else { Default::default() };
-        if let Some(wrong) = wrong {
+        let unknown = self.audited.iter().find(|action| is_own && registry.find(action).is_none());
+        if let Some(wrong) = wrong.or_else(|| Some(unknown_action(registry, unknown?))) {
             return Err(wrong);
         }
         let entities = registry.actions().filter(|(_, entry)| is_about_entity(entry)).count();
@@ -293,11 +325,18 @@ impl AuthZenBuilder {
             subjects: self.subjects,
             resources: self.resources,
             mapping: Arc::new(mapping),
+            audited: Arc::new(self.audited),
             believes_properties: self.believes_properties,
             believes_context: self.believes_context,
             pages: Arc::new(pages),
         })
     }
+}
+
+fn unknown_action(registry: &Registry, action: &str) -> SetupError {
+    let names: Vec<String> = registry.actions().map(|(_, entry)| entry.name.to_string()).collect();
+    let near = policy_core::name::nearest(action, names.iter().map(String::as_str)).map(str::to_owned);
+    SetupError::UnknownAction { action: action.to_owned(), near }
 }
 
 /// The names of a program's actions, and the first that it does not declare or that is not the application's.
@@ -308,9 +347,7 @@ fn mapping(registry: &Registry, mapped: &Mapped) -> (Mapping, Option<SetupError>
     let (mut mapping, mut wrong) = (Mapping::default(), None);
     for ((kind, name), action) in mapped {
         let Some(id) = registry.find(action) else {
-            let names: Vec<String> = registry.actions().map(|(_, entry)| entry.name.to_string()).collect();
-            let near = policy_core::name::nearest(action, names.iter().map(String::as_str)).map(str::to_owned);
-            wrong = wrong.or(Some(SetupError::UnknownAction { action: action.clone(), near }));
+            wrong = wrong.or_else(|| Some(unknown_action(registry, action)));
             continue;
         };
         let is_the_applications =

@@ -213,8 +213,7 @@ impl AuthZen {
         };
         match decision {
             Decision::Allow(allowed) => {
-                let named = self.is_own() && self.policy.must_audit(question.known.action);
-                let must = question.known.entry.must_audit || named;
+                let must = self.must_audit(question.known.entry);
                 let name = &question.known.entry.name;
                 if !must && !cx.audit().is_some_and(|log| log.wants(name, true)) {
                     return Verdict::ALLOW;

@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "relying", sql: include_str!("migrations/0009_relying.sql") },
     Migration { version: 10, name: "sessions", sql: include_str!("migrations/0010_sessions.sql") },
     Migration { version: 11, name: "errands", sql: include_str!("migrations/0011_errands.sql") },
+    Migration { version: 12, name: "requests", sql: include_str!("migrations/0012_requests.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use policy_core::pdp::{Engine, Explanation, May, Nearest, PolicyReport};
+use policy_core::pdp::{Engine, Explanation, May, Nearest, PolicyReport, TierFilter};
 use policy_core::policy::Effect;
 use policy_core::registry::Registry;
 use policy_core::value::Millis;
-use policy_core::{Decision, Request};
+use policy_core::{Decision, Request, Tier};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -75,6 +75,11 @@ pub(super) fn known(engine: &Engine, asked: &Hypothetical) -> Result<(), FolderE
 
 /// Decides a request, and says why and what would have to be otherwise.
 pub(crate) fn told(engine: &Engine, request: &Request<'_>) -> Report {
+    if request.resource.is_none()
+        && let Some(Ok(tiers)) = engine.rows_of(request)
+    {
+        return listed(engine, request, &tiers);
+    }
     let explanation = engine.explain(request);
     let action = engine.registry().action(request.action).map(|entry| entry.name.to_string()).unwrap_or_default();
     let nearest = engine.nearest(request);
@@ -113,9 +118,36 @@ pub(crate) fn told(engine: &Engine, request: &Request<'_>) -> Report {
     Report::new(status, out, json).next(next)
 }
 
+/// Of a list, what each tier asks of a row, and which of its policies.
+fn listed(engine: &Engine, request: &Request<'_>, all: &[TierFilter]) -> Report {
+    let action = engine.registry().action(request.action).map(|entry| entry.name.to_string()).unwrap_or_default();
+    let mut out = format!("LIST {action} on {}\n", request.scope);
+    let mut rows = Vec::new();
+    for part in all {
+        // What holds beside the policies is of values that their kinds cannot hold.
+        let tier = part.tier.map_or("beside", Tier::as_str);
+        let _ = writeln!(out, "{tier}: {}", part.predicate);
+        let mut policies = Vec::new();
+        for policy in &part.policies {
+            let _ = writeln!(out, "  `{}`: {}", policy.id, policy.predicate);
+            let (effect, filter) = (policy.effect.to_string(), policy.predicate.to_string());
+            policies.push(json!({ "id": &*policy.id, "effect": effect, "filter": filter }));
+        }
+        rows.push(json!({ "tier": tier, "filter": part.predicate.to_string(), "policies": policies }));
+    }
+    let json = json!({
+        "action": action,
+        "scope": request.scope.to_string(),
+        "participant": request.participant.uid_id(),
+        "decision": "list",
+        "tiers": rows,
+    });
+    Report::new(Status::Good, out, json).next("policy test")
+}
+
 fn denial_json(denial: &policy_core::Denial) -> Value {
     json!({
-        "tier": denial.tier.map(policy_core::Tier::as_str),
+        "tier": denial.tier.map(Tier::as_str),
         "policy": denial.policy.as_deref(),
         "source": denial.source.as_deref(),
         "clause": denial.clause,

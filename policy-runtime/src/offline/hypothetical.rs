@@ -152,6 +152,12 @@ impl Hypothetical {
         &self.scope
     }
 
+    /// Whether it is about rows that it does not name.
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_list(&self, registry: &Registry) -> bool {
+        !registry.action(self.action).is_some_and(|entry| self.is_whole(entry))
+    }
+
     /// Whether everything that a decision reads was said, so that one can be made.
     pub(crate) fn is_whole(&self, entry: &ActionEntry) -> bool {
         let about_entity = entry.env.roots.iter().any(|root| root.root == Root::Resource);

@@ -194,6 +194,12 @@ impl PolicySets {
         Self { database, kept: Kept::default() }
     }
 
+    /// The database that they are in.
+    #[cfg(feature = "admin")]
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Saves a draft; answers its number.
     ///
     /// # Errors

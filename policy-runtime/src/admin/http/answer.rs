@@ -123,7 +123,11 @@ impl Page {
         let limit = self.limit.unwrap_or(USUAL).clamp(1, MOST);
         let start = match &self.after {
             None => 0,
-            Some(after) => all.iter().position(|item| id(item) == *after).map_or(all.len(), |at| at + 1),
+            Some(after) => match all.iter().position(|item| id(item) == *after) {
+                Some(at) => at + 1,
+                // What the page before ended with is gone.
+                None => all.partition_point(|item| id(item) < *after),
+            },
         };
         let more = all.len().saturating_sub(start) > limit;
         let items: Vec<T> = all.into_iter().skip(start).take(limit).collect();

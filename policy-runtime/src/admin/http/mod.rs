@@ -28,7 +28,6 @@ use super::Admin;
 use crate::authn::token::Issuer;
 use crate::endpoint::{About, bearer_or_session, document, routes};
 use crate::tower::AuthenticateLayer;
-use once::Once;
 
 /// Where the endpoints are.
 pub const BASE: &str = "/api/v1";
@@ -52,13 +51,12 @@ const BODY: usize = 8 << 20;
 pub struct Api {
     admin: Admin,
     issuer: Option<Issuer>,
-    once: Once,
 }
 
 impl Api {
     /// Puts the operations behind HTTP.
     pub fn new(admin: Admin) -> Self {
-        Self { admin, issuer: None, once: Once::default() }
+        Self { admin, issuer: None }
     }
 
     /// Lets whoever signs in with a password take a token of this issuer, so that programs need not keep the password.

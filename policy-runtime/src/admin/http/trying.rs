@@ -1,14 +1,13 @@
 //! Endpoints that try and explain: nothing that they do changes a decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use policy_core::pdp::May;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::{Asked as Supposed, Who};
+use super::super::{Asked as Supposed, ListChange, ListTurn, Open, Who};
 use super::Api;
 use super::answer::{Asked, Body, In, Page, nothing, ok, said};
 use super::bodies::{body, query, reply};
@@ -83,6 +82,28 @@ reply! {
 }
 
 reply! {
+    /// Lists of one kind whose rows a draft changes.
+    ListReply {
+        /// `narrower`, `wider` or `other`.
+        becomes: String,
+        /// The policies that ask otherwise.
+        rule: String,
+        /// The action's full name.
+        action: String,
+        /// Whose.
+        caller: String,
+        /// How many.
+        count: u64,
+        /// What a row is asked that it was not asked before.
+        came: BTreeSet<String>,
+        /// What it is asked no more.
+        went: BTreeSet<String>,
+        /// The ids of some, where they were recorded.
+        decisions: Vec<String>,
+    }
+}
+
+reply! {
     /// A draft in shadow.
     ShadowReply {
         /// The version.
@@ -107,6 +128,8 @@ reply! {
         replayed: usize,
         /// What the draft turns.
         turns: Vec<TurnReply>,
+        /// The lists whose rows it changes.
+        lists: Vec<ListReply>,
         /// Why others cannot be replayed, and how many.
         not_replayed: BTreeMap<String, u64>,
         /// Whether there are more records than are looked at.
@@ -159,6 +182,8 @@ reply! {
         may: &'static str,
         /// The same with a second factor.
         with_mfa: &'static str,
+        /// Attributes that rules read and that are not stored: absent here, they may be added at sign-in or later.
+        unknown: BTreeSet<String>,
     }
 }
 
@@ -177,12 +202,21 @@ reply! {
         may: &'static str,
         /// The same with a second factor.
         with_mfa: &'static str,
+        /// Attributes that rules read and that are not stored: absent here, they may be added at sign-in or later.
+        unknown: BTreeSet<String>,
     }
 }
 
 impl TurnReply {
     fn of(turn: Turn, count: u64, decisions: Vec<String>) -> Self {
         Self { becomes: turn.becomes(), rule: turn.rule, action: turn.action, caller: turn.caller, count, decisions }
+    }
+}
+
+impl From<(ListTurn, ListChange)> for ListReply {
+    fn from((turn, change): (ListTurn, ListChange)) -> Self {
+        let (becomes, ListChange { count, decisions, came, went }) = (turn.becomes.to_string(), change);
+        Self { becomes, rule: turn.rule, action: turn.action, caller: turn.caller, count, came, went, decisions }
     }
 }
 
@@ -206,8 +240,9 @@ impl From<Who> for WhoReply {
             scope: who.scope.to_string(),
             name: who.name,
             is_key: who.is_key,
-            may: word(who.may),
-            with_mfa: word(who.with_mfa),
+            may: word(who.open.may),
+            with_mfa: word(who.open.with_mfa),
+            unknown: who.open.unknown,
         }
     }
 }
@@ -244,6 +279,7 @@ pub(super) async fn dry_run(
         looked: run.looked,
         replayed: run.replayed,
         turns: run.turns.into_iter().map(|(turn, (count, ids))| TurnReply::of(turn, count, ids)).collect(),
+        lists: run.lists.into_iter().map(ListReply::from).collect(),
         not_replayed: run.not_replayed,
         more: run.more,
     })
@@ -292,8 +328,10 @@ pub(super) async fn explain_decision(
 
 pub(super) async fn may(State(api): State<Api>, cx: SecurityContext, In(scope): In, Path((_, id)): Ids) -> Answer {
     let all = api.admin.may(&cx, &scope, &id).await?.into_iter();
-    let reply =
-        |(action, (may, with_mfa)): (String, (May, May))| MayReply { action, may: word(may), with_mfa: word(with_mfa) };
+    let reply = |(action, open): (String, Open)| {
+        let Open { may, with_mfa, unknown } = open;
+        MayReply { action, may: word(may), with_mfa: word(with_mfa), unknown }
+    };
     ok(&json!({ "items": all.map(reply).collect::<Vec<_>>() }))
 }
 

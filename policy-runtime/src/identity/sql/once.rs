@@ -63,6 +63,7 @@ impl SqlStore {
         tx.run("DELETE FROM policy_invitations", vec![]).await?;
         for sql in [
             "DELETE FROM policy_links",
+            "DELETE FROM policy_requests",
             "DELETE FROM policy_signing_keys",
             "DELETE FROM policy_codes",
             "DELETE FROM policy_grants",

@@ -1,5 +1,7 @@
 //! Drafts tried before they decide, versions compared, decisions explained.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use ::http::Method;
@@ -130,6 +132,16 @@ pub(super) async fn dry_run(asked: &Try) -> Done {
         cell(&found, "looked"),
         turned(&found)
     );
+    for one in list(&found, "lists") {
+        let [becomes, rule, action, caller, count] =
+            ["becomes", "rule", "action", "caller", "count"].map(|name| cell(one, name));
+        let _ = writeln!(text, "{count} lists of {action} by {caller} become {becomes}, by {rule}");
+        for (sign, name) in [("+", "came"), ("-", "went")] {
+            for clause in list(one, name).iter().filter_map(Value::as_str) {
+                let _ = writeln!(text, "  {sign} {clause}");
+            }
+        }
+    }
     for (why, count) in found.get("notReplayed").and_then(Value::as_object).into_iter().flatten() {
         text.extend([&count.to_string(), " cannot be replayed: ", why, "\n"]);
     }
@@ -205,15 +217,26 @@ fn explained(found: &Value) -> String {
     text
 }
 
+/// What the answers do not know.
+fn unknown(all: &[Value]) -> String {
+    let names: BTreeSet<&str> = all.iter().flat_map(|one| list(one, "unknown")).filter_map(Value::as_str).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = names.into_iter().map(|name| format!("`participant.{name}`")).collect();
+    format!("as if absent, where it is not stored: {}; sign-in or a source may add it\n", names.join(", "))
+}
+
 pub(super) async fn may(asked: &About) -> Done {
     let found = asked.who.get(&asked.at.path(&format!("/users/{}/may", encoded(&asked.what)))).await?.body;
-    let open = list(&found, "items").iter().filter(|one| cell(one, "withMfa") != "never");
-    let open: Vec<Value> = open.cloned().collect();
-    let text = if open.is_empty() {
+    let is_open = |one: &&Value| cell(one, "withMfa") != "never" || !list(one, "unknown").is_empty();
+    let open: Vec<Value> = list(&found, "items").iter().filter(is_open).cloned().collect();
+    let mut text = if open.is_empty() {
         "nothing\n".to_owned()
     } else {
         table(&["ACTION", "MAY", "WITH A SECOND FACTOR"], &rows(&open, &["action", "may", "withMfa"]))
     };
+    text.push_str(&unknown(&open));
     Ok(Told::new(text, found, format!("policy policies who ACTION {}", asked.at.flag())))
 }
 
@@ -221,11 +244,12 @@ pub(super) async fn who(asked: &About) -> Done {
     let path = asked.at.path(&format!("/who?action={}", encoded(&asked.what)));
     let found = asked.who.all_of(&path).await?;
     let names = ["name", "id", "scope", "may", "withMfa"];
-    let text = if found.is_empty() {
+    let mut text = if found.is_empty() {
         "nobody\n".to_owned()
     } else {
         table(&["WHO", "ID", "SCOPE", "MAY", "WITH A SECOND FACTOR"], &rows(&found, &names))
     };
+    text.push_str(&unknown(&found));
     Ok(Told::new(text, Value::from(found), format!("policy policies may USER {}", asked.at.flag())))
 }
 

@@ -266,6 +266,8 @@ async fn no_method_or_provider_is_taken_away_without_which_no_owner_signs_in() {
     let on = |method: &str| Some([method.to_owned()].into());
     assert!(locked(admin.set_methods(boss, acme, on("token").as_ref()).await));
     assert!(locked(admin.set_methods(boss, acme, on("pasword").as_ref()).await));
+    assert!(locked(admin.set_methods(boss, acme, Some(&[].into())).await));
+    admin.set_methods(boss, &stand.shop, Some(&[].into())).await.unwrap(); // An application may be retired.
     admin.set_methods(boss, acme, on("password").as_ref()).await.unwrap();
     let settings = ProviderSettings::of("oidc").issuer("https://idp.example").audience("desk").client("ours");
     let made = admin.put_provider(boss, acme, "idp", settings, None, None).await.unwrap();

@@ -7,9 +7,11 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use policy_runtime::audit::journal::{Filter, Journal, Recording, What};
+use policy_runtime::audit::journal::{Anchor, Filter, Journal, Recording, What};
 use policy_runtime::audit::{AuditLog as _, Detail, Record, RecordKind};
+use policy_runtime::config::{Config, Environment};
 use policy_runtime::database::DatabaseAddress;
+use policy_runtime::server::Prepared;
 use policy_runtime::{Attributes, Denied, Participant, Policy, SecurityContext, abac_policy};
 use tests::postgres;
 
@@ -137,6 +139,44 @@ async fn postgresql_finds_counts_removes_and_erases() {
     let record = Record::new(RecordKind::Change, 1, "ann", "place", "org:a", "allow");
     journal.begin(&record).await.unwrap();
     assert_eq!(journal.verify("org:a", None).await.unwrap().last, 41);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_records_by_action_and_writes_the_ends_of_chains_elsewhere() {
+    let folder = Folder::new();
+    let text = format!(
+        "[application]\norganization = \"acme\"\nid = \"shop\"\n[database]\nurl = \"{}\"\n[audit]\n\
+         actions = {{ \"audit.look\" = \"all\" }}\nrequired = [\"audit.look\"]\nanchors_file = \"anchors.jsonl\"\n\
+         anchors_every_s = 1\n",
+        folder.address()
+    );
+    let of = |text: &str| Config::check(text, &Environment::default(), &folder.0);
+    let config = of(&text).unwrap();
+    assert!(of(&text.replace("\"all\"", "\"al\"")).unwrap_err().to_string().contains("not `al`"));
+    let unknown = of(&text.replace("[\"audit.look\"]", "[\"audit.lok\"]")).unwrap();
+    assert!(Prepared::new(&unknown).await.unwrap_err().to_string().contains("there is no action `audit.lok`"));
+    let server = Prepared::new(&config).await.unwrap();
+    let shop = config.application.to_string();
+    let clerk = Participant::builder(config.application.clone(), "ann").role("clerk").build();
+    let cx = SecurityContext::new(&server.policy, clerk.into());
+    cx.scope(async { look().await.unwrap() }).await;
+    let records = server.journal.query(&Filter::scope(&shop)).await.unwrap();
+    assert_eq!(records.len(), 2, "opened before, and ended");
+    let file = folder.0.join("anchors.jsonl");
+    let began = std::time::Instant::now();
+    let end = loop {
+        assert!(began.elapsed().as_secs() < 10, "no end of {shop} was written");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut ends = text.lines().map(|line| serde_json::from_str::<Anchor>(line).unwrap());
+        if let Some(end) = ends.rfind(|end| end.scope == shop) {
+            break end;
+        }
+    };
+    server.journal.verify(&shop, Some(&end)).await.unwrap();
+    let mut forged = end.clone();
+    forged.number += 1;
+    assert!(server.journal.verify(&shop, Some(&forged)).await.is_err());
 }
 
 /// Kills a writer without warning, and looks whether all that it was told is written is there, in a chain without a gap.

@@ -100,10 +100,10 @@ impl Admin {
     }
 
     /// Says which methods of signing in are on in a scope, or with `None` that all are; servers follow, and
-    /// what others have opened ends.
+    /// what others have opened ends. An application without any is retired: its name is kept, and nobody comes in.
     ///
     /// # Errors
-    /// When the caller may not, or nobody could sign in, or nobody of those who may change the policies.
+    /// When the caller may not; or, but for an application, nobody could sign in, or nobody of those who may change the policies.
     pub async fn set_methods(
         &self,
         cx: &SecurityContext,
@@ -112,7 +112,7 @@ impl Admin {
     ) -> Result<(), AdminError> {
         let right = if scope.application_id().is_some() { Right::UPDATE_APPLICATION } else { Right::SETTINGS };
         let permitted = self.permit(cx, right, scope).await?;
-        if methods.is_some_and(BTreeSet::is_empty) {
+        if scope.application_id().is_none() && methods.is_some_and(BTreeSet::is_empty) {
             return Err(AdminError::LockedOut(format!("without a method nobody could sign in to `{scope}`")));
         }
         self.refuse_shut_out(cx, scope, methods, None).await?;

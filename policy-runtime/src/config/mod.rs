@@ -55,6 +55,7 @@ use crate::identity::{Configuration, PasswordRules, PeopleRules, Reference};
 use crate::mail::{SmtpMailer, SmtpSettings};
 use crate::secret::Secret;
 
+mod audit;
 mod environment;
 mod faults;
 mod production;
@@ -62,6 +63,7 @@ mod raw;
 mod resource;
 mod secrets;
 
+pub use audit::Audit;
 pub use environment::Environment;
 pub use faults::Faults;
 pub use resource::resource_server;
@@ -118,22 +120,6 @@ pub struct TlsFiles {
     pub chain: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-}
-
-/// What is recorded of decisions.
-///
-/// ```
-/// use policy_runtime::config::{Config, Environment};
-/// let text = "[audit]\ndecisions = '1/100'\ninputs = true";
-/// assert!(Config::check(text, &Environment::default(), ".".as_ref()).unwrap().audit.inputs);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Audit {
-    /// Which are recorded beside those that must be.
-    pub decisions: What,
-    /// Whether records have what was decided about, so that it can be decided again under a draft.
-    pub inputs: bool,
 }
 
 /// A configuration that was checked.
@@ -381,8 +367,19 @@ impl Checker<'_> {
             shared_sign_in,
             mails: raw.mail.iter().filter_map(|mail| self.mail(mail)).collect(),
             letters: self.folder.join("letters"),
-            audit: Audit { decisions: self.or(raw.audit.recorded(), || What::All), inputs: raw.audit.inputs },
+            audit: self.audit(raw),
         }
+    }
+
+    fn audit(&mut self, raw: &Raw) -> Audit {
+        let recorded = raw.audit.check(self.folder);
+        self.or(recorded, || Audit {
+            decisions: What::All,
+            actions: BTreeMap::new(),
+            required: BTreeSet::new(),
+            inputs: false,
+            anchors: None,
+        })
     }
 
     fn policy_bound(&mut self, raw: &Raw) -> Duration {

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
+use super::audit::RawAudit;
 use super::environment::Environment;
 use super::secrets::Written;
-use crate::audit::journal::What;
 use crate::identity::{PasswordRules, ProviderSettings, ReferenceSettings, Registration, SecondFactorRule};
 use crate::mail::MailTls;
 
@@ -22,28 +22,6 @@ pub(super) struct Raw {
     pub(super) scope: Vec<RawScope>,
     pub(super) mail: Vec<RawMail>,
     pub(super) audit: RawAudit,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RawAudit {
-    pub(super) decisions: Option<String>,
-    pub(super) inputs: bool,
-}
-
-impl RawAudit {
-    pub(super) fn recorded(&self) -> Result<What, String> {
-        let named = self.decisions.as_deref().unwrap_or("denials");
-        let sampled = || named.strip_prefix("1/").and_then(|n| n.parse().ok()).filter(|n| *n > 0).map(What::Sampled);
-        match named {
-            "all" => Ok(What::All),
-            "denials" => Ok(What::Denials),
-            "required" => Ok(What::Nothing),
-            _ => sampled().ok_or_else(|| {
-                format!("`decisions` is `all`, `denials`, `required`, or a share such as `1/100`, not `{named}`")
-            }),
-        }
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]

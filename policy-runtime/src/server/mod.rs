@@ -49,6 +49,7 @@ use crate::sets::{Follower, OnBreak, PolicySets, SetsError};
 use crate::signin::{People, SignIn, SignInError, Stored};
 use crate::tower::AuthenticateLayer;
 
+mod anchors;
 mod bootstrap;
 mod certificate;
 mod demo;
@@ -108,6 +109,9 @@ pub enum ServerError {
     /// The audit cannot be kept.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// An action must be recorded that the program does not have.
+    #[error("`required` of `[audit]`: {0}")]
+    Required(String),
     /// What the program declares breaks active rules.
     #[error("what this program declares breaks active rules, and it is refused:\n{}\nhelp: give a renamed action its former name with `was = [..]`, change the rules first, or let `broken_manifests = \"flag\"` deny what is new until it is accepted", .0.join("\n"))]
     Breaks(Vec<String>),
@@ -261,7 +265,6 @@ impl Prepared {
         let admin = admin.with_second_factors(sql.clone()).with_sessions(sql.clone());
         let admin = admin.letters(mails.clone(), &config.base_url).with_connections(move || watched.participants());
         let registered = manifest::register(&policy, &sets, config, on_break).await?;
-        let shadows = sets.clone().keep_casting(policy.clone(), FOLLOWED);
         let follower = Follower::new(&policy, sets.clone())
             .bound(config.policies.bound)
             .report_stale(config.policies.report_stale);
@@ -274,7 +277,8 @@ impl Prepared {
         }
         let mut aside = JoinSet::new();
         aside.spawn(follower.clone().run(FOLLOWED));
-        aside.spawn(shadows);
+        aside.spawn(sets.clone().keep_casting(policy.clone(), FOLLOWED));
+        aside.spawn(anchors::keep(journal.clone(), clock.clone(), config.audit.anchors.clone()));
         aside.spawn(providers.follow(FOLLOWED));
         aside.spawn(methods.follow(chain.clone(), FOLLOWED));
         if let Some(hash) = registered {
@@ -403,6 +407,7 @@ fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> R
     };
     let anchors = AnchorKey::new(&derived(key, "anchors of the audit")?);
     let recording = Recording::of(config.audit.decisions);
+    let recording = config.audit.actions.iter().fold(recording, |all, (action, what)| all.action(action, *what));
     let recording = if config.audit.inputs { recording.with_inputs() } else { recording };
     Ok(builder.recording(recording).anchor_key(anchors).clock(clock.clone()).start()?)
 }
@@ -420,7 +425,9 @@ async fn policy(config: &Config, store: &dyn Directory, journal: Arc<Journal>) -
             }
         }
     }
-    Ok(builder.build()?)
+    let policy = builder.build()?;
+    config.audit.required.iter().try_for_each(|action| policy.require_audit(action)).map_err(ServerError::Required)?;
+    Ok(policy)
 }
 
 /// A key for one use, from the key of the deployment.

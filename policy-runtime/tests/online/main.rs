@@ -148,6 +148,15 @@ fn a_rule_is_made_of_a_template_tried_and_taken_back_without_a_server() {
     let (said, _) = stand.run("policy audit query --kind change --org acme");
     assert!(said.contains("Platform.policies.recover"), "{said}");
     assert_eq!(stand.run("policy audit verify --org acme").1, 0);
+    // The end of the chain, among those of others in one file.
+    let (end, _) = stand.run("policy audit anchor --org acme --json");
+    for (ends, ended) in
+        [(format!("{{\"scope\": \"org:other\"}}\n{end}"), 0), ("{\"scope\": \"org:other\"}".to_owned(), 2)]
+    {
+        std::fs::write(stand.folder.join("anchors.jsonl"), ends).unwrap();
+        let (said, code) = stand.run("policy audit verify --org acme --anchor anchors.jsonl");
+        assert_eq!(code, ended, "{said}");
+    }
 }
 
 #[test]

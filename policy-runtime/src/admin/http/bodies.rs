@@ -116,7 +116,7 @@ body! {
 }
 
 body! {
-    /// Which methods of signing in are on: `password`, `oidc`, `jwt`, `token`, `api-key`; `null` for all.
+    /// Which methods of signing in are on: `password`, `token`, `api-key`; `null` for all, none where an application is retired.
     Methods {
         /// The methods.
         methods: Option<BTreeSet<String>>,

@@ -327,7 +327,7 @@ pub(crate) enum Audit {
     Counts(Wanted),
     /// Follows the chain of a scope: nothing was changed, left out or put in
     Verify {
-        /// A signed end of the chain that was kept elsewhere, as `policy audit anchor` writes it
+        /// A signed end of the chain that was kept elsewhere, as `policy audit anchor` writes it, or a file of them
         #[arg(long, value_name = "FILE")]
         anchor: Option<std::path::PathBuf>,
         #[command(flatten)]
@@ -399,7 +399,11 @@ async fn verify(who: &As, at: &At, anchor: Option<&std::path::Path>) -> Done {
         None => Value::Null,
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-            serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?
+            // The latest of this scope: servers add a line for each to the file of `anchors_file`.
+            let lines = serde_json::Deserializer::from_str(&text).into_iter::<Value>().collect::<Result<Vec<_>, _>>();
+            let mut lines = lines.map_err(|error| unusable(error.to_string()))?;
+            lines.retain(|anchor| anchor.get("scope").and_then(Value::as_str) == Some(&*at.scope()));
+            lines.pop().ok_or_else(|| unusable(format!("it has none of {}", at.scope())))?
         }
     };
     let found = who.post(&at.path("/audit/verify"), Some(&anchor)).await?.body;

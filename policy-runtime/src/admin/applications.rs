@@ -6,7 +6,7 @@ use policy_core::{Scope, Slug};
 
 use super::decide::Right;
 use super::{Admin, AdminError, NewMember};
-use crate::identity::{Organization, User};
+use crate::identity::{Organization, Registering, SignInRules, User};
 use crate::security::SecurityContext;
 
 fn slug(id: &str) -> Result<Slug, AdminError> {
@@ -119,6 +119,37 @@ impl Admin {
         let listed = methods.map_or_else(|| "all".into(), |on| on.iter().cloned().collect::<Vec<_>>().join(" "));
         let permitted = permitted.about("scope", &scope.to_string()).detail("methods", listed);
         self.change(permitted, async { Ok(self.store.set_methods(scope, methods).await?) }).await
+    }
+
+    /// What administrators have said of a scope: who registers there, and who needs a second factor.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn sign_in_rules(&self, cx: &SecurityContext, scope: &Scope) -> Result<SignInRules, AdminError> {
+        let _ = self.permit(cx, Right::VIEW, scope).await?;
+        Ok(self.kept()?.sign_in_rules().await?.remove(scope).unwrap_or_default())
+    }
+
+    /// Says who registers in an application and who needs a second factor in a scope and below; servers follow, and who is in stays in.
+    /// A second factor is asked for wherever the configuration or a scope above asks for it, whatever is said here.
+    ///
+    /// # Errors
+    /// When the caller may not, or strangers would register elsewhere than in an application.
+    pub async fn set_sign_in_rules(
+        &self,
+        cx: &SecurityContext,
+        scope: &Scope,
+        rules: &SignInRules,
+    ) -> Result<(), AdminError> {
+        let right = if scope.application_id().is_some() { Right::UPDATE_APPLICATION } else { Right::SETTINGS };
+        let permitted = self.permit(cx, right, scope).await?;
+        if scope.application_id().is_none() && rules.registration != Registering::AsConfigured {
+            return Err(AdminError::Invalid("strangers register in applications alone".into()));
+        }
+        let said = serde_json::to_string(rules).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let permitted = permitted.about("scope", &scope.to_string()).detail("signInRules", said);
+        let kept = self.kept()?;
+        self.change(permitted, async { Ok(kept.set_sign_in_rules(scope, rules).await?) }).await
     }
 
     /// Removes the records of a scope from before a time and leaves a signed checkpoint; answers how many were removed.

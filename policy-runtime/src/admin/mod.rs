@@ -126,6 +126,13 @@ pub use trying::DryRun;
 ///     Ok(())
 /// }
 ///
+/// /// Whoever has a role in the organization needs a second factor.
+/// async fn two_proofs(admin: &Admin, owner: &SecurityContext, acme: &Scope) -> Result<(), AdminError> {
+///     let mut said = admin.sign_in_rules(owner, acme).await?;
+///     said.second_factor = policy_runtime::identity::SecondFactorRule::RequiredForAdmins;
+///     admin.set_sign_in_rules(owner, acme, &said).await
+/// }
+///
 /// /// Only operators may.
 /// async fn forget(admin: &Admin, operator: &SecurityContext, before: i64) -> Result<u64, AdminError> {
 ///     admin.retain_records(operator, &Scope::System, before).await

@@ -11,7 +11,7 @@ use crate::identity::{EndOf, SessionRecord, SessionStore, User};
 use crate::security::SecurityContext;
 
 impl Admin {
-    fn kept(&self) -> Result<&dyn SessionStore, AdminError> {
+    pub(super) fn kept(&self) -> Result<&dyn SessionStore, AdminError> {
         self.sessions.as_deref().ok_or_else(|| AdminError::Unavailable("no sessions are kept here".into()))
     }
 

@@ -37,6 +37,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "sessions", sql: include_str!("migrations/0010_sessions.sql") },
     Migration { version: 11, name: "errands", sql: include_str!("migrations/0011_errands.sql") },
     Migration { version: 12, name: "requests", sql: include_str!("migrations/0012_requests.sql") },
+    Migration { version: 13, name: "people", sql: include_str!("migrations/0013_people.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

@@ -38,7 +38,7 @@ pub use external::{ExternalIdentity, IdentityStore};
 pub use factor::{Factor, FactorStore};
 pub use memory::MemoryStore;
 pub use password::PasswordRules;
-pub use people::{ADMIN_ROLES, PeopleRules, Registration, SecondFactorRule};
+pub use people::{ADMIN_ROLES, PeopleRules, Registering, Registration, SecondFactorRule, SignInRules};
 pub use provider::{
     AttributeSettings, Configuration, MfaSettings, ProviderSettings, ProvisioningSettings, Reference,
     ReferenceSettings, TenantSettings,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Who signs in with a second factor.
 ///
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// use policy_runtime::identity::SecondFactorRule;
 /// assert_eq!(SecondFactorRule::default(), SecondFactorRule::Optional);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "whoever wants to, who administers, or everybody")]
 pub enum SecondFactorRule {
@@ -33,7 +33,7 @@ pub const ADMIN_ROLES: [&str; 4] = ["admin", "administrator", "operator", "owner
 /// let shop = Registration { roles: ["customer".to_owned()].into() };
 /// assert_ne!(shop, Registration::default());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::exhaustive_structs, reason = "whoever lets strangers in says all of it")]
 pub struct Registration {
@@ -61,4 +61,43 @@ pub struct PeopleRules {
     pub own_attributes: BTreeSet<String>,
     /// Who signs in with a second factor; if that is not said, as in the scope above.
     pub second_factor: Option<SecondFactorRule>,
+}
+
+/// What administrators say of registration.
+///
+/// ```
+/// use policy_runtime::identity::Registering;
+/// assert_eq!(Registering::default(), Registering::AsConfigured);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "nothing, no, or yes and as whom")]
+pub enum Registering {
+    /// Nothing: what the configuration says holds.
+    #[default]
+    AsConfigured,
+    /// Nobody registers.
+    Closed,
+    /// Strangers register, whatever the configuration says.
+    Open(Registration),
+}
+
+/// What administrators say at run time of one scope.
+///
+/// ```
+/// use policy_runtime::identity::{Registering, Registration, SecondFactorRule, SignInRules};
+/// let kiosk = SignInRules {
+///     registration: Registering::Open(Registration { roles: ["customer".to_owned()].into() }),
+///     second_factor: SecondFactorRule::RequiredForAdmins,
+/// };
+/// assert_ne!(kiosk, SignInRules::default(), "nothing is said");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::exhaustive_structs, reason = "whoever says something says all of it")]
+pub struct SignInRules {
+    /// Whether strangers may register.
+    pub registration: Registering,
+    /// Who needs a second factor there and below, beside those of whom the configuration and the scopes above say so.
+    pub second_factor: SecondFactorRule,
 }

@@ -1,12 +1,12 @@
 //! Sessions of browsers as a store keeps them, so that all servers of a deployment know them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use policy_core::Slug;
 use policy_core::participant::ParticipantBuilder;
 use policy_core::value::{Millis, Value};
+use policy_core::{Scope, Slug};
 
-use super::{Stored, User};
+use super::{SignInRules, Stored, User};
 
 /// A session of a stored user. The value of its cookie is kept nowhere, only its hash.
 ///
@@ -161,6 +161,12 @@ pub trait SessionStore: super::UserStore {
 
     /// Says which these are.
     fn share_in<'a>(&'a self, organization: &'a str, applications: &'a BTreeSet<Slug>) -> Stored<'a, ()>;
+
+    /// What administrators have said at run time of who registers, and of who needs a second factor.
+    fn sign_in_rules(&self) -> Stored<'_, BTreeMap<Scope, SignInRules>>;
+
+    /// Replaces what was said of a scope.
+    fn set_sign_in_rules<'a>(&'a self, scope: &'a Scope, rules: &'a SignInRules) -> Stored<'a, ()>;
 
     /// The sessions of a user, the latest first.
     fn sessions_of<'a>(&'a self, user: &'a str) -> Stored<'a, Vec<SessionRecord>>;

@@ -228,7 +228,8 @@ impl Prepared {
         let stored = Stored::of(&sql, clock.clone(), config.token_algorithm)?;
         let issuer = stored.issuer(&config.base_url, store.clone()).await?.single_use_in(store.clone());
         let throttle = || if config.rate_limits { Throttle::default() } else { Throttle::off() };
-        let second_factors = second_factors(config, &key, &store, &sql, &clock)?.throttle(throttle());
+        let methods = Methods::new(&store, &sql).await?;
+        let second_factors = second_factors(config, &key, &store, &sql, &clock, &methods)?.throttle(throttle());
         let by_password = PasswordAuthenticator::new(store.clone(), clock.clone()).throttle(throttle());
         let mut chain = Chain::builder()
             .with(by_password.second_factors(second_factors.clone()))
@@ -242,7 +243,6 @@ impl Prepared {
         if let Some(cookies) = &cookies {
             chain = chain.with(cookies.clone());
         }
-        let methods = Methods::new(&store).await?;
         for (scope, on) in &methods.known {
             chain = chain.methods(scope.clone(), on.iter().map(String::as_str));
         }
@@ -254,7 +254,8 @@ impl Prepared {
         let (mails, letters) = mail::mails(config)?;
         let lacks_mail = mail::lacking(store.as_ref(), config.system_sign_in, &mails).await?;
         mail::warn(&lacks_mail);
-        let sign_in = sign_in.people(people(config, &mails), passwords.clone()).second_factors(second_factors);
+        let sign_in = sign_in.people(people(config, &mails), passwords.clone()).following(methods.rules());
+        let sign_in = sign_in.second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
         let sets = PolicySets::new(sql.database().clone());
         let on_break = if config.flag_broken_manifests { OnBreak::Flag } else { OnBreak::Refuse };
@@ -375,10 +376,11 @@ fn second_factors(
     store: &Arc<dyn Directory>,
     sql: &Arc<SqlStore>,
     clock: &Arc<dyn Clock>,
+    methods: &Methods,
 ) -> Result<SecondFactors, ServerError> {
     let host = config.base_url.split_once("://").map_or(config.base_url.as_str(), |(_, host)| host);
     let key = derived(key, "pending sign-ins")?;
-    let all = SecondFactors::new(store.clone(), sql.clone(), clock.clone(), key).named(host);
+    let all = SecondFactors::new(store.clone(), sql.clone(), clock.clone(), key).named(host).following(methods.rules());
     let rules = config.people.iter().filter_map(|(scope, rules)| Some((scope.clone(), rules.second_factor?)));
     Ok(rules.fold(all, |all, (scope, rule)| all.rule(scope, rule)))
 }

@@ -195,10 +195,10 @@ impl SignIn {
     }
 
     /// The roles of those who register with a provider; `None` where nobody does.
-    fn registers_with<'a>(&self, flows: &'a Flows, scope: &Scope, provider: &str) -> Option<Vec<&'a String>> {
+    fn registers_with(&self, flows: &Flows, scope: &Scope, provider: &str) -> Option<Vec<String>> {
         let offered = self.pages.as_ref()?.offered(scope, provider)?;
-        let rules = flows.people.rules.get(scope)?.registration.as_ref()?;
-        offered.registers().then(|| rules.roles.iter().collect())
+        let registration = flows.registration(scope)?;
+        offered.registers().then(|| registration.roles.into_iter().collect())
     }
 
     /// The providers of a scope, by name.
@@ -235,8 +235,7 @@ impl SignIn {
         let (what, user) = if errand.purpose == Purpose::Register {
             let roles =
                 self.flows.as_ref().and_then(|flows| self.registers_with(flows, &errand.scope, &errand.configuration));
-            let roles: Vec<String> =
-                roles.ok_or_else(|| nobody("nobody registers here by themselves"))?.into_iter().cloned().collect();
+            let roles = roles.ok_or_else(|| nobody("nobody registers here by themselves"))?;
             match store.create(&errand.scope, email, proved.display_name(), &roles, &identity).await {
                 // Whoever has the address links the provider once they are signed in.
                 Err(StoreError::Exists { .. }) => return Err(nobody("the address belongs to another user")),

@@ -10,6 +10,8 @@
 //!                                                          resource server ─► keys, introspection
 //! ```
 
+#[cfg(feature = "server")]
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -243,6 +245,19 @@ impl SignIn {
     #[must_use]
     pub fn people(mut self, people: People, passwords: Passwords) -> Self {
         self.flows = Some(flows::Flows::new(people, passwords));
+        self
+    }
+
+    /// Follows what administrators say at run time of who registers; of use after [`SignIn::people`] alone.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) fn following(
+        mut self,
+        said: watch::Receiver<Arc<BTreeMap<policy_core::Scope, crate::identity::SignInRules>>>,
+    ) -> Self {
+        if let Some(flows) = &mut self.flows {
+            flows.said = said;
+        }
         self
     }
 

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_runtime::clock::{Clock as _, SystemClock};
+use policy_runtime::identity::{Registering, Registration, SecondFactorRule, SignInRules};
 use sha1::Sha1;
 
 use super::*;
@@ -358,6 +359,99 @@ async fn a_lost_one_is_taken_away_by_whoever_may_and_everything_of_before_ends()
         records.body.matches("Platform.members.removeSecondFactor").count() > 0 && records.body.contains(outcome)
     };
     assert!(removed("\"allow\"") && removed("\"deny\""), "{}", records.body);
+}
+
+/// Says the rules of a scope as an administrator does.
+async fn say(stand: &Stand, scope: &Scope, rules: &SignInRules) {
+    use policy_runtime::{Participant, SecurityContext};
+    let (at, role) = match scope.organization_id() {
+        None => (Scope::System, "administrator"),
+        Some(organization) => (Scope::Organization(organization.clone()), "owner"),
+    };
+    let who = Participant::builder(at, "u-1").role(role).mfa(true).build();
+    let cx = SecurityContext::new(&stand.prepared.policy, who.into());
+    stand.prepared.admin.set_sign_in_rules(&cx, scope, rules).await.unwrap();
+    assert_eq!(stand.prepared.admin.sign_in_rules(&cx, scope).await.unwrap(), *rules);
+}
+
+/// Asks until it is answered so, since servers follow within seconds.
+async fn becomes(status: u16, ask: impl AsyncFn() -> Answer) {
+    let mut told = ask().await;
+    for _ in 0..100 {
+        if told.status == status {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        told = ask().await;
+    }
+    panic!("{} {}", told.status, told.body);
+}
+
+async fn said_at_run_time(database: &str) {
+    let stand = Stand::of(database, "[server]\nrate_limits = false\n").await;
+    let store = &stand.prepared.store;
+    store.add_application("acme", "kiosk").await.unwrap();
+    let (kiosk, vault, acme) = (scope("kiosk"), scope("vault"), Scope::organization("acme").unwrap());
+    let register = async |application: &str| {
+        stand.post(&format!("/app/acme/{application}/register"), json!({ "email": "eve@example.com" })).await
+    };
+    assert_eq!(register("kiosk").await.status, 403);
+    let ((_, owner), (_, developer)) = (member(&stand, "owner").await, member(&stand, "developer").await);
+    let rules_at = async |method: &str, who: &str, scope: &str, body: Value| {
+        let headers = [("authorization", who), ("organizationid", "acme"), ("content-type", "application/json")];
+        let path = format!("/api/v1/scopes/{}/sign-in-rules", encoded(scope));
+        stand.send(method, &path, &headers, &body.to_string()).await
+    };
+    let open = json!({ "registration": "open", "roles": ["visitor"] });
+    for (who, scope, body, status) in [
+        (&developer, "app:acme/kiosk", open.clone(), 403),
+        (&owner, "sys", open.clone(), 404),
+        (&owner, "org:acme", open.clone(), 422),
+        (&owner, "app:acme/kiosk", json!({ "roles": ["visitor"] }), 422),
+        (&owner, "app:acme/kiosk", json!({ "secondFactor": "never" }), 422),
+        (&owner, "app:acme/kiosk", open.clone(), 204),
+    ] {
+        let told = rules_at("PUT", who, scope, body).await;
+        assert_eq!(told.status, status, "{scope}: {}", told.body);
+    }
+    let told = rules_at("GET", &owner, "app:acme/kiosk", Value::Null).await.json().unwrap();
+    assert_eq!(told, json!({ "registration": "open", "roles": ["visitor"], "secondFactor": "optional" }));
+    let open = Registering::Open(Registration { roles: ["visitor".to_owned()].into() });
+    let rules = SignInRules { registration: open, ..SignInRules::default() };
+    becomes(202, async || register("kiosk").await).await;
+    let body = json!({ "token": stand.token(0).await, "password": PASSWORD });
+    assert_eq!(stand.post("/register/complete", body).await.status, 204);
+    assert!(store.users(&kiosk).await.unwrap()[0].roles.contains("visitor"));
+    say(&stand, &scope("shop"), &SignInRules { registration: Registering::Closed, ..SignInRules::default() }).await;
+    becomes(403, async || register("shop").await).await;
+
+    // More is asked than the configuration asks, here and above, and never less.
+    let login = async |application: &str| stand.login(application, "eve@example.com", PASSWORD).await;
+    assert_eq!(login("kiosk").await.status, 204);
+    let required = SignInRules { second_factor: SecondFactorRule::Required, ..rules.clone() };
+    say(&stand, &kiosk, &required).await;
+    becomes(401, async || login("kiosk").await).await;
+    assert!(login("kiosk").await.body.contains("setUp"));
+    say(&stand, &kiosk, &rules).await;
+    becomes(204, async || login("kiosk").await).await;
+    say(&stand, &acme, &SignInRules { second_factor: SecondFactorRule::Required, ..SignInRules::default() }).await;
+    becomes(401, async || login("kiosk").await).await;
+    stand.user("vault", "eve@example.com").await;
+    say(&stand, &acme, &SignInRules::default()).await;
+    say(&stand, &vault, &SignInRules::default()).await;
+    becomes(204, async || login("kiosk").await).await;
+    assert_eq!(login("vault").await.status, 401, "the configuration asks for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_say_who_registers_and_who_needs_one_in_sqlite() {
+    let database = Sqlite::new("said");
+    said_at_run_time(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_say_who_registers_and_who_needs_one_in_postgres() {
+    said_at_run_time(&tests::postgres::fresh_database().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

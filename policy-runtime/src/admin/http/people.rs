@@ -11,7 +11,7 @@ use super::Api;
 use super::answer::{Body, In, nothing, ok};
 use super::bodies::{Removed, UserReply};
 use super::handlers::{Answer, Ids, unfit};
-use crate::identity::SessionRecord;
+use crate::identity::{Registering, Registration, SecondFactorRule, SessionRecord, SignInRules};
 use crate::security::SecurityContext;
 
 /// A session; times are milliseconds since 1970.
@@ -51,6 +51,59 @@ pub(super) struct Exported {
 pub(super) struct SharedSessions {
     /// Their ids.
     applications: BTreeSet<String>,
+}
+
+/// What administrators say of registration and second factors.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Rules {
+    /// `as_configured` (if nothing is said), `closed` or `open`.
+    #[serde(default)]
+    registration: Option<String>,
+    /// Where it is open, the roles of who registers.
+    #[serde(default)]
+    roles: BTreeSet<String>,
+    /// `optional` (if nothing is said), `required_for_admins` or `required`.
+    #[serde(default)]
+    second_factor: Option<String>,
+}
+
+pub(super) async fn sign_in_rules(State(api): State<Api>, cx: SecurityContext, In(scope): In) -> Answer {
+    let said = api.admin.sign_in_rules(&cx, &scope).await?;
+    let (registration, roles) = match said.registration {
+        Registering::AsConfigured => ("as_configured", BTreeSet::new()),
+        Registering::Closed => ("closed", BTreeSet::new()),
+        Registering::Open(registration) => ("open", registration.roles),
+    };
+    let second_factor = match said.second_factor {
+        SecondFactorRule::Optional => "optional",
+        SecondFactorRule::RequiredForAdmins => "required_for_admins",
+        SecondFactorRule::Required => "required",
+    };
+    ok(&Rules { registration: Some(registration.into()), roles, second_factor: Some(second_factor.into()) })
+}
+
+pub(super) async fn set_sign_in_rules(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Body(new): Body<Rules>,
+) -> Answer {
+    let registration = match new.registration.as_deref() {
+        Some("open") => Registering::Open(Registration { roles: new.roles }),
+        _ if !new.roles.is_empty() => return Err(unfit("`roles` are those of an `open` registration")),
+        None | Some("as_configured") => Registering::AsConfigured,
+        Some("closed") => Registering::Closed,
+        Some(_) => return Err(unfit("`registration` is `as_configured`, `closed` or `open`")),
+    };
+    let second_factor = match new.second_factor.as_deref() {
+        None | Some("optional") => SecondFactorRule::Optional,
+        Some("required_for_admins") => SecondFactorRule::RequiredForAdmins,
+        Some("required") => SecondFactorRule::Required,
+        Some(_) => return Err(unfit("`secondFactor` is `optional`, `required_for_admins` or `required`")),
+    };
+    api.admin.set_sign_in_rules(&cx, &scope, &SignInRules { registration, second_factor }).await?;
+    Ok(nothing())
 }
 
 pub(super) async fn export_user(

@@ -337,6 +337,22 @@ fn of_people() -> Vec<Endpoint<Api>> {
             e::share_sessions,
         )
         .takes::<e::SharedSessions>(),
+        at(
+            "get",
+            "/scopes/{scope}/sign-in-rules",
+            "signInRules",
+            "What administrators have said of registration and second factors",
+            e::sign_in_rules,
+        )
+        .gives::<e::Rules>(200),
+        at(
+            "put",
+            "/scopes/{scope}/sign-in-rules",
+            "setSignInRules",
+            "Says who registers, and who needs a second factor beside those of whom it is said elsewhere",
+            e::set_sign_in_rules,
+        )
+        .takes::<e::Rules>(),
     ]
 }
 

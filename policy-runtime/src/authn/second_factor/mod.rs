@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use policy_core::Scope;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
 use super::password::Throttle;
 use super::password::throttle::Key;
@@ -25,7 +26,7 @@ use super::{Authenticated, Authenticator, AuthnCode, AuthnError, BoxFuture, Outc
 use crate::clock::{Clock, steady_millis};
 use crate::credential::{Credential, Credentials};
 use crate::id::NoRandom;
-use crate::identity::{ADMIN_ROLES, Factor, FactorStore, SecondFactorRule, StoreError, User, UserStore};
+use crate::identity::{ADMIN_ROLES, Factor, FactorStore, SecondFactorRule, SignInRules, StoreError, User, UserStore};
 use crate::secret::Secret;
 
 mod demanded;
@@ -110,6 +111,8 @@ pub struct SecondFactors {
     clock: Arc<dyn Clock>,
     throttle: Arc<Throttle>,
     rules: BTreeMap<Scope, SecondFactorRule>,
+    /// What administrators have said, by which more is asked and never less.
+    said: watch::Receiver<Arc<BTreeMap<Scope, SignInRules>>>,
     name: String,
     /// Proves pending tokens; the same on all servers.
     key: Arc<Secret<[u8; 32]>>,
@@ -164,6 +167,7 @@ impl SecondFactors {
             clock,
             throttle: Arc::default(),
             rules: BTreeMap::new(),
+            said: watch::channel(Arc::default()).1,
             name: "policy".to_owned(),
             key: Arc::new(key),
         }
@@ -180,6 +184,14 @@ impl SecondFactors {
     #[must_use]
     pub fn rule(mut self, scope: Scope, rule: SecondFactorRule) -> Self {
         self.rules.insert(scope, rule);
+        self
+    }
+
+    /// Follows what administrators say at run time.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) fn following(mut self, said: watch::Receiver<Arc<BTreeMap<Scope, SignInRules>>>) -> Self {
+        self.said = said;
         self
     }
 
@@ -202,9 +214,13 @@ impl SecondFactors {
         roles: impl IntoIterator<Item = &'a R>,
     ) -> bool {
         let organization = scope.organization_id().cloned().map(Scope::Organization);
-        let mut scopes = [Some(scope.clone()), organization, Some(Scope::System)].into_iter().flatten();
+        let scopes: Vec<Scope> =
+            [Some(scope.clone()), organization, Some(Scope::System)].into_iter().flatten().collect();
+        let configured = scopes.iter().find_map(|scope| self.rules.get(scope).copied()).unwrap_or_default();
+        let said = self.said.borrow();
+        let said = scopes.iter().filter_map(|scope| said.get(scope)).map(|rules| rules.second_factor).max();
         let mut roles = roles.into_iter();
-        match scopes.find_map(|scope| self.rules.get(&scope).copied()).unwrap_or_default() {
+        match said.unwrap_or_default().max(configured) {
             SecondFactorRule::Optional => false,
             SecondFactorRule::Required => true,
             SecondFactorRule::RequiredForAdmins if scope.application_id().is_none() => roles.next().is_some(),

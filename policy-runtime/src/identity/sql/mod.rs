@@ -22,6 +22,7 @@ pub(super) mod links;
 mod once;
 mod personal;
 mod providers;
+mod rules;
 mod sessions;
 mod users;
 

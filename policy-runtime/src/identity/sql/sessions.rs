@@ -1,14 +1,16 @@
 //! Sessions of browsers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use policy_core::Slug;
 use policy_core::value::Millis;
+use policy_core::{Scope, Slug};
 use serde::{Deserialize, Serialize};
 
 use super::{SqlStore, announce, encode, missing, slug, texts};
 use crate::database::{Arg, Row, Transaction};
-use crate::identity::{Added, EndOf, SessionRecord, SessionStore, StoreError, Stored, User, UserStore as _};
+use crate::identity::{
+    Added, EndOf, SessionRecord, SessionStore, SignInRules, StoreError, Stored, User, UserStore as _,
+};
 
 /// What a sign-in added, as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -205,6 +207,14 @@ impl SessionStore for SqlStore {
 
     fn share_in<'a>(&'a self, organization: &'a str, applications: &'a BTreeSet<Slug>) -> Stored<'a, ()> {
         Box::pin(self.share(organization, applications))
+    }
+
+    fn sign_in_rules(&self) -> Stored<'_, BTreeMap<Scope, SignInRules>> {
+        Box::pin(self.all_rules())
+    }
+
+    fn set_sign_in_rules<'a>(&'a self, scope: &'a Scope, rules: &'a SignInRules) -> Stored<'a, ()> {
+        Box::pin(self.write_rules(scope, rules))
     }
 
     fn sessions_of<'a>(&'a self, user: &'a str) -> Stored<'a, Vec<SessionRecord>> {

@@ -42,7 +42,7 @@ impl SignIn {
         display_name: Option<&str>,
         back: Option<String>,
     ) -> Result<(), No> {
-        if flows.people.rules.get(&scope).is_none_or(|rules| rules.registration.is_none()) {
+        if flows.registration(&scope).is_none() {
             return no(StatusCode::FORBIDDEN, "nobody registers here by themselves");
         }
         let (key, to) = (address(email)?, email.trim().to_owned());
@@ -78,8 +78,7 @@ impl SignIn {
         display_name: Option<&str>,
     ) -> Result<Joined, No> {
         let Some(link) = self.link(Purpose::Register, token).await? else { return bad_link() };
-        let rules = flows.people.rules.get(&link.scope).and_then(|rules| rules.registration.as_ref());
-        let Some(rules) = rules else { return bad_link() };
+        let Some(rules) = flows.registration(&link.scope) else { return bad_link() };
         let display_name = name(display_name)?.or_else(|| link.display_name.clone());
         let mut known = vec![link.email.as_str()];
         known.extend(display_name.as_deref());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use policy_core::Scope;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::clients::{digest, fresh_secret};
 use super::{SignIn, SignInError};
@@ -24,7 +24,7 @@ use crate::credential::{Credential, Credentials, LoginForm, RequestedScope};
 use crate::edge::{Arrival, Limiter, Origins, Rate, Rates};
 use crate::events::{Actor, Event, EventKind};
 use crate::identity::link::{Link, NewLink, Purpose};
-use crate::identity::{EmailKey, PeopleRules, StoreError, User};
+use crate::identity::{EmailKey, PeopleRules, Registering, Registration, SignInRules, StoreError, User};
 use crate::mail::{Letter, Mails};
 use crate::secret::Secret;
 
@@ -90,6 +90,8 @@ impl Default for People {
 #[derive(Debug, Clone)]
 pub(super) struct Flows {
     pub(super) people: Arc<People>,
+    /// What administrators have said at run time.
+    pub(super) said: watch::Receiver<Arc<BTreeMap<Scope, SignInRules>>>,
     passwords: Passwords,
     limiter: Arc<Limiter>,
     letters: Arc<Semaphore>,
@@ -100,15 +102,26 @@ impl Flows {
         let rates = Rates { requests: people.limited.then_some(RATE), ..Rates::UNLIMITED };
         Self {
             people: Arc::new(people),
+            said: watch::channel(Arc::default()).1,
             passwords,
             limiter: Arc::new(Limiter::new(&rates)),
             letters: Arc::new(Semaphore::new(LETTERS)),
         }
     }
 
+    /// What whoever registers in a scope is; `None` where nobody does.
+    pub(super) fn registration(&self, scope: &Scope) -> Option<Registration> {
+        let said = self.said.borrow().get(scope).map(|rules| rules.registration.clone());
+        match said.unwrap_or_default() {
+            Registering::AsConfigured => self.people.rules.get(scope)?.registration.clone(),
+            Registering::Closed => None,
+            Registering::Open(registration) => Some(registration),
+        }
+    }
+
     /// Whether strangers may register in a scope, and whether letters are sent there.
     pub(super) fn offers(&self, scope: &Scope) -> (bool, bool) {
-        let registers = self.people.rules.get(scope).is_some_and(|rules| rules.registration.is_some());
+        let registers = self.registration(scope).is_some();
         let mails = self.people.mails.of(scope).is_some();
         (registers && mails, mails)
     }

@@ -213,12 +213,12 @@ async fn somebody_registers_with_oidc_provider_once() {
     let registers = async |login: &str| {
         let begin = format!("{}/api/auth/app/acme/shop/register/provider", server.base);
         let json = [("content-type", "application/json")];
-        let begun = send("POST", &begin, &json, r#"{"provider":"certified"}"#).await.unwrap();
+        let left = send("POST", &begin, &json, r#"{"provider":"certified"}"#).await.unwrap();
         let mut browser = Browser::default();
-        let cookies = begun.cookies();
+        let cookies = left.cookies();
         let (name, value) = cookies.split_once('=').unwrap();
         browser.cookies.entry(host(&server.base)).or_default().insert(name.to_owned(), value.to_owned());
-        let leads = begun.json().unwrap()["redirect"].as_str().unwrap().to_owned();
+        let leads = left.json().unwrap()["redirect"].as_str().unwrap().to_owned();
         let (_, url) = browser.follows("GET", leads, login, &format!("{}/login?", server.base)).await;
         let profile = browser.ask("GET", &format!("{}/api/auth/profile", server.base), "").await;
         (profile, url)
@@ -270,20 +270,20 @@ async fn an_organization_is_founded_with_oidc_provider_which_signs_its_owner_in_
     // Within seconds every server lets the owner in so, and nobody else.
     let again = async |login: &str| {
         let mut browser = Browser::default();
-        let begun = async || {
+        let leave = async || {
             let headers = [("organizationid", "rockets-more"), ("origin", &*server.base)];
             send("POST", &format!("{base}/login/social/start/main"), &headers, "").await.unwrap()
         };
         let until = Instant::now() + Duration::from_secs(10);
-        let mut begun_at = begun().await;
-        while begun_at.status == 400 && Instant::now() < until {
+        let mut left = leave().await;
+        while left.status == 400 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            begun_at = begun().await;
+            left = leave().await;
         }
-        let cookie = begun_at.cookies();
+        let cookie = left.cookies();
         let (name, value) = cookie.split_once('=').unwrap();
         browser.cookies.entry(host(&server.base)).or_default().insert(name.to_owned(), value.to_owned());
-        let leads = header(&begun_at, "location").unwrap();
+        let leads = header(&left, "location").unwrap();
         let (_, url) = browser.follows("GET", leads, login, &format!("{}/login?", server.base)).await;
         (browser.ask("GET", &profile, "").await, url)
     };

@@ -146,6 +146,9 @@ impl Admin {
         if scope.application_id().is_none() && rules.registration != Registering::AsConfigured {
             return Err(AdminError::Invalid("strangers register in applications alone".into()));
         }
+        if matches!(rules.registration, Registering::Open(_)) {
+            let _ = self.permit(cx, Right::ASSIGN_ROLES, scope).await?;
+        }
         let said = serde_json::to_string(rules).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let permitted = permitted.about("scope", &scope.to_string()).detail("signInRules", said);
         let kept = self.kept()?;

@@ -8,7 +8,9 @@ use policy_core::platform::{ORGANIZATION_ACTIONS, SYSTEM_ACTIONS};
 use policy_runtime::admin::{Admin, AdminError, MemberChange, NewKey, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal};
 use policy_runtime::database::{Database, DatabaseAddress};
-use policy_runtime::identity::{ProviderSettings, ReferenceSettings, SqlStore, User};
+use policy_runtime::identity::{
+    ProviderSettings, ReferenceSettings, Registering, Registration, SignInRules, SqlStore, User,
+};
 use policy_runtime::secret::Secret;
 use policy_runtime::sets::PolicySets;
 use policy_runtime::{Baseline, Code, Participant, Policy, Scope, SecurityContext, SetSource};
@@ -468,5 +470,22 @@ async fn each_action_guards_an_operation() {
             answers.push(operation(&stand, cx, &scope, action).await);
         }
         assert!(matches!(answers[..], ["yes" | "other", "no"]), "`{action}` of `{scope}`: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_assign_roles_opens_no_registration() {
+    let open = Registering::Open(Registration { roles: ["customer".to_owned()].into() });
+    for (registration, forbidden, refused) in
+        [(&open, false, false), (&open, true, true), (&Registering::Closed, true, false)]
+    {
+        let stand = stand().await;
+        if forbidden {
+            let text = "forbid (principal, action == Platform::Action::\"members.assignRoles\", resource);";
+            stand.policy.replace(&Scope::System, &cedar(text)).unwrap();
+        }
+        let rules = SignInRules { registration: registration.clone(), ..SignInRules::default() };
+        let told = told(&stand.admin.set_sign_in_rules(&stand.owner(), &stand.shop, &rules).await);
+        assert_eq!(told == "no", refused, "{registration:?} {told}");
     }
 }

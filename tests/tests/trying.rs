@@ -399,6 +399,9 @@ fn what_is_recorded_is_said_in_the_file() {
     assert!(check("[audit]\ndecisions = \"1/100\"\ninputs = true").unwrap().audit.inputs);
     for bad in ["some", "1/0", "1/x", ""] {
         let faults = check(&format!("[audit]\ndecisions = \"{bad}\"")).unwrap_err().to_string();
-        assert!(faults.contains("`decisions` is `all`, `denials`, `required`"), "{faults}");
+        assert!(faults.contains("by `decisions` is `all`, `denials`, `required`"), "{faults}");
+        let faults =
+            check(&format!("[audit.actions]\n\"com.example.Orders.place\" = \"{bad}\"")).unwrap_err().to_string();
+        assert!(faults.contains("by `com.example.Orders.place` is `all`, `denials`, `required`"), "{faults}");
     }
 }

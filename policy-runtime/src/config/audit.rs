@@ -44,14 +44,14 @@ pub(super) struct RawAudit {
 
 impl RawAudit {
     pub(super) fn check(&self, folder: &Path) -> Result<Audit, String> {
-        let actions = self.actions.iter().map(|(action, named)| Ok((action.clone(), what(named)?)));
+        let actions = self.actions.iter().map(|(action, named)| Ok((action.clone(), what(action, named)?)));
         let every = self.anchors_every_s.unwrap_or(600);
         if every == 0 {
             return Err("`anchors_every_s` is at least 1".to_owned());
         }
         let every = Duration::from_secs(every.into());
         Ok(Audit {
-            decisions: what(self.decisions.as_deref().unwrap_or("denials"))?,
+            decisions: what("decisions", self.decisions.as_deref().unwrap_or("denials"))?,
             actions: actions.collect::<Result<_, String>>()?,
             required: self.required.clone(),
             inputs: self.inputs,
@@ -60,7 +60,7 @@ impl RawAudit {
     }
 }
 
-fn what(named: &str) -> Result<What, String> {
+fn what(of: &str, named: &str) -> Result<What, String> {
     let sampled = || named.strip_prefix("1/").and_then(|n| n.parse().ok()).filter(|n| *n > 0).map(What::Sampled);
     match named {
         "all" => Ok(What::All),
@@ -68,7 +68,7 @@ fn what(named: &str) -> Result<What, String> {
         "required" => Ok(What::Nothing),
         _ => sampled().ok_or_else(|| {
             format!(
-                "what is recorded of decisions is `all`, `denials`, `required`, or a share such as `1/100`, not `{named}`"
+                "what is recorded by `{of}` is `all`, `denials`, `required`, or a share such as `1/100`, not `{named}`"
             )
         }),
     }

@@ -311,10 +311,10 @@ impl Admin {
             None => None,
         };
         self.change(permitted, async {
-            if let Some(password) = &password {
-                self.store.set_password(id, Some(password)).await?;
-            }
-            Ok(self.store.change_user(id, &stored).await?)
+            Ok(match &password {
+                Some(password) => self.store.change_user_and_password(id, &stored, password).await?,
+                None => self.store.change_user(id, &stored).await?,
+            })
         })
         .await
     }

@@ -367,7 +367,15 @@ pub trait Directory: UserStore + IdentityStore + KeyStore {
     /// Changes a user and raises its epoch.
     fn change_user<'a>(&'a self, id: &'a str, change: &'a Change) -> Stored<'a, User>;
 
-    /// Sets or removes a password hash and raises the user's epoch.
+    /// Changes a user and sets its password hash, or neither.
+    fn change_user_and_password<'a>(
+        &'a self,
+        id: &'a str,
+        change: &'a Change,
+        hash: &'a Secret<String>,
+    ) -> Stored<'a, User>;
+
+    /// Sets or removes a password hash and raises the user's epoch. Invitations end, and letters that reset it.
     fn set_password<'a>(&'a self, id: &'a str, hash: Option<&'a Secret<String>>) -> Stored<'a, ()>;
 
     /// Removes a user with everything it signs in with; its id is never given again.

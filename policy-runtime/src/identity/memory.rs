@@ -140,38 +140,18 @@ impl MemoryStore {
     /// When there is no such user.
     pub fn update_user(&self, id: &str, change: impl FnOnce(&mut User)) -> Result<User, StoreError> {
         let mut inner = self.inner();
-        let user = inner.users.get_mut(id).ok_or_else(|| missing("user", id))?;
-        let mut changed = user.clone();
-        change(&mut changed);
-        let changed = User {
-            id: user.id.clone(),
-            scope: user.scope.clone(),
-            email: user.email.clone(),
-            epoch: user.epoch + 1,
-            ..changed
-        };
-        *user = changed.clone();
-        inner.note([id.to_owned()]);
+        let changed = inner.update_user(id, change)?;
         self.announce(inner);
         Ok(changed)
     }
 
-    /// Sets or removes a password hash and raises the user's epoch.
+    /// Sets or removes a password hash and raises the user's epoch. Invitations end.
     ///
     /// # Errors
     /// When there is no such user.
     pub fn set_password_hash(&self, id: &str, hash: Option<Secret<String>>) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        let user = inner.users.get_mut(id).ok_or_else(|| missing("user", id))?;
-        user.epoch += 1;
-        let epoch = user.epoch;
-        match hash {
-            Some(hash) => inner.hashes.insert(id.to_owned(), hash),
-            None => inner.hashes.remove(id),
-        };
-        inner.note([id.to_owned()]);
-        let ended = (inner.number, id.to_owned(), epoch);
-        inner.ended.push(ended);
+        inner.set_hash(id, hash)?;
         self.announce(inner);
         Ok(())
     }
@@ -250,6 +230,37 @@ impl Inner {
     fn note(&mut self, participants: impl IntoIterator<Item = String>) {
         self.number += 1;
         self.log.extend(participants.into_iter().map(|participant| (self.number, participant)));
+    }
+
+    fn update_user(&mut self, id: &str, change: impl FnOnce(&mut User)) -> Result<User, StoreError> {
+        let user = self.users.get_mut(id).ok_or_else(|| missing("user", id))?;
+        let mut changed = user.clone();
+        change(&mut changed);
+        let changed = User {
+            id: user.id.clone(),
+            scope: user.scope.clone(),
+            email: user.email.clone(),
+            epoch: user.epoch + 1,
+            ..changed
+        };
+        *user = changed.clone();
+        self.note([id.to_owned()]);
+        Ok(changed)
+    }
+
+    fn set_hash(&mut self, id: &str, hash: Option<Secret<String>>) -> Result<(), StoreError> {
+        let user = self.users.get_mut(id).ok_or_else(|| missing("user", id))?;
+        user.epoch += 1;
+        let epoch = user.epoch;
+        match hash {
+            Some(hash) => self.hashes.insert(id.to_owned(), hash),
+            None => self.hashes.remove(id),
+        };
+        self.invitations.retain(|_, (owner, _)| owner != id);
+        self.note([id.to_owned()]);
+        let ended = (self.number, id.to_owned(), epoch);
+        self.ended.push(ended);
+        Ok(())
     }
 
     fn insert_organization(&mut self, id: &str) -> Result<Slug, StoreError> {
@@ -380,6 +391,7 @@ impl IdentityStore for MemoryStore {
             let user = inner.users.get_mut(&id)?;
             user.epoch += 1;
             let user = user.clone();
+            inner.invitations.retain(|_, (owner, _)| *owner != id);
             inner.identities.insert(key, id);
             Some(inner.seen(&user))
         });

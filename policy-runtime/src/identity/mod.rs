@@ -47,7 +47,7 @@ pub use session::{Added, EndOf, SessionRecord, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 #[cfg(feature = "signin")]
-pub(crate) use sql::identities::Unlinked;
+pub(crate) use sql::identities::{Linked, Unlinked};
 #[cfg(feature = "signin")]
 pub(crate) use sql::links::slug_of;
 

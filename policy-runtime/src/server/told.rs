@@ -200,6 +200,11 @@ impl Directory for Told {
         fn change_user(id: &'a str, change: &'a Change) -> User => |this, user| async {
             this.tell(CredentialChanged, "user.change", id, &user.scope, Some(change.summary())).await;
         };
+        fn change_user_and_password(id: &'a str, change: &'a Change, hash: &'a Secret<String>) -> User =>
+            |this, user| async {
+                this.tell(CredentialChanged, "password.set", id, &user.scope, None).await;
+                this.tell(CredentialChanged, "user.change", id, &user.scope, Some(change.summary())).await;
+            };
         fn set_password(id: &'a str, hash: Option<&'a Secret<String>>) -> (),
             first scope = this.scope_of_user(id) => |this, done| async {
             let what = if hash.is_some() { "password.set" } else { "password.remove" };

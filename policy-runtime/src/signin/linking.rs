@@ -29,7 +29,9 @@ use crate::authn::{AuthnCode, AuthnError};
 use crate::endpoint::{Endpoint, at};
 use crate::events::Actor;
 use crate::identity::link::{self, Founder, Link, NewLink};
-use crate::identity::{Directory as _, EmailKey, ExternalIdentity, IdentityStore as _, StoreError, Unlinked, User};
+use crate::identity::{
+    Directory as _, EmailKey, ExternalIdentity, IdentityStore as _, Linked, StoreError, Unlinked, User,
+};
 
 /// How long ago somebody must have signed in to change how they sign in, in milliseconds.
 const FRESH_MS: i64 = 5 * 60_000;
@@ -286,9 +288,11 @@ impl SignIn {
                 return unlinked("invalid_token");
             }
         };
-        let linked = self.inner.stored.sql.link_identity(&user, &offered.identity(&token)).await;
-        if !linked.map_err(|error| unavailable(&error.into()))? {
-            return unlinked("taken");
+        let linked = self.inner.stored.sql.link_identity(&user, &errand.question, &offered.identity(&token)).await;
+        match linked.map_err(|error| unavailable(&error.into()))? {
+            Linked::Done => {}
+            Linked::Taken => return unlinked("taken"),
+            Linked::Ended => return unlinked("session_ended"),
         }
         self.tell("identity.link", &user, actor(&user)).await;
         see_other(&format!("/?linked={}", errand.configuration))

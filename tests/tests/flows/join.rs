@@ -130,6 +130,13 @@ async fn invites(database: &str) {
     assert!(stand.is_signed_in(&cookie).await);
     let bob = stand.prepared.store.user(&bob.id).await.unwrap().unwrap();
     assert!(bob.roles.contains("finance"), "what the administrator gave stays");
+
+    // Whoever can sign in is invited to bring a provider: whoever reads the letter does not get in by a password of their own.
+    let invitation = stand.prepared.admin.invite(&owner, &scope("shop"), &bob.id).await.unwrap();
+    let told = stand.post("/invite/accept", json!({ "token": invitation.expose(), "password": OTHER })).await;
+    assert_eq!(told.status, 400, "{}", told.body);
+    assert_eq!(stand.login("shop", "bob@example.com", PASSWORD).await.status, 204);
+    assert!(stand.is_signed_in(&cookie).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

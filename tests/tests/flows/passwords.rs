@@ -1,5 +1,6 @@
 //! Passwords that were forgotten, and those that are changed; profiles.
 
+use super::second::App;
 use super::*;
 
 async fn forgets(database: &str) {
@@ -124,7 +125,19 @@ async fn changes(database: &str) {
     let user = stand.prepared.store.users(&scope("shop")).await.unwrap().remove(0);
     assert_eq!((user.roles.len(), user.attributes.len()), (1, 1));
 
-    assert_eq!(stand.post_with(&cookie, "/password/change", body).await.status, 204);
+    // What was half done ends with the password: a letter on its way, and a second factor that somebody else has seen the seed of.
+    stand.post("/app/acme/shop/password/forgot", json!({ "email": "ann@example.com" })).await;
+    let letter = stand.token(0).await;
+    let seed = stand.post_with(&cookie, "/second-factor/set-up", json!({ "password": PASSWORD })).await;
+    assert_eq!(seed.status, 200, "{}", seed.body);
+    let mut app = App::new(seed.json().unwrap()["secret"].as_str().unwrap());
+    let changed = stand.post_with(&cookie, "/password/change", body).await;
+    assert_eq!(changed.status, 204, "{}", changed.body);
+    let reset = stand.post("/password/reset", json!({ "token": letter, "password": PASSWORD })).await;
+    assert_eq!(reset.status, 400, "{}", reset.body);
+    let confirmed = json!({ "code": app.code().await });
+    let confirmed = stand.post_with(&changed.cookies(), "/second-factor/confirm", confirmed).await;
+    assert!(confirmed.status >= 400, "{}", confirmed.body);
     assert_eq!(stand.login("shop", "ann@example.com", PASSWORD).await.status, 401);
     assert_eq!(stand.login("shop", "ann@example.com", OTHER).await.status, 204);
 }

@@ -3,7 +3,7 @@
 use policy_core::Scope;
 use policy_core::value::Millis;
 use policy_runtime::identity::{
-    Configuration, EmailKey, ExternalIdentity, NewUser, ProviderSettings, ProvisioningSettings, Reference,
+    Change, Configuration, EmailKey, ExternalIdentity, NewUser, ProviderSettings, ProvisioningSettings, Reference,
     ReferenceSettings, StoreError,
 };
 use policy_runtime::secret::Secret;
@@ -156,4 +156,21 @@ async fn an_invitation_is_good_once(store: Store) {
     assert_eq!(accept(&hash, &orders(), "s2", 0).await, None, "used");
     assert!(store.invite(&bob.id, &old, Millis(1_000)).await.is_err(), "who has an identity is not invited");
     assert!(store.invite("u_unknown", &old, Millis(1_000)).await.is_err());
+    // Whoever got a password since has no invitation left, which somebody else may have read.
+    let password = Secret::new("$argon2id$x".to_owned());
+    for n in 0..2 {
+        let carol = store.add_user(NewUser::new(orders(), &format!("carol{n}@example.com"))).await.unwrap();
+        store.invite(&carol.id, &hash, Millis(1_000)).await.unwrap();
+        if n == 0 {
+            store.set_password(&carol.id, Some(&password)).await.unwrap();
+        } else {
+            let change = Change::default().add_role("finance");
+            let changed = store.change_user_and_password(&carol.id, &change, &password).await.unwrap();
+            assert!(changed.roles.contains("finance") && changed.epoch > carol.epoch);
+        }
+        assert_eq!(store.password_hash(&carol.id).await.unwrap().unwrap().expose(), password.expose());
+        assert_eq!(accept(&hash, &orders(), "after", 0).await, None);
+    }
+    let change = Change::default();
+    assert!(store.change_user_and_password("u_unknown", &change, &password).await.is_err());
 }

@@ -100,6 +100,21 @@ impl Directory for MemoryStore {
         done(changed.map(|user| self.inner().seen(&user)))
     }
 
+    fn change_user_and_password<'a>(
+        &'a self,
+        id: &'a str,
+        change: &'a Change,
+        hash: &'a Secret<String>,
+    ) -> Stored<'a, User> {
+        let mut inner = self.inner();
+        let changed = inner
+            .set_hash(id, Some(hash.clone()))
+            .and_then(|()| inner.update_user(id, |user| change.apply_to_user(user)));
+        let changed = changed.map(|user| inner.seen(&user));
+        self.announce(inner);
+        done(changed)
+    }
+
     fn set_password<'a>(&'a self, id: &'a str, hash: Option<&'a Secret<String>>) -> Stored<'a, ()> {
         done(self.set_password_hash(id, hash.cloned()))
     }

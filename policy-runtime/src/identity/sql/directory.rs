@@ -73,6 +73,15 @@ impl Directory for SqlStore {
         Box::pin(self.update_user(id, change))
     }
 
+    fn change_user_and_password<'a>(
+        &'a self,
+        id: &'a str,
+        change: &'a Change,
+        hash: &'a Secret<String>,
+    ) -> Stored<'a, User> {
+        Box::pin(self.update_user_and_password(id, change, hash))
+    }
+
     fn set_password<'a>(&'a self, id: &'a str, hash: Option<&'a Secret<String>>) -> Stored<'a, ()> {
         Box::pin(self.write_password(id, hash))
     }

@@ -5,6 +5,16 @@ use super::{SqlStore, announce_end};
 use crate::database::Row;
 use crate::identity::{ExternalIdentity, StoreError, User};
 
+/// What came of giving a user an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    Done,
+    /// It is somebody's already.
+    Taken,
+    /// The session is over.
+    Ended,
+}
+
 /// What came of taking an identity away from a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unlinked {
@@ -37,12 +47,24 @@ impl SqlStore {
         identities(&self.database.rows(OF_USER, vec![user.into()]).await?)
     }
 
-    /// Gives a user one identity more; false when it is somebody's already.
-    pub(crate) async fn link_identity(&self, user: &User, identity: &ExternalIdentity) -> Result<bool, StoreError> {
+    /// Gives a user one identity more, while the session goes on in which they asked for it.
+    pub(crate) async fn link_identity(
+        &self,
+        user: &User,
+        session: &str,
+        identity: &ExternalIdentity,
+    ) -> Result<Linked, StoreError> {
         let mut tx = self.database.begin().await?;
-        let is_linked = insert_identity(&mut tx, &user.scope, &user.id, identity).await?;
+        // Takes the row's lock, so that whoever ends it at once comes before, or after the identity is there to be seen.
+        let sql = "UPDATE policy_sessions SET idle_ends = idle_ends WHERE id = $1 AND user_id = $2";
+        if tx.run(sql, vec![session.into(), user.id.as_str().into()]).await? == 0 {
+            return Ok(Linked::Ended);
+        }
+        if !insert_identity(&mut tx, &user.scope, &user.id, identity).await? {
+            return Ok(Linked::Taken);
+        }
         tx.commit().await?;
-        Ok(is_linked)
+        Ok(Linked::Done)
     }
 
     /// Takes an identity away, unless the user could not sign in by anything else; `counts` says by which identities people sign

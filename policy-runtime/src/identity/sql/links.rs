@@ -171,6 +171,12 @@ impl SqlStore {
         let sql = "DELETE FROM policy_invitations WHERE hash = $1 AND until > $2 RETURNING user_id";
         let Some(row) = tx.row(sql, vec![encode::hex(hash).into(), now.0.into()]).await? else { return Ok(None) };
         let id = row.text(0)?;
+        // Whoever can sign in already is invited to bring a provider; an invitation replaces no password.
+        let sql = "SELECT user_id FROM policy_passwords WHERE user_id = $1 \
+                   UNION SELECT user_id FROM policy_identities WHERE user_id = $1";
+        if tx.row(sql, vec![id.as_str().into()]).await?.is_some() {
+            return Ok(None);
+        }
         let (concerned, _) = password_in(&mut tx, &id, Some(password)).await?;
         if let Some(name) = display_name {
             let sql = "UPDATE policy_users SET display_name = $2 WHERE id = $1";

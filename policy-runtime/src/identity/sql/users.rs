@@ -84,6 +84,7 @@ pub(super) async fn bind_in(
     if !insert_identity(tx, scope, user, identity).await? {
         return Ok(None);
     }
+    tx.run("DELETE FROM policy_invitations WHERE user_id = $1", vec![user.into()]).await?;
     user_in(tx, user).await.map(Some)
 }
 
@@ -152,19 +153,54 @@ pub(super) async fn out_in(tx: &mut Transaction, id: &str) -> Result<(Vec<String
     Ok((concerned, epoch))
 }
 
-/// Replaces a password: whoever got in by the one before is out, as by [`out_in`].
+/// Replaces a password: whoever got in by the one before is out, as by [`out_in`], and leaves nothing half done: no letter that
+/// they asked for, no invitation, no second factor that they did not confirm.
 pub(super) async fn password_in(
     tx: &mut Transaction,
     id: &str,
     hash: Option<&Secret<String>>,
 ) -> Result<(Vec<String>, i64), StoreError> {
     let out = out_in(tx, id).await?;
-    tx.run("DELETE FROM policy_passwords WHERE user_id = $1", vec![id.into()]).await?;
+    for sql in [
+        "DELETE FROM policy_passwords WHERE user_id = $1",
+        "DELETE FROM policy_links WHERE user_id = $1",
+        "DELETE FROM policy_invitations WHERE user_id = $1",
+        "DELETE FROM policy_second_factors WHERE user_id = $1 AND confirmed = 0",
+    ] {
+        tx.run(sql, vec![id.into()]).await?;
+    }
     if let Some(hash) = hash {
         let sql = "INSERT INTO policy_passwords (user_id, hash) VALUES ($1, $2)";
         tx.run(sql, vec![id.into(), hash.expose().as_str().into()]).await?;
     }
     Ok(out)
+}
+
+async fn change_in(tx: &mut Transaction, id: &str, change: &Change) -> Result<User, StoreError> {
+    // Takes the row's lock, so that two changes at once both count.
+    let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING enabled";
+    let locked = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?;
+    let is_enabled = locked.bool(0)?;
+    let mut user = user_in(tx, id).await?;
+    change.apply_to_user(&mut user);
+    let row: Vec<Arg> = vec![
+        id.into(),
+        user.display_name.into(),
+        encode::from_attributes(&user.attributes).into(),
+        user.tenant.into(),
+        // Not what was read: that is also false while the organization is suspended.
+        change.enabled.unwrap_or(is_enabled).into(),
+    ];
+    let sql = "UPDATE policy_users SET display_name = $2, attributes = $3, tenant = $4, enabled = $5 WHERE id = $1";
+    tx.run(sql, row).await?;
+    for role in &change.add_roles {
+        add_role(tx, id, role).await?;
+    }
+    for role in &change.remove_roles {
+        let sql = "DELETE FROM policy_user_roles WHERE user_id = $1 AND role = $2";
+        tx.run(sql, vec![id.into(), role.as_str().into()]).await?;
+    }
+    user_in(tx, id).await
 }
 
 impl SqlStore {
@@ -184,31 +220,21 @@ impl SqlStore {
 
     pub(super) async fn update_user(&self, id: &str, change: &Change) -> Result<User, StoreError> {
         let mut tx = self.database.begin().await?;
-        // Takes the row's lock, so that two changes at once both count.
-        let sql = "UPDATE policy_users SET epoch = epoch + 1 WHERE id = $1 RETURNING enabled";
-        let locked = tx.row(sql, vec![id.into()]).await?.ok_or_else(|| missing("user", id))?;
-        let is_enabled = locked.bool(0)?;
-        let mut user = user_in(&mut tx, id).await?;
-        change.apply_to_user(&mut user);
-        let row: Vec<Arg> = vec![
-            id.into(),
-            user.display_name.clone().into(),
-            encode::from_attributes(&user.attributes).into(),
-            user.tenant.clone().into(),
-            // Not what was read: that is also false while the organization is suspended.
-            change.enabled.unwrap_or(is_enabled).into(),
-        ];
-        let sql = "UPDATE policy_users SET display_name = $2, attributes = $3, tenant = $4, enabled = $5 WHERE id = $1";
-        tx.run(sql, row).await?;
-        for role in &change.add_roles {
-            add_role(&mut tx, id, role).await?;
-        }
-        for role in &change.remove_roles {
-            let sql = "DELETE FROM policy_user_roles WHERE user_id = $1 AND role = $2";
-            tx.run(sql, vec![id.into(), role.as_str().into()]).await?;
-        }
-        let user = user_in(&mut tx, id).await?;
+        let user = change_in(&mut tx, id, change).await?;
         announce(tx, &[id.to_owned()]).await?;
+        Ok(user)
+    }
+
+    pub(super) async fn update_user_and_password(
+        &self,
+        id: &str,
+        change: &Change,
+        hash: &Secret<String>,
+    ) -> Result<User, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let (concerned, epoch) = password_in(&mut tx, id, Some(hash)).await?;
+        let user = change_in(&mut tx, id, change).await?;
+        announce_end(tx, &concerned, epoch).await?;
         Ok(user)
     }
 

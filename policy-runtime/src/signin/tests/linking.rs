@@ -123,6 +123,12 @@ async fn a_provider_is_linked_by_fresh_sign_ins_on_both_sides() {
     let cookies = cookies.replace(&carol, &alice);
     assert_eq!(stage.comes_back(AT, &cookies, &brought).await.location(), "/?link_error=session_ended");
     assert_eq!(stage.told(), ["identity.link"]);
+    // Also where it ends after it was looked at.
+    let own = stage.f.store.identities_of(&stage.f.alice.id).await.unwrap().remove(0);
+    let another = crate::identity::ExternalIdentity { subject: "bob-3".to_owned(), ..own };
+    let linked = stage.f.store.link_identity(&stage.f.alice, "an ended session", &another).await.unwrap();
+    assert_eq!(linked, crate::identity::Linked::Ended);
+    assert_eq!(stage.f.store.identities_of(&stage.f.alice.id).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

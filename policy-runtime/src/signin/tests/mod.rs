@@ -23,6 +23,7 @@ mod authorize;
 mod founding;
 mod keys;
 mod leaving;
+mod letters;
 mod linking;
 mod provider;
 mod relying;

@@ -369,6 +369,13 @@ impl Policy {
         self.inner.shadows.look(&self.inner.engine, request, decision);
     }
 
+    /// Asks the drafts in shadow which rows an operation is open for.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[inline]
+    pub(crate) fn cast_shadow_on_rows(&self, request: &Request<'_>) {
+        self.inner.shadows.look_at_rows(&self.inner.engine, request);
+    }
+
     /// Puts a draft of a scope's set into shadow, in place of an earlier one: guards ask it about each decision, beside the
     /// active set, and it is only counted what it would turn. While there is none, a decision costs nothing more.
     ///

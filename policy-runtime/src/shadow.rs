@@ -1,14 +1,18 @@
 //! Drafts in shadow: asked beside the active sets about each decision, and only counted.
 //!
-//! In: decisions with their requests. Out: [`Shadowed`], how many there were and which a draft turns. Absent: any effect on a
-//! decision, and where drafts are stored.
+//! In: decisions with their requests, and what operations on rows were asked about. Out: [`Shadowed`], how many there were, which a
+//! draft turns and which lists it changes. Absent: any effect on a decision, and where drafts are stored.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use policy_core::pdp::{Engine, SetError, SetSource, Supposition};
 use policy_core::{Decision, Denial, Request, Scope};
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod lists;
 
 /// How many kinds of turns are kept apart for a draft; what comes after them is counted as others.
 const KINDS: usize = 10_000;
@@ -71,6 +75,54 @@ pub(crate) fn blamed(denial: &Denial) -> String {
     policy.or_else(|| denial.tier.map(|tier| tier.to_string())).unwrap_or_else(|| denial.message.clone())
 }
 
+/// What becomes of the rows of a list.
+///
+/// ```
+/// use policy_runtime::shadow::Rows;
+/// assert_eq!(Rows::Narrower.to_string(), "narrower");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth")]
+pub enum Rows {
+    /// None that was not there before.
+    Narrower,
+    /// All that were there before, and perhaps more.
+    Wider,
+    /// Some may go, others come; also where rows alone can tell.
+    Other,
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Narrower => "narrower",
+            Self::Wider => "wider",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// A kind of lists that another set changes.
+///
+/// ```
+/// use policy_runtime::shadow::{ListTurn, Rows};
+/// fn takes_away(turn: &ListTurn) -> bool {
+///     turn.becomes != Rows::Wider
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ListTurn {
+    /// What becomes of their rows.
+    pub becomes: Rows,
+    /// The policies of the draft's scope that ask otherwise, or the tier.
+    pub rule: String,
+    /// The action's full name.
+    pub action: String,
+    /// `<scope>/<id>` of the participant; of a System draft the scope alone, as for calls.
+    pub caller: String,
+}
+
 /// What was counted of a draft in shadow.
 ///
 /// ```
@@ -88,6 +140,8 @@ pub struct Shadowed {
     pub decisions: u64,
     /// How many of each kind it turns.
     pub turns: BTreeMap<Turn, u64>,
+    /// How many lists of each kind it changes; they are among the decisions.
+    pub lists: BTreeMap<ListTurn, u64>,
 }
 
 impl Shadowed {
@@ -95,11 +149,24 @@ impl Shadowed {
         self.decisions += 1;
         let Some(mut turn) = turn else { return };
         if self.turns.len() >= KINDS && !self.turns.contains_key(&turn) {
-            let others = || "(others)".to_owned();
             turn = Turn { opens: turn.opens, rule: others(), action: others(), caller: others() };
         }
         *self.turns.entry(turn).or_default() += 1;
     }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn count_list(&mut self, turn: Option<ListTurn>) {
+        self.decisions += 1;
+        let Some(mut turn) = turn else { return };
+        if self.lists.len() >= KINDS && !self.lists.contains_key(&turn) {
+            turn = ListTurn { becomes: turn.becomes, rule: others(), action: others(), caller: others() };
+        }
+        *self.lists.entry(turn).or_default() += 1;
+    }
+}
+
+fn others() -> String {
+    "(others)".to_owned()
 }
 
 /// A draft in shadow.
@@ -141,6 +208,26 @@ impl Shadows {
             let supposed = engine.decide_supposing(&draft.supposition, request);
             let turn = Turn::between(engine, request, draft.supposition.scope(), (decision, &supposed));
             draft.shadowed(|shadowed| shadowed.count(turn));
+        }
+    }
+
+    /// Asks the drafts which rows an operation is open for.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[inline]
+    pub(crate) fn look_at_rows(&self, engine: &Engine, request: &Request<'_>) {
+        if self.on.load(Ordering::Relaxed) {
+            self.ask_of_rows(engine, request);
+        }
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cold]
+    fn ask_of_rows(&self, engine: &Engine, request: &Request<'_>) {
+        let drafts = self.drafts.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for draft in drafts.iter().filter(|draft| draft.supposition.scope().covers(request.scope)) {
+            let Some(rows) = engine.rows_supposing(&draft.supposition, request) else { continue };
+            let turn = lists::turned(engine, draft.supposition.scope(), request, &rows);
+            draft.shadowed(|shadowed| shadowed.count_list(turn));
         }
     }
 
@@ -193,6 +280,7 @@ impl Shadows {
                 draft.shadowed(|shadowed| {
                     shadowed.decisions += taken.decisions;
                     taken.turns.into_iter().for_each(|(turn, n)| *shadowed.turns.entry(turn).or_default() += n);
+                    taken.lists.into_iter().for_each(|(turn, n)| *shadowed.lists.entry(turn).or_default() += n);
                 });
             }
         });

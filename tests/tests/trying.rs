@@ -10,10 +10,10 @@ use policy_runtime::admin::{Admin, AdminError, Asked, DryRun, NewMember};
 use policy_runtime::audit::journal::{Filter, Journal, Recording};
 use policy_runtime::config::{Config, Environment};
 use policy_runtime::database::{Database, DatabaseAddress};
-use policy_runtime::entity::{Entities, Paging, Pool};
+use policy_runtime::entity::{Entities, Paging, Pool, Repository};
 use policy_runtime::identity::{Directory as _, SqlStore};
 use policy_runtime::sets::PolicySets;
-use policy_runtime::shadow::Turn;
+use policy_runtime::shadow::{Rows, Turn};
 use policy_runtime::{
     Attributes, Denied, Entity, May, Participant, Policy, Scope, SecurityContext, SetSource, abac_policy,
 };
@@ -210,11 +210,9 @@ async fn recorded_decisions_are_made_again_under_a_draft_and_never_guessed() {
     assert!(found.not_replayed.keys().all(|why| why.contains("was not recorded")), "{found:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn recorded_lists_are_made_again_under_a_draft() {
-    let stand = Stand::start(Recording::all().with_inputs()).await;
-    let folder = std::env::temp_dir().join(format!("policy-trying-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+/// Letters in a database of their own, with one of Bob's; Bob, and a clerk.
+async fn letters(stand: &Stand, folder: &Path) -> (Repository<Letter>, SecurityContext, SecurityContext) {
+    std::fs::create_dir_all(folder).unwrap();
     let rows = Pool::connect(&format!("sqlite:{}/rows.db?mode=rwc", folder.display())).await.unwrap();
     let entities = Entities::new(rows).unwrap();
     entities.create_table::<Letter>().await.unwrap();
@@ -226,6 +224,60 @@ async fn recorded_lists_are_made_again_under_a_draft() {
     let (bob, clerk) = (caller("bob", "guest"), caller("carol", "clerk"));
     let letter = Letter { id: "l-1".into(), owner_id: "bob".into(), branch: String::new(), pages: 3 };
     letters.save(&bob, letter).await.unwrap();
+    (letters, bob, clerk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_counted_for_a_draft_in_shadow() {
+    let stand = Stand::start(Recording::denials()).await;
+    let folder = std::env::temp_dir().join(format!("policy-shadow-lists-{}", std::process::id()));
+    let (letters, bob, clerk) = letters(&stand, &folder).await;
+    let find_all = "com.example.trying.Letter.findAll";
+    let count = async |number| {
+        assert_eq!(stand.admin.shadow(&stand.owner, &stand.acme, number).await.unwrap().lists, [], "a new one");
+        for cx in [&bob, &bob, &clerk] {
+            assert_eq!(letters.find_all(cx, &Paging::page(0, 10)).await.unwrap().content.len(), 1);
+        }
+        let shadow = stand.admin.shadowed(&stand.owner, &stand.acme).await.unwrap();
+        assert!(shadow.decisions >= 3 && shadow.turns.is_empty(), "{shadow:?}");
+        let told = shadow.lists.iter().map(|(turn, n)| {
+            assert_eq!(turn.action, find_all);
+            format!("{n} {} by {} for {}", turn.becomes, turn.rule, turn.caller)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let long = format!("forbid {find_all} when entity.pages > 1 and not participant.roles contains 'clerk'");
+    let long = stand.draft("long", &long).await;
+    assert_eq!(count(long).await, ["2 narrower by `long` for app:acme/shop/bob"], "and the rows are there");
+    let none = stand.draft("none", &format!("forbid {find_all} unless participant.mfa")).await;
+    let all = ["2 narrower by `none` for app:acme/shop/bob", "1 narrower by `none` for app:acme/shop/carol"];
+    assert_eq!(count(none).await, all);
+    let same = stand.draft("same", "forbid Platform.keys.create").await;
+    assert_eq!(count(same).await, [""; 0], "lists that it leaves alone are decisions, and nothing more");
+    // A rule that must see the row may move any.
+    let sum = "@id(\"sum\") forbid (principal, action == com::example::trying::Action::\"Letter.findAll\", resource) \
+               when { resource.pages + 1 > 5 };";
+    let source = SetSource { cedar: vec![("sum".into(), sum.into())], ..SetSource::default() };
+    let sum = stand.admin.draft(&stand.owner, &stand.acme, &source, "", None).await.unwrap();
+    let all = ["2 other by `sum` for app:acme/shop/bob", "1 other by `sum` for app:acme/shop/carol"];
+    assert_eq!(count(sum).await, all);
+    // What is refused as a whole now, and would leave rows.
+    let no_letters = stand.draft("no", &format!("forbid {find_all}")).await;
+    stand.admin.validate(&stand.owner, &stand.acme, no_letters).await.unwrap();
+    stand.admin.activate(&stand.owner, &stand.acme, no_letters, 0).await.unwrap();
+    stand.admin.shadow(&stand.owner, &stand.acme, same).await.unwrap();
+    let _ = letters.find_all(&bob, &Paging::page(0, 10)).await;
+    let shadow = stand.admin.shadowed(&stand.owner, &stand.acme).await.unwrap();
+    assert_eq!((shadow.lists.len(), shadow.lists[0].0.becomes, &*shadow.lists[0].0.rule), (1, Rows::Wider, "`no`"));
+    drop(letters);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_lists_are_made_again_under_a_draft() {
+    let stand = Stand::start(Recording::all().with_inputs()).await;
+    let folder = std::env::temp_dir().join(format!("policy-trying-{}", std::process::id()));
+    let (letters, bob, clerk) = letters(&stand, &folder).await;
     for cx in [&bob, &bob, &clerk] {
         letters.find_all(cx, &Paging::page(0, 10)).await.unwrap();
     }

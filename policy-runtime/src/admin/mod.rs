@@ -75,7 +75,7 @@ pub use error::AdminError;
 pub use explaining::{Asked, Explained, Open, Who};
 pub use http::{Api, BASE};
 pub use keys::NewKey;
-pub use lists::{ListChange, ListTurn, Rows};
+pub use lists::ListChange;
 pub use members::{MemberChange, NewMember};
 pub use policies::{Activated, Review};
 pub use providers::{Provider, Use};

@@ -8,13 +8,14 @@ use policy_core::{Denial, Request, Scope};
 use serde_json::Value;
 
 use super::decide::Right;
-use super::lists::{self, ListChange, ListTurn};
+use super::lists::{self, ListChange};
 use super::{Admin, AdminError};
 use crate::audit::journal::{Filter, Stored};
 use crate::audit::{INPUTS, TOO_LARGE};
 use crate::offline::{Hypothetical, difference};
 use crate::security::SecurityContext;
-use crate::shadow::Turn;
+use crate::shadow::lists::Changed;
+use crate::shadow::{ListTurn, Turn};
 
 /// How many decisions are looked at.
 const MOST: usize = 100_000;
@@ -149,7 +150,7 @@ impl DryRun {
 enum Again {
     Same,
     Turned(Turn),
-    List(lists::Changed),
+    List(Changed),
 }
 
 /// What was decided about, as a record has it.

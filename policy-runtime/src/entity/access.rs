@@ -114,6 +114,13 @@ impl Caller {
         Ok(Access { action, predicate: filter.predicate, exact })
     }
 
+    /// Lets drafts in shadow count a list.
+    pub(super) fn cast_shadow<T: Stored>(&self, id: &str) {
+        if let Ok(action) = self.action::<T>(id) {
+            self.cx.policy().cast_shadow_on_rows(&self.request(action, None));
+        }
+    }
+
     /// Decides about one row.
     pub(super) fn decide<T: Stored + Sync>(&self, action: ActionId, entity: &T) -> Result<(), Box<Denial>> {
         let id = entity.entity_id();

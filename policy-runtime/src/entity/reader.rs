@@ -60,6 +60,7 @@ impl<T: Stored + Serialize + DeserializeOwned + Sync> Reader<'_, T> {
     async fn ask(&self, cx: &SecurityContext, operation: Operation, query: &Query) -> Result<Asked, EntityError> {
         let id = self.reach.action::<T>(operation);
         let caller = Caller::of::<T>(cx, &id)?;
+        caller.cast_shadow::<T>(&id);
         let access = caller.access::<T>(&id, self.table())?;
         let fields = caller.fields::<T>(&self.core.bare)?;
         let readable = |name: &str| fields.iter().all(|field| field.attribute != name || field.read == Reading::Always);

@@ -4,9 +4,9 @@ use policy_core::Scope;
 use policy_core::value::Millis;
 
 use super::store::{PolicySets, SetsError};
-use crate::database::{Arg, Row};
+use crate::database::{Arg, Row, Transaction};
 use crate::policy::Policy;
-use crate::shadow::{Shadowed, Turn};
+use crate::shadow::{ListTurn, Rows, Shadowed, Turn};
 
 /// A version in shadow.
 ///
@@ -31,6 +31,8 @@ pub struct Shadow {
     pub decisions: i64,
     /// How many of each kind it turns, the most frequent first.
     pub turns: Vec<(Turn, i64)>,
+    /// How many lists of each kind it changes, the most frequent first; they are among the decisions.
+    pub lists: Vec<(ListTurn, i64)>,
 }
 
 const SHADOWS: &str = "SELECT scope, number, actor, time, decisions FROM policy_set_shadows ORDER BY scope";
@@ -48,7 +50,7 @@ impl PolicySets {
                    ON CONFLICT (scope) DO UPDATE SET number = $2, actor = $3, decisions = 0, \
                    time = CASE WHEN policy_set_shadows.time < $4 THEN $4 ELSE policy_set_shadows.time + 1 END";
         tx.run(sql, vec![scope.to_string().into(), number.into(), actor.into(), now.0.into()]).await?;
-        tx.run("DELETE FROM policy_set_turns WHERE scope = $1", vec![scope.to_string().into()]).await?;
+        forget_in(&mut tx, scope).await?;
         Ok(tx.commit().await?)
     }
 
@@ -59,7 +61,7 @@ impl PolicySets {
     pub async fn end_shadow(&self, scope: &Scope) -> Result<bool, SetsError> {
         let mut tx = self.database.begin().await?;
         let ended = tx.run("DELETE FROM policy_set_shadows WHERE scope = $1", vec![scope.to_string().into()]).await?;
-        tx.run("DELETE FROM policy_set_turns WHERE scope = $1", vec![scope.to_string().into()]).await?;
+        forget_in(&mut tx, scope).await?;
         tx.commit().await?;
         Ok(ended > 0)
     }
@@ -78,6 +80,13 @@ impl PolicySets {
             let turn = Turn { opens: row.bool(0)?, rule: row.text(1)?, action: row.text(2)?, caller: row.text(3)? };
             found.turns.push((turn, row.long(4)?));
         }
+        let sql = "SELECT becomes, rule, action, caller, count FROM policy_set_list_turns WHERE scope = $1 \
+                   ORDER BY count DESC, becomes, rule, action, caller";
+        for row in self.database.rows(sql, vec![scope.to_string().into()]).await? {
+            let becomes = becomes(&row.text(0)?);
+            let turn = ListTurn { becomes, rule: row.text(1)?, action: row.text(2)?, caller: row.text(3)? };
+            found.lists.push((turn, row.long(4)?));
+        }
         Ok(Some(found))
     }
 
@@ -95,6 +104,17 @@ impl PolicySets {
         for (turn, count) in &shadowed.turns {
             let texts = [&turn.rule, &turn.action, &turn.caller].map(|text| Arg::from(text.as_str()));
             let mut row: Vec<Arg> = vec![scope.to_string().into(), turn.opens.into()];
+            row.extend(texts);
+            row.push(long(*count));
+            tx.run(sql, row).await?;
+        }
+        let sql = "INSERT INTO policy_set_list_turns (scope, becomes, rule, action, caller, count) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, becomes, rule, action, caller) \
+                   DO UPDATE SET count = policy_set_list_turns.count + $6";
+        for (turn, count) in &shadowed.lists {
+            let becomes = turn.becomes.to_string();
+            let texts = [&becomes, &turn.rule, &turn.action, &turn.caller].map(|text| Arg::from(text.as_str()));
+            let mut row: Vec<Arg> = vec![scope.to_string().into()];
             row.extend(texts);
             row.push(long(*count));
             tx.run(sql, row).await?;
@@ -149,9 +169,22 @@ impl PolicySets {
     }
 }
 
+/// What a word says; one that is none claims least.
+fn becomes(word: &str) -> Rows {
+    [Rows::Narrower, Rows::Wider].into_iter().find(|one| one.to_string() == word).unwrap_or(Rows::Other)
+}
+
+/// Forgets what was counted of a scope's draft.
+async fn forget_in(tx: &mut Transaction, scope: &Scope) -> Result<(), SetsError> {
+    for sql in ["DELETE FROM policy_set_turns WHERE scope = $1", "DELETE FROM policy_set_list_turns WHERE scope = $1"] {
+        tx.run(sql, vec![scope.to_string().into()]).await?;
+    }
+    Ok(())
+}
+
 /// A row, unless its scope is none.
 fn shadow(row: &Row) -> Result<Option<Shadow>, SetsError> {
     let Ok(scope) = row.text(0)?.parse() else { return Ok(None) };
     let (number, actor, since, decisions) = (row.long(1)?, row.text(2)?, row.long(3)?, row.long(4)?);
-    Ok(Some(Shadow { scope, number, actor, since, decisions, turns: Vec::new() }))
+    Ok(Some(Shadow { scope, number, actor, since, decisions, turns: Vec::new(), lists: Vec::new() }))
 }

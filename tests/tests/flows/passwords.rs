@@ -128,9 +128,9 @@ async fn changes(database: &str) {
     // What was half done ends with the password: a letter on its way, and a second factor that somebody else has seen the seed of.
     stand.post("/app/acme/shop/password/forgot", json!({ "email": "ann@example.com" })).await;
     let letter = stand.token(0).await;
-    let seed = stand.post_with(&cookie, "/second-factor/set-up", json!({ "password": PASSWORD })).await;
-    assert_eq!(seed.status, 200, "{}", seed.body);
-    let mut app = App::new(seed.json().unwrap()["secret"].as_str().unwrap());
+    let set_up = stand.post_with(&cookie, "/second-factor/set-up", json!({ "password": PASSWORD })).await;
+    assert_eq!(set_up.status, 200, "{}", set_up.body);
+    let mut app = App::new(set_up.json().unwrap()["secret"].as_str().unwrap());
     let changed = stand.post_with(&cookie, "/password/change", body).await;
     assert_eq!(changed.status, 204, "{}", changed.body);
     let reset = stand.post("/password/reset", json!({ "token": letter, "password": PASSWORD })).await;

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::{Asked as Supposed, ListChange, ListTurn, Open, Who};
+use super::super::{Asked as Supposed, ListChange, Open, Who};
 use super::Api;
 use super::answer::{Asked, Body, In, Page, nothing, ok, said};
 use super::bodies::{body, query, reply};
@@ -16,7 +16,7 @@ use crate::audit::journal::Filter;
 use crate::offline::word;
 use crate::security::SecurityContext;
 use crate::sets::Shadow;
-use crate::shadow::Turn;
+use crate::shadow::{ListTurn, Turn};
 
 query! {
     /// Which recorded decisions are decided again.
@@ -116,6 +116,8 @@ reply! {
         decisions: i64,
         /// What it turns, the most frequent first.
         turns: Vec<TurnReply>,
+        /// The lists whose rows it changes, the most frequent first.
+        lists: Vec<ListReply>,
     }
 }
 
@@ -220,15 +222,21 @@ impl From<(ListTurn, ListChange)> for ListReply {
     }
 }
 
+fn number(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
 impl From<Shadow> for ShadowReply {
     fn from(shadow: Shadow) -> Self {
-        let turns = shadow.turns.into_iter();
+        let (turns, lists) = (shadow.turns.into_iter(), shadow.lists.into_iter());
+        let list = |(turn, n)| ListReply::from((turn, ListChange { count: number(n), ..ListChange::default() }));
         Self {
             number: shadow.number,
             actor: shadow.actor,
             since: shadow.since,
             decisions: shadow.decisions,
-            turns: turns.map(|(turn, n)| TurnReply::of(turn, u64::try_from(n).unwrap_or(0), Vec::new())).collect(),
+            turns: turns.map(|(turn, n)| TurnReply::of(turn, number(n), Vec::new())).collect(),
+            lists: lists.map(list).collect(),
         }
     }
 }

@@ -97,6 +97,22 @@ fn turned(body: &Value) -> String {
     table(&["BECOMES", "BY", "ACTION", "CALLER", "COUNT"], &rows(turns, &names))
 }
 
+/// The lists that change, a line for each kind, with the clauses that come and go where they are known.
+fn listed(found: &Value) -> String {
+    let mut text = String::new();
+    for one in list(found, "lists") {
+        let [becomes, rule, action, caller, count] =
+            ["becomes", "rule", "action", "caller", "count"].map(|name| cell(one, name));
+        let _ = writeln!(text, "{count} lists of {action} by {caller} become {becomes}, by {rule}");
+        for (sign, name) in [("+", "came"), ("-", "went")] {
+            for clause in list(one, name).iter().filter_map(Value::as_str) {
+                let _ = writeln!(text, "  {sign} {clause}");
+            }
+        }
+    }
+    text
+}
+
 pub(super) async fn shadow(asked: &Shadow) -> Done {
     let (at, who) = (&asked.at, &asked.who);
     let path = at.path("/shadow");
@@ -114,6 +130,7 @@ pub(super) async fn shadow(asked: &Shadow) -> Done {
     let found = who.get(&path).await?.body;
     let number = cell(&found, "number");
     let text = format!("version {number} was asked about {} decisions\n{}", cell(&found, "decisions"), turned(&found));
+    let text = text + &listed(&found);
     Ok(Told::new(text, found, format!("policy policies activate {number} {}", at.flag())))
 }
 
@@ -132,16 +149,7 @@ pub(super) async fn dry_run(asked: &Try) -> Done {
         cell(&found, "looked"),
         turned(&found)
     );
-    for one in list(&found, "lists") {
-        let [becomes, rule, action, caller, count] =
-            ["becomes", "rule", "action", "caller", "count"].map(|name| cell(one, name));
-        let _ = writeln!(text, "{count} lists of {action} by {caller} become {becomes}, by {rule}");
-        for (sign, name) in [("+", "came"), ("-", "went")] {
-            for clause in list(one, name).iter().filter_map(Value::as_str) {
-                let _ = writeln!(text, "  {sign} {clause}");
-            }
-        }
-    }
+    text.push_str(&listed(&found));
     for (why, count) in found.get("notReplayed").and_then(Value::as_object).into_iter().flatten() {
         text.extend([&count.to_string(), " cannot be replayed: ", why, "\n"]);
     }

@@ -121,7 +121,7 @@ pub(crate) fn ask(cx: &SecurityContext, request: &Request<'_>, id: &str, must_au
     match decision {
         Decision::Allow(allowed) => {
             cx.keep(request);
-            let must = must_audit || policy.must_audit(request.action);
+            let must = must_audit || policy.must_audit(request.action, request.scope);
             if !must && !is_wanted(cx, request.action, true) {
                 return Ok(Permit { due: None });
             }
@@ -224,7 +224,7 @@ pub(crate) fn permit(
     tiers: impl FnOnce() -> Vec<policy_core::pdp::TierFilter>,
 ) -> Permit {
     let entry = cx.policy().engine().registry().action(request.action);
-    let must = entry.is_some_and(|entry| entry.must_audit) || cx.policy().must_audit(request.action);
+    let must = entry.is_some_and(|entry| entry.must_audit) || cx.policy().must_audit(request.action, request.scope);
     if !must && !is_wanted(cx, request.action, true) {
         return Permit { due: None };
     }

@@ -2,6 +2,8 @@
 //!
 //! In: what the program declares, and rules of the upper tiers. Out: [`Policy`]. Absent: storage.
 
+#[cfg(any(feature = "pull", feature = "sqlite", feature = "postgres"))]
+use std::collections::BTreeMap;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +16,7 @@ use policy_core::{ActionId, Decision, Request, Scope};
 use tokio::sync::watch;
 
 use crate::audit::AuditLog;
+use crate::audit::required::Required;
 use crate::clock::{Clock, SystemClock};
 use crate::denied::Denied;
 use crate::shadow::{Shadowed, Shadows};
@@ -66,8 +69,7 @@ struct Inner {
     application: Scope,
     clock: Arc<dyn Clock>,
     audit: Option<Arc<dyn AuditLog>>,
-    /// By the action's number: read in every decision, so that readers share nothing that is written.
-    must_audit: Box<[AtomicBool]>,
+    required: Required,
     /// The full names of actions, by number.
     names: Box<[Arc<str>]>,
     /// The application, as text.
@@ -244,8 +246,7 @@ impl PolicyBuilder {
             return Err(PolicyError::Attributes(missing));
         }
         warnings.extend(missing);
-        let must_audit = registry.actions().map(|_| AtomicBool::new(false)).collect();
-        let names = registry.actions().map(|(_, entry)| entry.name.to_string().into()).collect();
+        let names: Box<[Arc<str>]> = registry.actions().map(|(_, entry)| entry.name.to_string().into()).collect();
         let engine = Engine::new(registry)?.in_epoch(u64::try_from(self.clock.now().0).unwrap_or(0));
         let engine = if self.by_both { engine.by_both() } else { engine };
         let application = Scope::application(&self.organization, &self.application)?;
@@ -269,7 +270,7 @@ impl PolicyBuilder {
                 engine,
                 clock: self.clock,
                 audit: self.audit,
-                must_audit,
+                required: Required::of(names.len()),
                 names,
                 scope: application.to_string().into(),
                 warnings,
@@ -486,13 +487,14 @@ impl Policy {
     /// # Ok::<(), policy_runtime::PolicyError>(())
     /// ```
     pub fn require_audit(&self, action: &str) -> Result<(), String> {
-        let id = self.inner.engine.action(action).ok_or_else(|| format!("there is no action `{action}`"))?;
-        self.inner
-            .must_audit
-            .get(id.number())
-            .ok_or_else(|| format!("there is no action `{action}`"))?
-            .store(true, Ordering::Release);
-        Ok(())
+        let id = self.inner.engine.action(action).filter(|id| self.inner.required.always(id.number()));
+        id.map(|_| ()).ok_or_else(|| format!("there is no action `{action}`"))
+    }
+
+    /// Replaces what scopes say of that; actions of which nothing is said by this program go on as they are.
+    #[cfg(any(feature = "pull", feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn required_in(&self, said: BTreeMap<Scope, BTreeSet<String>>) {
+        self.inner.required.say(said, self.inner.names.iter().map(|name| &**name));
     }
 
     /// Whether whoever follows the sets of this process reports that it cannot confirm them now. Decisions go on until its bound.
@@ -524,8 +526,15 @@ impl Policy {
         if *scope == self.inner.application { Arc::clone(&self.inner.scope) } else { scope.to_string().into() }
     }
 
-    pub(crate) fn must_audit(&self, action: ActionId) -> bool {
-        self.inner.must_audit.get(action.number()).is_some_and(|must| must.load(Ordering::Acquire))
+    pub(crate) fn must_audit(&self, action: ActionId, scope: &Scope) -> bool {
+        let name = self.inner.names.get(action.number()).map_or("", |name| name);
+        self.inner.required.asks(action.number(), name, scope)
+    }
+
+    /// The same of an action that another program declares.
+    #[cfg(feature = "authzen")]
+    pub(crate) fn must_audit_named(&self, action: &str, scope: &Scope) -> bool {
+        self.inner.required.asks_by_name(action, scope)
     }
 
     pub(crate) fn remember(&self, denied: &Denied, denial: Denial) {

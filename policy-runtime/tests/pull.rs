@@ -228,6 +228,15 @@ fn rules_arrive_are_kept_and_end() {
     within(Duration::from_secs(5), "it is confirmed again", || server.order(&at, 50) == 200);
     server.activate(None, one);
     within(Duration::from_secs(3), "the rule goes", || server.order(&at, 200) == 200);
+    // What the organization wants recorded is not done where nothing records.
+    let must = |actions: Value| {
+        let actions = json!({ "actions": actions });
+        server.ask("PUT", "/scopes/org:acme/required-audit", &server.owner, &actions);
+    };
+    must(json!(["resource_server.place_order"]));
+    within(Duration::from_secs(3), "it is heard", || server.order(&at, 200) == 503);
+    must(json!([]));
+    within(Duration::from_secs(3), "it is taken back", || server.order(&at, 200) == 200);
     drop(again);
     server.process = None;
     for (what, bytes) in [

@@ -2,17 +2,18 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use policy_runtime::admin::AdminError;
 use policy_runtime::audit::journal::{Anchor, Filter, Journal, Recording, What};
 use policy_runtime::audit::{AuditLog as _, Detail, Record, RecordKind};
 use policy_runtime::config::{Config, Environment};
 use policy_runtime::database::DatabaseAddress;
 use policy_runtime::server::Prepared;
-use policy_runtime::{Attributes, Denied, Participant, Policy, SecurityContext, abac_policy};
+use policy_runtime::{Attributes, Denied, Participant, Policy, Scope, SecurityContext, abac_policy};
 use tests::postgres;
 
 struct Folder(std::path::PathBuf);
@@ -177,6 +178,107 @@ async fn a_server_records_by_action_and_writes_the_ends_of_chains_elsewhere() {
     let mut forged = end.clone();
     forged.number += 1;
     assert!(server.journal.verify(&shop, Some(&forged)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_says_at_run_time_what_must_be_recorded() {
+    let folder = Folder::new();
+    let text =
+        format!("[application]\norganization = \"acme\"\nid = \"shop\"\n[database]\nurl = \"{}\"\n", folder.address());
+    let config = Config::check(&text, &Environment::default(), &folder.0).unwrap();
+    let servers = [Prepared::new(&config).await.unwrap(), Prepared::new(&config).await.unwrap()];
+    let acme = Scope::organization("acme").unwrap();
+    let by = |server: &Prepared, scope: &Scope, role: &str| {
+        SecurityContext::new(&server.policy, Participant::builder(scope.clone(), "ann").role(role).build().into())
+    };
+    let looks = async |server: &Prepared| {
+        by(server, &config.application, "clerk").scope(async { look().await.unwrap() }).await;
+        server.journal.flush().await.unwrap();
+        let of_it = Filter::scope(&config.application.to_string()).action("audit.look");
+        server.journal.query(&of_it).await.unwrap().len()
+    };
+    for server in &servers {
+        assert_eq!(looks(server).await, 0, "nothing asks for it");
+    }
+    let [first, second] = &servers;
+    let owner = by(first, &acme, "owner");
+    let only = |action: &str| BTreeSet::from([action.to_owned()]);
+    let unknown = first.admin.require_audit(&owner, &acme, &only("audit.lok")).await.unwrap_err().to_string();
+    assert!(
+        unknown.contains("no program of org:acme has the action `audit.lok`; did you mean `audit.look`?"),
+        "{unknown}"
+    );
+    let stranger = by(first, &Scope::organization("globex").unwrap(), "owner");
+    let refused = first.admin.require_audit(&stranger, &acme, &only("audit.look")).await.unwrap_err();
+    assert!(matches!(refused, AdminError::Missing { .. }), "{refused}");
+    let clerk = by(first, &acme, "member");
+    assert!(first.admin.require_audit(&clerk, &acme, &only("audit.look")).await.is_err());
+    assert_eq!(looks(first).await, 0);
+
+    first.admin.require_audit(&owner, &acme, &only("audit.look")).await.unwrap();
+    assert_eq!(first.admin.required_audit(&owner, &acme).await.unwrap(), only("audit.look"));
+    assert_eq!(looks(first).await, 2, "opened before, and ended, from the next call on");
+    let began = std::time::Instant::now();
+    let mut before = 2;
+    loop {
+        let now = looks(second).await;
+        if now > before {
+            break;
+        }
+        before = now;
+        assert!(began.elapsed().as_secs() < 10, "the other server does not follow");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let third = Prepared::new(&config).await.unwrap();
+    let before = looks(second).await;
+    assert_eq!(looks(&third).await, before + 2, "also where a server starts, at its first call");
+
+    first.admin.require_audit(&owner, &acme, &BTreeSet::new()).await.unwrap();
+    let before = looks(first).await;
+    assert_eq!(looks(first).await, before, "taken away again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_removes_what_is_older_than_it_is_to_be_kept() {
+    let folder = Folder::new();
+    let text = format!(
+        "[application]\norganization = \"acme\"\nid = \"shop\"\n[database]\nurl = \"{}\"\n[audit]\n",
+        folder.address()
+    );
+    let of = |more: &str| Config::check(&format!("{text}{more}"), &Environment::default(), &folder.0);
+    let never = of("keep_days = 0").unwrap_err().to_string();
+    assert!(never.contains("`keep_days` is at least 1; without it, records are kept for good"), "{never}");
+    let day = 86_400_000;
+    let now = policy_runtime::clock::Clock::now(&policy_runtime::clock::SystemClock).0;
+    {
+        let server = Prepared::new(&of("").unwrap()).await.unwrap();
+        for age in [40, 31, 29, 1] {
+            let record = Record::new(RecordKind::Change, now - age * day, "ann", "place", "org:old", "allow");
+            server.journal.begin(&record).await.unwrap();
+        }
+    }
+    let server = Prepared::new(&of("keep_days = 30").unwrap()).await.unwrap();
+    let began = std::time::Instant::now();
+    let times = async || {
+        let found = server.journal.query(&Filter::scope("org:old")).await.unwrap();
+        found.iter().filter(|one| one.action == "place").map(|one| (now - one.time) / day).collect::<Vec<_>>()
+    };
+    while times().await.len() > 2 {
+        assert!(began.elapsed().as_secs() < 10, "{:?}", times().await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut left = times().await;
+    left.sort_unstable();
+    assert_eq!(left, [1, 29]);
+    assert!(server.journal.verify("org:old", None).await.unwrap().checkpoint.is_some());
+    let told = async || {
+        let found = server.journal.query(&Filter::scope("org:old")).await.unwrap();
+        found.iter().any(|one| one.action.contains("records.retain"))
+    };
+    while !told().await {
+        assert!(began.elapsed().as_secs() < 10, "that they were removed is recorded");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 /// Kills a writer without warning, and looks whether all that it was told is written is there, in a chain without a gap.

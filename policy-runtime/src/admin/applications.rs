@@ -99,6 +99,15 @@ impl Admin {
         Ok(scope)
     }
 
+    /// The methods of signing in that administrators said are on in a scope; `None` where nothing was said, and all are.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn methods(&self, cx: &SecurityContext, scope: &Scope) -> Result<Option<BTreeSet<String>>, AdminError> {
+        let _ = self.permit(cx, Right::VIEW, scope).await?;
+        Ok(self.store.methods().await?.into_iter().find(|(at, _)| at == scope).map(|(_, on)| on))
+    }
+
     /// Says which methods of signing in are on in a scope, or with `None` that all are; servers follow, and
     /// what others have opened ends. An application without any is retired: its name is kept, and nobody comes in.
     ///

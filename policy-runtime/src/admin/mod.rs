@@ -128,6 +128,7 @@ pub use trying::DryRun;
 ///
 /// /// Whoever has a role in the organization needs a second factor.
 /// async fn two_proofs(admin: &Admin, owner: &SecurityContext, acme: &Scope) -> Result<(), AdminError> {
+///     println!("{:?}", admin.methods(owner, acme).await?);
 ///     let mut said = admin.sign_in_rules(owner, acme).await?;
 ///     said.second_factor = policy_runtime::identity::SecondFactorRule::RequiredForAdmins;
 ///     admin.set_sign_in_rules(owner, acme, &said).await
@@ -136,6 +137,13 @@ pub use trying::DryRun;
 /// /// Only operators may.
 /// async fn forget(admin: &Admin, operator: &SecurityContext, before: i64) -> Result<u64, AdminError> {
 ///     admin.retain_records(operator, &Scope::System, before).await
+/// }
+///
+/// /// From now on no refund of the organization runs before its record.
+/// async fn refunds_leave_traces(admin: &Admin, owner: &SecurityContext, acme: &Scope) -> Result<(), AdminError> {
+///     let mut actions = admin.required_audit(owner, acme).await?;
+///     actions.insert("com.example.OrderService.refund".to_owned());
+///     admin.require_audit(owner, acme, &actions).await
 /// }
 /// ```
 ///

@@ -14,6 +14,8 @@ use serde::{Serialize, Serializer};
 
 #[cfg(feature = "audit")]
 pub mod journal;
+#[cfg(feature = "engine")]
+pub(crate) mod required;
 
 /// The detail that has what was decided about.
 #[cfg(feature = "engine")]

@@ -166,12 +166,13 @@ impl AuthZen {
     }
 
     /// Whether an action is decided only with an audit record that was written before: as it declares itself, as the set-up says, or
-    /// as this process says of an action of that name.
+    /// as this process or an administrator says of an action of that name.
     pub(super) fn must_audit(&self, entry: &ActionEntry) -> bool {
-        let own = || self.policy.engine().registry().number(&entry.name);
-        entry.must_audit
-            || own().is_some_and(|action| self.policy.must_audit(action))
-            || (!self.audited.is_empty() && self.audited.contains(&entry.name.to_string()))
+        let said = || match self.policy.engine().registry().number(&entry.name) {
+            Some(action) => self.policy.must_audit(action, &self.application),
+            None => self.policy.must_audit_named(&entry.name.to_string(), &self.application),
+        };
+        entry.must_audit || said() || (!self.audited.is_empty() && self.audited.contains(&entry.name.to_string()))
     }
 
     /// The same, as the newest program of the application and the active sets decide now.

@@ -29,6 +29,8 @@ pub struct Audit {
     pub inputs: bool,
     /// The file that signed ends of all chains are added to, and how often.
     pub anchors: Option<(PathBuf, Duration)>,
+    /// For how many days records are kept; for good, if nothing is said.
+    pub keep_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +42,7 @@ pub(super) struct RawAudit {
     inputs: bool,
     anchors_file: Option<PathBuf>,
     anchors_every_s: Option<u32>,
+    keep_days: Option<u32>,
 }
 
 impl RawAudit {
@@ -49,6 +52,9 @@ impl RawAudit {
         if every == 0 {
             return Err("`anchors_every_s` is at least 1".to_owned());
         }
+        if self.keep_days == Some(0) {
+            return Err("`keep_days` is at least 1; without it, records are kept for good".to_owned());
+        }
         let every = Duration::from_secs(every.into());
         Ok(Audit {
             decisions: what("decisions", self.decisions.as_deref().unwrap_or("denials"))?,
@@ -56,6 +62,7 @@ impl RawAudit {
             required: self.required.clone(),
             inputs: self.inputs,
             anchors: self.anchors_file.as_ref().map(|file| (folder.join(file), every)),
+            keep_days: self.keep_days,
         })
     }
 }

@@ -379,6 +379,7 @@ impl Checker<'_> {
             required: BTreeSet::new(),
             inputs: false,
             anchors: None,
+            keep_days: None,
         })
     }
 

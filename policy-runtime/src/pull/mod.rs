@@ -474,6 +474,7 @@ impl Pulled {
         for (scope, source, set) in &taken {
             engine.check_beside(scope, source, &set.beside)?;
         }
+        self.policy.required_in([(self.application().clone(), content.required.clone())].into());
         for (at, (scope, source, set)) in taken.iter().enumerate() {
             if is_new(at) {
                 engine.set_beside(scope, set.beside.clone());

@@ -44,7 +44,7 @@ fn content(revision: (u64, u64), source: Value) -> Content {
     let shipped = || to_json(&SetSource::default());
     let sets =
         [set("sys", (0, 1), shipped()), set("org:acme", revision, source), set("app:acme/shop", (0, 1), shipped())];
-    Content { scope: "app:acme/shop".into(), sets }
+    Content { scope: "app:acme/shop".into(), sets, required: [].into() }
 }
 
 impl Stand {
@@ -120,6 +120,22 @@ fn nothing_older_is_taken_and_nothing_else_under_the_same_revision() {
     assert_eq!((revision().epoch, revision().number), (8, 1), "a new epoch after a restore");
     clock.advance(30_001);
     assert_eq!(pulled.currency(), Currency::Denying);
+}
+
+#[test]
+fn what_must_be_recorded_comes_with_the_sets() {
+    let Stand { pulled, .. } = stand();
+    let engine = pulled.policy.engine();
+    let action = engine.action("Platform.keys.create").unwrap();
+    let must = || pulled.policy.must_audit(action, pulled.policy.application());
+    let with = |required: &[&str]| {
+        let required = required.iter().map(|name| (*name).to_owned()).collect();
+        Content { required, ..content((7, 2), rule(MFA)) }
+    };
+    for (required, expected) in [(&[][..], false), (&["Platform.keys.create", "elsewhere.pay"], true), (&[], false)] {
+        pulled.take(with(required), pulled.confirmed_at(Millis(NOW))).unwrap();
+        assert_eq!(must(), expected, "{required:?}, under the same revision of the sets");
+    }
 }
 
 #[test]

@@ -49,7 +49,6 @@ use crate::sets::{Follower, OnBreak, PolicySets, SetsError};
 use crate::signin::{People, SignIn, SignInError, Stored};
 use crate::tower::AuthenticateLayer;
 
-mod anchors;
 mod bootstrap;
 mod certificate;
 mod demo;
@@ -59,6 +58,7 @@ mod manifest;
 mod methods;
 mod providers;
 mod reconcile;
+mod records;
 mod told;
 
 use certificate::Certificate;
@@ -246,7 +246,8 @@ impl Prepared {
         for (scope, on) in &methods.known {
             chain = chain.methods(scope.clone(), on.iter().map(String::as_str));
         }
-        let policy = policy(config, store.as_ref(), journal.clone()).await?;
+        let sets = PolicySets::new(sql.database().clone());
+        let policy = policy(config, store.as_ref(), &sets, journal.clone()).await?;
         let passwords = Passwords::new(store.clone());
         let chain = add(chain).build();
         let sign_in = SignIn::new(stored, issuer.clone(), store.clone(), chain.clone(), events.clone())?;
@@ -257,7 +258,6 @@ impl Prepared {
         let sign_in = sign_in.people(people(config, &mails), passwords.clone()).following(methods.rules());
         let sign_in = sign_in.second_factors(second_factors);
         // Administration writes its own records, before each change; its events are for the sink that was given alone.
-        let sets = PolicySets::new(sql.database().clone());
         let on_break = if config.flag_broken_manifests { OnBreak::Flag } else { OnBreak::Refuse };
         let administered = Arc::new(Told::new(sql.clone(), told.clone(), clock.clone()));
         let connected = Connected::default();
@@ -279,7 +279,7 @@ impl Prepared {
         let mut aside = JoinSet::new();
         aside.spawn(follower.clone().run(FOLLOWED));
         aside.spawn(sets.clone().keep_casting(policy.clone(), FOLLOWED));
-        aside.spawn(anchors::keep(journal.clone(), clock.clone(), config.audit.anchors.clone()));
+        aside.spawn(records::look_after(journal.clone(), clock.clone(), events.clone(), config.audit.clone()));
         aside.spawn(providers.follow(FOLLOWED));
         aside.spawn(methods.follow(chain.clone(), FOLLOWED));
         if let Some(hash) = registered {
@@ -415,7 +415,12 @@ fn journal(config: &Config, key: &Secret<[u8; 32]>, clock: &Arc<dyn Clock>) -> R
 }
 
 /// The policies of the program for every application of the store.
-async fn policy(config: &Config, store: &dyn Directory, journal: Arc<Journal>) -> Result<Policy, ServerError> {
+async fn policy(
+    config: &Config,
+    store: &dyn Directory,
+    sets: &PolicySets,
+    journal: Arc<Journal>,
+) -> Result<Policy, ServerError> {
     let (mut builder, served) = (Policy::builder().audit(journal), &config.application);
     if let Scope::Application { organization, application } = served {
         builder = builder.organization(organization.as_str()).application(application.as_str());
@@ -429,6 +434,7 @@ async fn policy(config: &Config, store: &dyn Directory, journal: Arc<Journal>) -
     }
     let policy = builder.build()?;
     config.audit.required.iter().try_for_each(|action| policy.require_audit(action)).map_err(ServerError::Required)?;
+    sets.follow_required_audit(&policy).await?;
     Ok(policy)
 }
 

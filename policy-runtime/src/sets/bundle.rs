@@ -1,11 +1,13 @@
 //! What a server without the database is given: the sets that decide for one application, under one signature.
 //!
 //! ```text
-//! content: the sets from System down, each with its revision and what it is checked beside
+//! content: the sets from System down, each with its revision and what it is checked beside; what must be recorded
 //! statement: a signed token of a kind of its own; for whom, when, in answer to which question, and the hash of the content
 //! ```
 //!
 //! Absent: signing and verifying.
+
+use std::collections::BTreeSet;
 
 #[cfg(feature = "admin")]
 use policy_core::Scope;
@@ -41,6 +43,9 @@ pub(crate) struct Content {
     pub(crate) scope: String,
     /// Of System, of the organization and of the application.
     pub(crate) sets: [ActiveSet; 3],
+    /// The actions of which administrators say, for it or above, that no call runs before its record.
+    #[serde(default)]
+    pub(crate) required: BTreeSet<String>,
 }
 
 /// The set that decides for a scope.
@@ -79,6 +84,8 @@ impl super::PolicySets {
         };
         let organization = application.organization_id().map_or(Scope::System, |id| Scope::Organization(id.clone()));
         let sets = [set(Scope::System).await?, set(organization).await?, set(application.clone()).await?];
-        Ok(Content { scope: application.to_string(), sets })
+        let said = self.required_audit().await?.into_iter().filter(|(at, _)| at.covers(application));
+        let required = said.flat_map(|(_, actions)| actions).collect();
+        Ok(Content { scope: application.to_string(), sets, required })
     }
 }

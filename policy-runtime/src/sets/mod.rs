@@ -12,7 +12,7 @@
 //! active set on every server, and only counted. Programs register what they declare (`manifests`), and a set is checked in each
 //! of those that run (`programs`); those of programs that are long gone can be removed (`prune`), and what decides in one that
 //! runs elsewhere is made of them (`elsewhere`). A server without the database is given sets under a signature (`bundle`; the module `pull`
-//! takes them). Absent: who may do it.
+//! takes them). Which actions are recorded before anything is done is said by scope, too (`required`). Absent: who may do it.
 
 #[cfg(any(feature = "admin", feature = "pull"))]
 pub(crate) mod bundle;
@@ -28,6 +28,8 @@ mod manifests;
 mod programs;
 #[cfg(feature = "admin")]
 mod prune;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod required;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod shadow;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -157,12 +157,15 @@ impl PolicySets {
         Ok(())
     }
 
-    /// Does so again and again, until it is dropped.
+    /// Does so again and again, and follows which actions must be recorded, until it is dropped.
     #[cfg(feature = "server")]
     pub(crate) async fn keep_casting(self, policy: Policy, every: std::time::Duration) {
         loop {
             if let Err(error) = self.cast_shadows(&policy).await {
                 tracing::warn!(target: "policy", %error, "drafts in shadow are not followed");
+            }
+            if let Err(error) = self.follow_required_audit(&policy).await {
+                tracing::warn!(target: "policy", %error, "which actions must be recorded is not followed");
             }
             tokio::time::sleep(every).await;
         }

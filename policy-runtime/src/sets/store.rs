@@ -163,6 +163,10 @@ pub enum SetsError {
 /// # }
 /// assert!(sets.shadow_of(&acme).await.unwrap().is_none());
 /// sets.cast_shadows(&policy).await.unwrap();
+/// // No call of these runs before its record, here and on every server that follows.
+/// sets.require_audit(&acme, &["com.example.Orders.refund".to_owned()].into()).await.unwrap();
+/// assert_eq!(sets.required_audit().await.unwrap()[&acme].len(), 1);
+/// sets.follow_required_audit(&policy).await.unwrap();
 /// # });
 /// ```
 #[derive(Debug, Clone)]

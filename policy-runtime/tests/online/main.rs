@@ -335,6 +335,12 @@ const LINES: &[(&str, i32)] = &[
     ("policy audit export --org acme", 0),
     ("policy audit verify --org acme", 0),
     ("policy audit anchor --org acme", 0),
+    ("policy audit require --org acme", 0),
+    ("policy audit require com.example.Nowhere.pay --org acme", 1),
+    ("policy sign-in --org acme", 0),
+    ("policy sign-in --org acme --methods password,token,api-key --second-factor optional", 0),
+    ("policy sign-in --app acme/orders --registration open --role customer", 0),
+    ("policy sign-in --app acme/orders --registration closed --methods all", 0),
     ("policy manifests list --org acme", 0),
     ("policy manifests show 0 --org acme", 2),
     ("policy manifests prune --org acme", 0),
@@ -427,6 +433,14 @@ fn a_flagged_manifest_is_looked_at_and_accepted() {
     let new = "policy policies new mfa --org acme --rule 'forbid com.acme.Orders.place unless participant.mfa'";
     assert_eq!(stand.run(new).1, 0);
     assert_eq!(stand.run("policy policies activate 1 --org acme").1, 0);
+    let (said, code) = stand.run("policy audit require com.acme.Orders.plaice --app acme/orders");
+    assert!(code == 1 && said.contains("did you mean `com.acme.Orders.place`?"), "{said}");
+    let (said, code) = stand.run("policy audit require com.acme.Orders.place --app acme/orders");
+    let told = "in app:acme/orders no call of these runs before its record:\ncom.acme.Orders.place\n";
+    assert!(code == 0 && said.starts_with(told), "{said}");
+    assert!(stand.run("policy audit require --app acme/orders").0.starts_with(told));
+    let (said, _) = stand.run("policy audit require com.acme.Orders.place --remove --app acme/orders");
+    assert!(said.starts_with("in app:acme/orders nothing is said at run time"), "{said}");
     register("2", &["placeOrder", "cancel"]);
     let (said, _) = stand.run("policy manifests list --app acme/orders");
     let flagged = said.lines().find(|line| line.contains("flagged")).unwrap_or_else(|| panic!("{said}"));

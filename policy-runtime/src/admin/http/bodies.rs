@@ -116,14 +116,6 @@ body! {
 }
 
 body! {
-    /// Which methods of signing in are on: `password`, `token`, `api-key`; `null` for all, none where an application is retired.
-    Methods {
-        /// The methods.
-        methods: Option<BTreeSet<String>>,
-    }
-}
-
-body! {
     /// What a program declares, as it makes it; without a version, it is named by its hash.
     NewManifest {
         #[serde(default)]

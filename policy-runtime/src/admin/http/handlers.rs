@@ -11,9 +11,9 @@ use super::super::{Admin, MemberChange};
 use super::Api;
 use super::answer::{Asked, Body, In, Page, bad, nothing, ok, said, seen, seen_tag, tagged, with_active};
 use super::bodies::{
-    ActivationReply, ApplicationReply, BundleAsked, CountReply, EffectiveReply, Invitation, KeyReply, Methods,
-    NewApplication, NewDraft, NewKeyBody, NewManifest, NewOrganization, NewUser, OrganizationReply, RecordsAsked,
-    Removed, Retention, ReviewReply, Token, UserChange, UserReply, VerifiedReply, VersionReply, Whoami,
+    ActivationReply, ApplicationReply, BundleAsked, CountReply, EffectiveReply, Invitation, KeyReply, NewApplication,
+    NewDraft, NewKeyBody, NewManifest, NewOrganization, NewUser, OrganizationReply, RecordsAsked, Removed, Retention,
+    ReviewReply, Token, UserChange, UserReply, VerifiedReply, VersionReply, Whoami,
 };
 use super::once::ShownOnce;
 use crate::audit::journal::Anchor;
@@ -122,16 +122,6 @@ pub(super) async fn create_application(
 ) -> Answer {
     let scope = api.admin.create_application(&cx, &organization(&id)?, &new.id).await?;
     said(StatusCode::CREATED, &ApplicationReply { id: new.id, scope: scope.to_string() })
-}
-
-pub(super) async fn set_methods(
-    State(api): State<Api>,
-    cx: SecurityContext,
-    In(scope): In,
-    Body(new): Body<Methods>,
-) -> Answer {
-    api.admin.set_methods(&cx, &scope, new.methods.as_ref()).await?;
-    Ok(nothing())
 }
 
 pub(super) async fn retain(State(api): State<Api>, cx: SecurityContext, Body(asked): Body<Retention>) -> Answer {

@@ -13,6 +13,7 @@ mod handlers;
 mod once;
 mod people;
 mod providers;
+mod required;
 mod table;
 mod trying;
 mod values;

@@ -53,6 +53,14 @@ pub(super) struct SharedSessions {
     applications: BTreeSet<String>,
 }
 
+/// Which methods of signing in are on: `password`, `token`, `api-key`; `null` for all, none where an application is retired.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Methods {
+    /// The methods.
+    methods: Option<BTreeSet<String>>,
+}
+
 /// What administrators say of registration and second factors.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -66,6 +74,20 @@ pub(super) struct Rules {
     /// `optional` (if nothing is said), `required_for_admins` or `required`.
     #[serde(default)]
     second_factor: Option<String>,
+}
+
+pub(super) async fn methods(State(api): State<Api>, cx: SecurityContext, In(scope): In) -> Answer {
+    ok(&Methods { methods: api.admin.methods(&cx, &scope).await? })
+}
+
+pub(super) async fn set_methods(
+    State(api): State<Api>,
+    cx: SecurityContext,
+    In(scope): In,
+    Body(new): Body<Methods>,
+) -> Answer {
+    api.admin.set_methods(&cx, &scope, new.methods.as_ref()).await?;
+    Ok(nothing())
 }
 
 pub(super) async fn sign_in_rules(State(api): State<Api>, cx: SecurityContext, In(scope): In) -> Answer {

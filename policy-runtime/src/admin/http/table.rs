@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::answer::Page;
-use super::{Api, bodies as b, handlers as h, people as e, providers as p, trying as t};
+use super::{Api, bodies as b, handlers as h, people as e, providers as p, required as r, trying as t};
 use crate::endpoint::{Endpoint, at};
 use crate::sets::bundle::Outcome;
 
@@ -63,8 +63,10 @@ pub(super) fn endpoints() -> Vec<Endpoint<Api>> {
         )
         .takes::<b::Retention>()
         .gives::<b::Removed>(200),
-        at("put", "/scopes/{scope}/methods", "setMethods", "Says which methods of signing in are on", h::set_methods)
-            .takes::<b::Methods>(),
+        at("get", "/scopes/{scope}/methods", "methods", "Which methods of signing in are on", e::methods)
+            .gives::<e::Methods>(200),
+        at("put", "/scopes/{scope}/methods", "setMethods", "Says which methods of signing in are on", e::set_methods)
+            .takes::<e::Methods>(),
         at("get", "/scopes/{scope}/users", "listUsers", "The users of a scope", h::users)
             .asks::<Page>()
             .lists::<b::UserReply>(),
@@ -353,6 +355,22 @@ fn of_people() -> Vec<Endpoint<Api>> {
             e::set_sign_in_rules,
         )
         .takes::<e::Rules>(),
+        at(
+            "get",
+            "/scopes/{scope}/required-audit",
+            "requiredAudit",
+            "The actions of which administrators said that each decision is recorded before anything is done",
+            r::required_audit,
+        )
+        .gives::<r::RequiredAudit>(200),
+        at(
+            "put",
+            "/scopes/{scope}/required-audit",
+            "requireAudit",
+            "Says of which actions each decision is recorded before anything is done, beside those that declare it",
+            r::require_audit,
+        )
+        .takes::<r::RequiredAudit>(),
     ]
 }
 

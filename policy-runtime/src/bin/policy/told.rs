@@ -124,6 +124,11 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The items of a member; none where it is no list.
+pub(crate) fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A member as a cell.
 pub(crate) fn cell(value: &Value, name: &str) -> String {
     match value.get(name) {

@@ -7,6 +7,7 @@ mod people;
 mod policies;
 mod profile;
 mod providers;
+mod rules;
 mod sign_in;
 mod trying;
 
@@ -41,6 +42,8 @@ pub(crate) enum Online {
     /// Providers of identities, and which scopes use them
     #[command(subcommand)]
     Provider(providers::Provider),
+    /// How people sign in to a scope: methods, registration, second factors
+    SignIn(rules::SignIn),
     /// Who is connected to the server now
     Connections(providers::Connections),
     /// Writes the policies that decide as files, for git: a scope's, and an organization's with its applications'
@@ -179,6 +182,7 @@ pub(crate) async fn run(command: Online) -> (bool, Done) {
         Online::User(command) => people::user(command).await,
         Online::Key(command) => people::key(command).await,
         Online::Provider(command) => providers::provider(command).await,
+        Online::SignIn(asked) => (asked.who.json, rules::sign_in(&asked).await),
         Online::Connections(asked) => (asked.who.json, providers::connections(&asked).await),
         Online::Export(asked) => (asked.who.json, files::export(&asked).await),
         Online::Import(asked) => (asked.who.json, files::import(&asked).await),

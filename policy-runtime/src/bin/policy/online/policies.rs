@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use policy_runtime::offline::Template;
 use serde_json::{Value, json};
 
-use super::{As, At, Done, Trouble, encoded, trying};
+use super::{As, At, Done, Trouble, encoded, rules, trying};
 use crate::told::{Told, cell, rows, table};
 
 /// A version of a scope's set.
@@ -335,6 +335,8 @@ pub(crate) enum Audit {
         #[command(flatten)]
         who: As,
     },
+    /// Says of which actions no call runs before its record, or lists them
+    Require(rules::Require),
     /// Writes the signed end of a chain, to be kept elsewhere
     Anchor {
         #[command(flatten)]
@@ -350,6 +352,7 @@ pub(super) async fn audit(command: Audit) -> (bool, Done) {
         Audit::Export(wanted) => (wanted.who.json, export(&wanted).await),
         Audit::Counts(wanted) => (wanted.who.json, counts(&wanted).await),
         Audit::Verify { anchor, at, who } => (who.json, verify(&who, &at, anchor.as_deref()).await),
+        Audit::Require(asked) => (asked.who.json, rules::require(&asked).await),
         Audit::Anchor { at, who } => (who.json, sign(&who, &at).await),
     }
 }

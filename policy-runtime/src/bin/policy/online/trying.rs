@@ -10,7 +10,7 @@ use policy_runtime::offline::{Template, templates};
 use serde_json::{Value, json};
 
 use super::{As, At, Done, Trouble, encoded};
-use crate::told::{Told, cell, rows, table};
+use crate::told::{Told, cell, list, rows, table};
 
 #[derive(Args)]
 pub(crate) struct Shadow {
@@ -82,10 +82,6 @@ pub(crate) struct About {
     at: At,
     #[command(flatten)]
     pub(super) who: As,
-}
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
-    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn turned(body: &Value) -> String {

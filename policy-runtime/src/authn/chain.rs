@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use policy_core::Scope;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -43,13 +44,20 @@ pub struct Chain {
 }
 
 /// By what somebody came in: methods, and the names of providers. It lets in for as long as all of them do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ways {
     pub(super) methods: BTreeSet<String>,
     pub(super) providers: BTreeSet<String>,
 }
 
 impl Ways {
+    /// The same, and a method.
+    #[cfg(feature = "signin")]
+    pub(crate) fn and(mut self, method: &str) -> Self {
+        self.methods.insert(method.to_owned());
+        self
+    }
+
     pub(crate) fn join(&mut self, other: &Self) {
         self.methods.extend(other.methods.iter().cloned());
         self.providers.extend(other.providers.iter().cloned());

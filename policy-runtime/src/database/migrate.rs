@@ -40,6 +40,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "people", sql: include_str!("migrations/0013_people.sql") },
     Migration { version: 14, name: "shadow lists", sql: include_str!("migrations/0014_shadow_lists.sql") },
     Migration { version: 15, name: "required audit", sql: include_str!("migrations/0015_required_audit.sql") },
+    Migration { version: 16, name: "ways", sql: include_str!("migrations/0016_ways.sql") },
 ];
 
 /// The key of the advisory lock, the same in every release.

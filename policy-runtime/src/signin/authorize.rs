@@ -384,6 +384,8 @@ impl SignIn {
             amr: &found.proofs().join(" "),
             auth_time: at,
             session: found.session().map(|id| &**id).filter(|id| self.keeps(id)),
+            // Of whom a session of another application speaks, nothing but the method is asked here.
+            ways: &found.ways().clone().and(found.method()),
         };
         let code = self.inner.stored.grants.offer(&leave).await.map_err(|error| unavailable(&error))?;
         let Some(code) = code else { return Ok(asked.back.with("error", "login_required")) };

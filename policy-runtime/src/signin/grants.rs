@@ -8,6 +8,7 @@ use policy_core::value::Millis;
 use super::SignInError;
 use super::clients::{Clients, digest, fresh_secret};
 use crate::authn::Authenticated;
+use crate::authn::Ways;
 use crate::authn::session::going_on;
 use crate::authn::token::GivenOut;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub(super) struct Leave<'a> {
     pub(super) auth_time: Option<Millis>,
     /// The session that it is given in, with which it ends when somebody ends that.
     pub(super) session: Option<&'a str>,
+    /// By what the user had come in.
+    pub(super) ways: &'a Ways,
 }
 
 /// What was given to a client on a user's behalf.
@@ -64,6 +67,7 @@ pub struct Grant {
     pub until: Millis,
     pub(super) amr: String,
     pub(super) auth_time: Option<Millis>,
+    pub(super) ways: Ways,
 }
 
 /// Whether a word is among words of `scope`.
@@ -122,7 +126,21 @@ fn read(row: &Row) -> Result<Grant, SignInError> {
         until: Millis(row.long(5)?),
         amr: row.text(6)?,
         auth_time: row.maybe_long(7)?.map(Millis),
+        ways: ways(row.maybe_text(8)?)?,
     })
+}
+
+fn ways(text: Option<String>) -> Result<Ways, SignInError> {
+    let read = |text: String| serde_json::from_str(&text).map_err(|error| damaged(&error));
+    text.map_or_else(|| Ok(Ways::default()), read)
+}
+
+fn damaged(error: &serde_json::Error) -> SignInError {
+    StoreError::Unavailable(format!("what a user came in by: {error}")).into()
+}
+
+fn written(ways: &Ways) -> Result<Arg, SignInError> {
+    Ok(serde_json::to_string(ways).map_err(|error| damaged(&error))?.into())
 }
 
 impl Grants {
@@ -139,7 +157,7 @@ impl Grants {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn of_user(&self, user: &str) -> Result<Vec<Grant>, SignInError> {
-        let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time FROM policy_grants \
+        let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time, ways FROM policy_grants \
                    WHERE user_id = $1 AND until > $2 ORDER BY since, id";
         self.database.rows(sql, vec![user.into(), self.clock.now().0.into()]).await?.iter().map(read).collect()
     }
@@ -156,7 +174,7 @@ impl Grants {
     }
 
     pub(super) async fn find(&self, id: &str) -> Result<Option<Grant>, SignInError> {
-        let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time FROM policy_grants \
+        let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time, ways FROM policy_grants \
                    WHERE id = $1 AND until > $2 AND client IN (SELECT id FROM policy_clients WHERE enabled = 1)";
         let row = self.database.row(sql, vec![id.into(), self.clock.now().0.into()]).await?;
         row.map(|row| read(&row)).transpose()
@@ -190,9 +208,11 @@ impl Grants {
             leave.auth_time.map(|at| at.0).into(),
             self.after(CODE_S).0.into(),
             leave.session.into(),
+            written(leave.ways)?,
         ];
         let sql = "INSERT INTO policy_codes (hash, client, user_id, grant_id, redirect_uri, challenge, nonce, words, amr, \
-                   auth_time, used, until, session) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)";
+                   auth_time, used, until, session, ways) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13)";
         tx.run(sql, row).await?;
         tx.commit().await?;
         Ok(Some(code))
@@ -213,7 +233,7 @@ impl Grants {
         tx.run(sql, vec![hash.as_str().into(), client.into()]).await?;
         // Whoever changes the row was first.
         let sql = "UPDATE policy_codes SET used = 1 WHERE hash = $1 AND client = $2 AND used = 0 AND until > $3 \
-                   RETURNING grant_id, user_id, words, amr, auth_time, redirect_uri, challenge, nonce, session";
+                   RETURNING grant_id, user_id, words, amr, auth_time, redirect_uri, challenge, nonce, session, ways";
         let args = vec![hash.as_str().into(), client.into(), now.0.into()];
         let Some(row) = tx.row(sql, args).await? else {
             let sql = "DELETE FROM policy_grants WHERE client = $2 AND id IN \
@@ -232,6 +252,7 @@ impl Grants {
                 until: self.after(GRANT_S),
                 amr: row.text(3)?,
                 auth_time: row.maybe_long(4)?.map(Millis),
+                ways: ways(row.maybe_text(9)?)?,
             },
             redirect_uri: row.text(5)?,
             challenge: row.text(6)?,
@@ -280,7 +301,8 @@ impl Grants {
             tx.commit().await?;
             return Ok(if ended > 0 { Shown::Replayed } else { Shown::Unknown });
         };
-        let sql = "SELECT id, client, user_id, words, since, until, amr, auth_time FROM policy_grants WHERE id = $1";
+        let sql =
+            "SELECT id, client, user_id, words, since, until, amr, auth_time, ways FROM policy_grants WHERE id = $1";
         let Some(grant) = tx.row(sql, vec![row.text(0)?.into()]).await? else { return Ok(Shown::Unknown) };
         let grant = read(&grant)?;
         if !check(&grant) {
@@ -293,11 +315,11 @@ impl Grants {
 
     /// The grant of a refresh token that was not used yet, and until when that is good.
     pub(super) async fn of_refresh(&self, token: &str) -> Result<Option<(Grant, Millis)>, SignInError> {
-        let sql = "SELECT g.id, g.client, g.user_id, g.words, g.since, g.until, g.amr, g.auth_time, r.until \
+        let sql = "SELECT g.id, g.client, g.user_id, g.words, g.since, g.until, g.amr, g.auth_time, g.ways, r.until \
                    FROM policy_refresh_tokens r JOIN policy_grants g ON g.id = r.grant_id \
                    WHERE r.hash = $1 AND r.used = 0 AND r.until > $2 AND g.until > $2";
         let row = self.database.row(sql, vec![digest(token).into(), self.clock.now().0.into()]).await?;
-        row.map(|row| Ok((read(&row)?, Millis(row.long(8)?)))).transpose()
+        row.map(|row| Ok((read(&row)?, Millis(row.long(9)?)))).transpose()
     }
 
     /// Ends the grant that a refresh token, used or not, came of, if it is the client's.
@@ -322,9 +344,10 @@ async fn insert(tx: &mut Transaction, grant: &Grant, session: Option<String>) ->
         grant.amr.as_str().into(),
         grant.auth_time.map(|at| at.0).into(),
         session.into(),
+        written(&grant.ways)?,
     ];
-    let sql = "INSERT INTO policy_grants (id, client, user_id, words, since, until, amr, auth_time, session) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let sql = "INSERT INTO policy_grants (id, client, user_id, words, since, until, amr, auth_time, session, ways) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     tx.run(sql, row).await?;
     Ok(())
 }

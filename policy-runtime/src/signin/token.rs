@@ -220,8 +220,10 @@ impl SignIn {
     pub(super) async fn holder(&self, client: &Client, grant: &Grant) -> Result<User, Refusal> {
         let user = self.inner.users.user(&grant.user).await.map_err(SignInError::from)?;
         if let Some(user) = user.filter(|user| user.enabled && user.scope == client.scope) {
-            // Whoever needs a second factor by now is given nothing on what one proof has opened.
-            if has(&grant.amr, MFA) || self.need(&user).await.map_err(SignInError::from)? == Need::None {
+            // Nothing goes on that was given to somebody who could not come in by that any more; and whoever needs a second factor
+            // by now is given nothing on what one proof has opened.
+            let is_open = self.inner.chain.still_takes(&user.scope, &grant.ways);
+            if is_open && (has(&grant.amr, MFA) || self.need(&user).await.map_err(SignInError::from)? == Need::None) {
                 return Ok(user);
             }
         }

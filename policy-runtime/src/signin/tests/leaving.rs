@@ -1,8 +1,8 @@
 //! Sessions that all servers know, and their ends: by their owner, by a client, by a change.
 
 use super::*;
-use crate::authn::Authenticated;
 use crate::authn::session::written;
+use crate::authn::{Authenticated, Ways};
 use crate::identity::{Change, EndOf, SessionStore as _};
 use crate::signin::grants::{Leave, Shown};
 
@@ -235,6 +235,23 @@ async fn a_session_counts_in_another_application_only_where_the_organization_lis
 }
 
 #[tokio::test]
+async fn what_a_client_was_given_ends_with_the_method_by_which_its_user_came_in() {
+    let f = fixture().await;
+    let shop = Scope::application("acme", "shop").unwrap();
+    let (cookie, tokens) = f.at_page().await;
+    // By a form, and by the session that it has opened.
+    let code = f.get(&authorize_uri("page", &[("prompt", "none")]), &cookie).await.param("code").unwrap();
+    let later = f.exchange("page", &code).await;
+    let waiting = f.get(&authorize_uri("page", &[("prompt", "none")]), &cookie).await.param("code").unwrap();
+    assert_eq!(f.refresh("page", &later.text("refresh_token")).await.status, StatusCode::OK, "it is on");
+    f.chain.set_methods(&shop, Some(["token".to_owned()].into()));
+    assert_eq!(f.refresh("page", &tokens.text("refresh_token")).await.text("error"), "invalid_grant");
+    assert_eq!(f.exchange("page", &waiting).await.text("error"), "invalid_grant");
+    f.chain.set_methods(&shop, None);
+    assert_eq!(f.refresh("page", &tokens.text("refresh_token")).await.text("error"), "invalid_grant", "it has ended");
+}
+
+#[tokio::test]
 async fn a_code_that_is_offered_as_its_session_ends_is_none() {
     let f = fixture().await;
     let (cookie, tokens) = f.at_page().await;
@@ -249,6 +266,7 @@ async fn a_code_that_is_offered_as_its_session_ends_is_none() {
         amr: "pwd",
         auth_time: None,
         session: Some(&session),
+        ways: &Ways::default(),
     };
     let grants = &f.stored.grants;
     let early = grants.offer(&leave).await.unwrap().unwrap();

@@ -74,7 +74,9 @@ impl Admin {
         let all = self.sets.vocabulary(&self.policy, scope, self.now()).await?;
         let all = all.get("actions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let known: BTreeSet<&str> = all.iter().filter_map(|one| one.get("action")?.as_str()).collect();
-        if let Some(unknown) = actions.iter().find(|action| !known.contains(action.as_str())) {
+        // What was said of a program that is gone may stay.
+        let before = self.sets.required_audit().await?.remove(scope).unwrap_or_default();
+        if let Some(unknown) = actions.difference(&before).find(|action| !known.contains(action.as_str())) {
             let near = nearest(unknown, known.iter().copied());
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(AdminError::Invalid(format!("no program of {scope} has the action `{unknown}`{near}")));

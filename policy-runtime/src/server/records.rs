@@ -30,8 +30,7 @@ async fn remove_old(journal: &Journal, clock: &Arc<dyn Clock>, events: &Arc<dyn 
     let (began, at) = (Instant::now(), clock.now().0);
     loop {
         let now = clock.now().0;
-        let gone_by = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        if now.saturating_sub(at).saturating_sub(gone_by) > LEAP_MS {
+        if has_leapt(at, now, began.elapsed()) {
             // What would be removed by a wrong clock is gone for good.
             tracing::error!(target: "policy::server", "the clock has leapt ahead: no records are removed until the server starts again");
             return;
@@ -42,6 +41,12 @@ async fn remove_old(journal: &Journal, clock: &Arc<dyn Clock>, events: &Arc<dyn 
         }
         tokio::time::sleep(EACH).await;
     }
+}
+
+/// Whether a clock that said `then` says more than what has gone by since explains.
+fn has_leapt(then: i64, now: i64, gone_by: Duration) -> bool {
+    let gone_by = i64::try_from(gone_by.as_millis()).unwrap_or(i64::MAX);
+    now.saturating_sub(then).saturating_sub(gone_by) > LEAP_MS
 }
 
 async fn remove_before(
@@ -104,4 +109,19 @@ async fn append(file: Arc<Path>, ends: Vec<Anchor>) -> io::Result<()> {
 
 fn missed(file: &Path, error: &dyn std::fmt::Display) {
     tracing::error!(target: "policy::server", file = %file.display(), %error, "signed ends of the audit were not written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_ahead_removes_nothing() {
+        let (then, day) = (1_795_311_717_000, 86_400_000);
+        assert!(!has_leapt(then, then + 30 * day, Duration::from_hours(30 * 24)), "time goes by");
+        assert!(!has_leapt(then, then + 60_000, Duration::ZERO), "it was set right");
+        assert!(!has_leapt(then, then - day, Duration::from_hours(1)), "set back, which removes less");
+        assert!(has_leapt(then, then + day, Duration::from_hours(1)));
+        assert!(has_leapt(then, i64::MAX, Duration::ZERO));
+    }
 }

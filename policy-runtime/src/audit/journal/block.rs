@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::batch::Entry;
-use super::chain::hash;
+use super::chain::advance;
 use super::query::Stored;
 
 /// The furthest that two times in a block are apart, and that the time of a record may be from that in its id; in milliseconds.
@@ -68,7 +68,7 @@ pub(super) fn blocks<'r>(records: &[Entry<'r>], number: &mut i64, end: &mut Stri
     let mut rest: usize = records.iter().map(|record| HASH + record.body.len() + 1).sum();
     for record in records {
         *number += 1;
-        *end = hash(end, *number, record.body);
+        advance(end, *number, record.body);
         let (earliest, latest) = all
             .last()
             .map_or((record.time, record.time), |last| (last.earliest.min(record.time), last.latest.max(record.time)));
@@ -158,6 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::batch::{Batch, prepare};
+    use super::super::chain::hash;
     use super::*;
     use crate::audit::{Record, RecordKind};
     use crate::clock::{Clock as _, SystemClock};

@@ -1,5 +1,7 @@
 //! What chains records, and whether what is stored is what was written.
 
+use std::fmt::Write as _;
+
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -70,9 +72,18 @@ pub(super) fn digest(salt: &str, text: &str) -> String {
 }
 
 pub(super) fn hash(before: &str, number: i64, body: &str) -> String {
-    let number = format!("\n{number}\n");
-    let all = Sha256::new().chain_update(before).chain_update(number).chain_update(body);
-    HEXLOWER.encode(&all.finalize())
+    let mut end = before.to_owned();
+    advance(&mut end, number, body);
+    end
+}
+
+/// Moves the end of a chain by a record, in the place of the hash before.
+pub(super) fn advance(end: &mut String, number: i64, body: &str) {
+    // Behind it, where there is room: a record costs no memory of its own. Writing to a `String` cannot fail.
+    let _ = write!(end, "\n{number}\n");
+    let hash = Sha256::new().chain_update(end.as_bytes()).chain_update(body).finalize();
+    end.clear();
+    HEXLOWER.encode_append(&hash, end);
 }
 
 pub(super) async fn verify(

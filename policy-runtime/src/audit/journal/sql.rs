@@ -91,6 +91,9 @@ impl Sql {
             let (mut terms, mut personal, mut next) = (Vec::new(), Vec::new(), number);
             for record in &records {
                 next += 1;
+                if record.personal.is_empty() {
+                    continue;
+                }
                 let whose = whose(scope, record.actor, record.resource);
                 personal.extend(record.personal.iter().map(|one| -> [Arg; 6] {
                     let (name, salt, value) = (one.name.as_str(), one.salt.as_str(), one.value.as_str());

@@ -448,9 +448,9 @@ fn a_flagged_manifest_is_looked_at_and_accepted() {
     assert!(said.starts_with("version 2 of app:acme/orders is flagged\n"), "{said}");
     // Of an action that is gone it may be said no more, and go on being said while another is added.
     assert_eq!(stand.run("policy audit require com.acme.Orders.cancel --app acme/orders").1, 0);
-    let (said, _) =
+    let (none, _) =
         stand.run("policy audit require com.acme.Orders.place com.acme.Orders.cancel --remove --app acme/orders");
-    assert!(said.starts_with("in app:acme/orders nothing is said at run time"), "{said}");
+    assert!(none.starts_with("in app:acme/orders nothing is said at run time"), "{none}");
     for part in [
         "rules that it broke:\n  org:acme: ",
         "closed:\n  com.acme.Orders.placeOrder\n",

@@ -252,6 +252,37 @@ async fn what_a_client_was_given_ends_with_the_method_by_which_its_user_came_in(
 }
 
 #[tokio::test]
+async fn a_grant_knows_the_providers_by_which_its_user_came_in() {
+    let f = fixture().await;
+    let ways = r#"{"methods":["token"],"providers":["corp"]}"#;
+    let ways: Ways = serde_json::from_str(ways).unwrap();
+    let leave = Leave {
+        client: "page",
+        user: &f.alice.id,
+        redirect_uri: CALLBACK,
+        challenge: CHALLENGE,
+        nonce: None,
+        words: "openid offline_access",
+        amr: "pwd",
+        auth_time: None,
+        session: None,
+        ways: &ways,
+    };
+    let grants = &f.stored.grants;
+    let code = grants.offer(&leave).await.unwrap().unwrap();
+    let Shown::Good(found) = grants.exchange("page", code.expose(), |_| true).await.unwrap() else {
+        panic!("no grant")
+    };
+    assert_eq!(found.grant.ways, ways);
+    let refresh = found.refresh.unwrap();
+    let Shown::Good((again, _)) = grants.refresh("page", refresh.expose(), |_| true).await.unwrap() else {
+        panic!("no refresh")
+    };
+    assert_eq!(again.ways, ways);
+    assert_eq!(grants.of_user(&f.alice.id).await.unwrap()[0].ways, ways);
+}
+
+#[tokio::test]
 async fn a_code_that_is_offered_as_its_session_ends_is_none() {
     let f = fixture().await;
     let (cookie, tokens) = f.at_page().await;

@@ -44,7 +44,7 @@ impl Required {
         *known = said;
         for (mark, name) in self.marks.iter().zip(names) {
             let new = if known.values().any(|actions| actions.contains(name)) { SOMEWHERE } else { NO };
-            // What the set-up says stays; nobody loses a race that was not run by the holder of this lock or by the set-up.
+            // What the set-up says stays.
             let _ = mark.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| (old != ALWAYS).then_some(new));
         }
     }

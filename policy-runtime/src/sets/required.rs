@@ -15,7 +15,7 @@ impl PolicySets {
     pub async fn required_audit(&self) -> Result<BTreeMap<Scope, BTreeSet<String>>, SetsError> {
         let mut said: BTreeMap<Scope, BTreeSet<String>> = BTreeMap::new();
         for row in self.database.rows("SELECT scope, action FROM policy_required_audit", vec![]).await? {
-            // A row of a scope that is none would be none of this program's: it is read by whoever wrote it.
+            // A scope that is none asks of nobody.
             if let Ok(scope) = row.text(0)?.parse() {
                 said.entry(scope).or_default().insert(row.text(1)?);
             }

@@ -125,8 +125,8 @@ pub(super) async fn shadow(asked: &Shadow) -> Done {
     }
     let found = who.get(&path).await?.body;
     let number = cell(&found, "number");
-    let text = format!("version {number} was asked about {} decisions\n{}", cell(&found, "decisions"), turned(&found));
-    let text = text + &listed(&found);
+    let (turned, listed) = (turned(&found), listed(&found));
+    let text = format!("version {number} was asked about {} decisions\n{turned}{listed}", cell(&found, "decisions"));
     Ok(Told::new(text, found, format!("policy policies activate {number} {}", at.flag())))
 }
 
